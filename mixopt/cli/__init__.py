@@ -1,0 +1,55 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from mixopt import __version__
+from mixopt.cli import data
+
+app = typer.Typer(
+    name="mixopt",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find the best mixture of text domains for pretraining a language model, from small proxy runs.",
+)
+app.add_typer(data.app, name="data")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"mixopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[  # noqa: ARG001 (typer calls it back)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["MIXOPT_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend become one line and exit status 2."""
+    from mixopt.errors import MixoptError
+
+    try:
+        app()
+    except MixoptError as error:
+        if os.environ.get("MIXOPT_DEBUG"):
+            raise
+        print(f"mixopt: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("mixopt: interrupted; finished runs are kept, the same command continues", file=sys.stderr)
+        sys.exit(130)

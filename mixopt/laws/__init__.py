@@ -1,0 +1,1 @@
+"""Laws of loss against data, and their fits."""

@@ -1,0 +1,143 @@
+"""Mixture: domain names and the share of tokens that each gets."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import yaml
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+SUM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of training tokens by domain: finite, non-negative, sum 1 within 1e-9; never normalised silently.
+
+    Attributes:
+        domains: K distinct names.
+        weights: K shares.
+
+    Raises:
+        ConfigError: the values break one of these rules.
+    """
+
+    domains: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.domains or len(self.domains) != len(self.weights):
+            raise ConfigError(
+                f"mixture: expected one weight for each domain, found {len(self.domains)} domains "
+                f"and {len(self.weights)} weights"
+            )
+        if len(set(self.domains)) != len(self.domains):
+            twice = sorted({d for d in self.domains if self.domains.count(d) > 1})
+            raise ConfigError(f"mixture: domain {twice[0]!r} is named more than once")
+        for domain, weight in zip(self.domains, self.weights, strict=True):
+            if not math.isfinite(weight) or weight < 0:
+                raise ConfigError(
+                    f"mixture: the weight of {domain!r} must be a number of at least 0, found {weight}"
+                )
+        total = math.fsum(self.weights)
+        if abs(total - 1) > SUM_TOLERANCE:
+            raise ConfigError(
+                f"mixture: the weights must sum to 1 (within {SUM_TOLERANCE:g}), found {total:.10g}; "
+                "divide them by their sum"
+            )
+
+    @classmethod
+    def uniform(cls, domains: Iterable[str]) -> Mixture:
+        """The same share for every domain."""
+        names = tuple(domains)
+        return cls(names, (1 / len(names),) * len(names) if names else ())
+
+    @classmethod
+    def from_dict(cls, weights: Mapping[str, float]) -> Mixture:
+        """A mixture from shares by name, which must already sum to 1."""
+        return cls(tuple(weights), tuple(float(w) for w in weights.values()))
+
+    @classmethod
+    def normalised(cls, amounts: Mapping[str, float]) -> Mixture:
+        """A mixture proportional to `amounts` (token counts, say): the one place that divides by the sum."""
+        total = math.fsum(amounts.values())
+        if not (math.isfinite(total) and total > 0):
+            raise ConfigError(f"mixture: amounts must have a positive, finite sum, found {total}")
+        return cls.from_dict({name: float(amount) / total for name, amount in amounts.items()})
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Mixture:
+        """A mixture from YAML or JSON: `{domain: weight}`, alone or under the key `weights`.
+
+        Raises:
+            ConfigError: no such file, or no mixture in it.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"mixture file {path}: cannot be read ({error})") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"mixture file {path}: not YAML or JSON ({' '.join(str(error).split())})") from error
+        if isinstance(content, dict) and isinstance(content.get("weights"), dict):
+            content = content["weights"]
+        if not isinstance(content, dict) or not content:
+            raise ConfigError(f"mixture file {path}: expected `domain: weight` lines, found {content!r:.60}")
+        for name, weight in content.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise ConfigError(f"mixture file {path}: the weight of {name!r} must be a number, found {weight!r}")
+        try:
+            return cls.from_dict({str(name): weight for name, weight in content.items()})
+        except ConfigError as error:
+            raise ConfigError(f"mixture file {path}: {error}") from error
+
+    def ordered(self, domains: Iterable[str]) -> Mixture:
+        """The same mixture in the order of `domains`; a domain that it does not name gets 0.
+
+        Raises:
+            ConfigError: the mixture names a domain that is not in `domains`.
+        """
+        names = tuple(domains)
+        unknown = [d for d in self.domains if d not in names]
+        if unknown:
+            raise ConfigError(f"mixture: unknown domain {unknown[0]!r}; the data has {', '.join(names)}")
+        given = self.to_dict()
+        return Mixture(names, tuple(given.get(d, 0.0) for d in names))
+
+    @property
+    def array(self) -> NDArray[np.float64]:
+        """The weights, shape (K,)."""
+        return np.array(self.weights, dtype=np.float64)
+
+    def to_dict(self) -> dict[str, float]:
+        """Weights by domain."""
+        return dict(zip(self.domains, self.weights, strict=True))
+
+    def to_json(self) -> str:
+        """One JSON object, exact under a round trip through `from_dict`."""
+        return json.dumps(self.to_dict())
+
+    def counts(self, n: int) -> NDArray[np.int64]:
+        """Split `n` whole items by largest remainder: shape (K,), sum n, each within one of n·w."""
+        ideal = self.array * (n / math.fsum(self.weights))
+        counts = np.floor(ideal).astype(np.int64)
+        short = n - int(counts.sum())
+        # Stable order: ties go to the earlier domain, so that the split is deterministic.
+        order = np.argsort(-(ideal - counts), kind="stable")
+        counts[order[:short]] += 1
+        return counts
+
+    def distance(self, other: Mixture) -> float:
+        """Total variation distance to `other`, from 0 (same) to 1 (disjoint)."""
+        return 0.5 * float(np.abs(self.array - other.ordered(self.domains).array).sum())

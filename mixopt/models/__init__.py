@@ -1,0 +1,1 @@
+"""Models: transformers' own classes from a ModelSpec."""

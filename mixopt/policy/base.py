@@ -1,0 +1,39 @@
+"""MixturePolicy: who decides the mixture of each training step. numpy only: no torch, no ray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class MixturePolicy(Protocol):
+    """What the training loop asks of a policy; K domains, in the order of the data's.
+
+    Save, load and continue is bitwise equal to going on.
+    """
+
+    def weights(self, step: int) -> NDArray[np.float64]:
+        """The mixture of `step`, shape (K,), on the simplex; no side effects."""
+        ...
+
+    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+        """Take in what `step` measured.
+
+        Args:
+            step: the step that was trained; every step comes once, in order, at the latest before the weights of
+                `step + 2` are asked for (the loop reads losses a step late, so that the device never waits).
+            loss_k: (K,) mean training loss by domain, nats/token; NaN where a domain was absent.
+            tokens_k: (K,) training tokens by domain in this step.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs, as JSON values and numpy arrays."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly from `state_dict`'s moment."""
+        ...

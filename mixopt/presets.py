@@ -1,0 +1,50 @@
+"""Models by name. Every field can be overridden; the vocabulary comes from the data."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from typing import Any
+
+from mixopt.errors import ConfigError
+from mixopt.spec import ModelSpec
+
+# Names give the size with the vocabulary that the preset is meant for: 1,024 to 4,096 below 10M, else GPT-2's.
+PRESETS: dict[str, dict[str, Any]] = {
+    "gpt2-0.2m": {"family": "gpt2", "context": 128, "width": 64, "layers": 3, "heads": 2},
+    "gpt2-0.4m": {"family": "gpt2", "context": 128, "width": 96, "layers": 3, "heads": 3},
+    "gpt2-1m": {"family": "gpt2", "context": 128, "width": 128, "layers": 4, "heads": 4},
+    "gpt2-5m": {"family": "gpt2", "context": 256, "width": 256, "layers": 6, "heads": 4},
+    "gpt2-20m": {"family": "gpt2", "context": 512, "width": 384, "layers": 6, "heads": 6},
+    "gpt2-124m": {"family": "gpt2", "context": 1024, "width": 768, "layers": 12, "heads": 12},
+    "gpt2-355m": {"family": "gpt2", "context": 1024, "width": 1024, "layers": 24, "heads": 16},
+    # AutoScale (Kang et al. 2024), section 4.1: GPT-2 Large, 36 layers, 1280 wide, 20 heads.
+    "gpt2-774m": {"family": "gpt2", "context": 1024, "width": 1280, "layers": 36, "heads": 20},
+    "llama-0.4m": {"family": "llama", "context": 128, "width": 96, "layers": 3, "heads": 3, "ffn_width": 256},
+    "llama-1m": {"family": "llama", "context": 128, "width": 128, "layers": 4, "heads": 4, "ffn_width": 320},
+    # ADO (Jiang et al. 2024), section 4: 124M and 1.3B, SwiGLU, RMSNorm, rotary, tied embeddings, context 1024.
+    "llama-124m": {
+        "family": "llama", "context": 1024, "width": 768, "layers": 12, "heads": 12, "ffn_width": 2048,
+    },
+    "llama-1.3b": {
+        "family": "llama", "context": 1024, "width": 2048, "layers": 24, "heads": 16, "ffn_width": 5504,
+    },
+}  # fmt: skip
+
+_OVERRIDES = tuple(field.name for field in fields(ModelSpec) if field.name != "family")
+
+
+def model_spec(name: str, vocab_size: int, **overrides: Any) -> ModelSpec:
+    """The dimensions of the preset `name` with `vocab_size` entries and any field overridden.
+
+    Raises:
+        ConfigError: an unknown preset or field; the message gives the nearest right ones.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=3, cutoff=0.4)
+        hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(PRESETS)}"
+        raise ConfigError(f"model: unknown preset {name!r}; {hint}")
+    for key in overrides:
+        if key not in _OVERRIDES:
+            raise ConfigError(f"model: unknown field {key!r}; the fields are {', '.join(_OVERRIDES)}")
+    return ModelSpec(**{**PRESETS[name], "vocab_size": vocab_size, **overrides})

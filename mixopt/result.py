@@ -1,0 +1,89 @@
+"""RunResult: what one run measured. Workers return it; only the driver writes it to the table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["finished", "diverged", "failed"]
+
+CURVE_COLUMNS = ("step", "tokens", "split", "domain", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainResult:
+    """One domain's part of a run.
+
+    Attributes:
+        loss: validation loss at the end, nats/token; None where it was not reached.
+        bits_per_byte: the same in bits per byte of the validation text.
+        train_loss: mean training loss since the last point of the curve, nats/token; None if the domain was absent.
+        tokens_seen: training tokens of this domain that the run used.
+        unique_tokens: distinct training tokens that it could draw on.
+    """
+
+    loss: float | None
+    bits_per_byte: float | None
+    train_loss: float | None
+    tokens_seen: int
+    unique_tokens: int
+
+    @property
+    def epochs(self) -> float:
+        """Times that the domain's distinct tokens were gone through."""
+        return self.tokens_seen / self.unique_tokens if self.unique_tokens else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """The outcome of a `RunSpec`.
+
+    Attributes:
+        run_id: `RunSpec.run_id`.
+        status: `finished`; `diverged` (a loss was not finite: the curve up to there is kept); `failed`
+            (the worker died or raised three times: see `error`).
+        domains: results by domain.
+        tokens: training tokens used.
+        parameters: trained parameters.
+        flops: training FLOPs of those tokens.
+        train_seconds: wall time in the training loop, evaluation and checkpoints left out.
+        seconds: wall time of the run, all attempts.
+        device: what it ran on, in words (`cpu x1`, `NVIDIA H200`).
+        error: for `failed` and `diverged`, one line on why.
+        curve: columns `CURVE_COLUMNS`, equal in length; `split` is `train` or `validation`; loss in nats/token.
+        mixture: columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve.
+        versions: versions of the libraries that made the numbers.
+    """
+
+    run_id: str
+    status: Status
+    domains: dict[str, DomainResult]
+    tokens: int
+    parameters: int
+    flops: float
+    train_seconds: float
+    seconds: float
+    device: str
+    error: str | None = None
+    curve: dict[str, list[Any]] = field(default_factory=dict)
+    mixture: dict[str, list[Any]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Training speed, evaluation left out."""
+        return self.tokens / self.train_seconds if self.train_seconds > 0 else 0.0
+
+    def losses(self) -> dict[str, float]:
+        """Final validation losses (nats/token) by domain, those that there are."""
+        return {name: part.loss for name, part in self.domains.items() if part.loss is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the curve included."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> RunResult:
+        """The inverse of `to_dict`."""
+        domains = {name: DomainResult(**part) for name, part in content["domains"].items()}
+        return cls(**{**content, "domains": domains})

@@ -1,0 +1,1 @@
+"""Search methods: pure functions of history."""

@@ -1,0 +1,180 @@
+"""What every search method is given and gives: history, proposals, recommendation. No torch, no ray.
+
+Symbols: R runs, K training domains, V evaluation domains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Finished runs as arrays, from the results table or from anybody's CSV.
+
+    Attributes:
+        runs: R names (run ids).
+        domains: K training domains.
+        eval_domains: V domains that losses were measured on.
+        tokens_seen: (R, K) training tokens of each domain.
+        losses: (R, V) validation losses, nats/token; finite.
+        seeds: (R,) seeds.
+        parameters: (R,) model sizes; 0 where unknown.
+
+    Raises:
+        ConfigError: shapes disagree, a run is named twice, or a number is not finite or negative.
+    """
+
+    runs: tuple[str, ...]
+    domains: tuple[str, ...]
+    eval_domains: tuple[str, ...]
+    tokens_seen: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    seeds: NDArray[np.int64]
+    parameters: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        count = len(self.runs)
+        shapes = {
+            "tokens_seen": (self.tokens_seen, (count, len(self.domains))),
+            "losses": (self.losses, (count, len(self.eval_domains))),
+            "seeds": (self.seeds, (count,)),
+            "parameters": (self.parameters, (count,)),
+        }
+        for name, (array, shape) in shapes.items():
+            if array.shape != shape:
+                raise ConfigError(f"history: {name} must have shape {shape}, found {array.shape}")
+        if len(set(self.runs)) != count:
+            twice = sorted({run for run in self.runs if self.runs.count(run) > 1})
+            raise ConfigError(f"history: run {twice[0]!r} is there more than once")
+        for name, array in (("tokens_seen", self.tokens_seen), ("losses", self.losses)):
+            bad = ~np.isfinite(array).all(axis=1) | (array < 0).any(axis=1)
+            if bad.any():
+                raise ConfigError(
+                    f"history: run {self.runs[int(np.argmax(bad))]!r} has a {name} that is negative or not finite"
+                )
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def tokens(self) -> NDArray[np.float64]:
+        """(R,) training tokens."""
+        return self.tokens_seen.sum(axis=1)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(R, K) the mixture that each run really saw."""
+        return self.tokens_seen / self.tokens[:, None]
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> History:
+        """The history of some runs, by mask or by index."""
+        index = np.arange(len(self))[rows]
+        return History(
+            runs=tuple(self.runs[i] for i in index),
+            domains=self.domains,
+            eval_domains=self.eval_domains,
+            tokens_seen=self.tokens_seen[index],
+            losses=self.losses[index],
+            seeds=self.seeds[index],
+            parameters=self.parameters[index],
+        )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A run that a method asks for.
+
+    Attributes:
+        mixture: what to train on.
+        tokens: for how long (rounded to whole batches by the study).
+        seed: with which initialisation and data order.
+        role: what it is for, in the study's own words (`base`, `code x3`, `code x1/3`).
+    """
+
+    mixture: Mixture
+    tokens: int
+    seed: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; None where no interval could be had."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """What a method advises, and what that rests on.
+
+    Attributes:
+        method: which method and preset, in words.
+        objective: name of what was minimised.
+        tokens: training tokens that it is meant for.
+        mixture: the advised mixture.
+        intervals: 95 % interval of each weight, by domain.
+        predicted: the objective for `recommended` and each baseline, by name.
+        gains: predicted relative improvement over each baseline (0.03: 3 % lower), by name.
+        multipliers: for each domain at a bound, the change of the objective for one more unit of weight.
+        other_objectives: the optimum under every other objective, from the same runs.
+        warnings: everything that should make a reader careful, a sentence each.
+        runs: ids of the runs used.
+        details: the fitted law, for plots and reports (JSON values).
+    """
+
+    method: str
+    objective: str
+    tokens: int
+    mixture: Mixture
+    intervals: dict[str, tuple[float, float]]
+    predicted: dict[str, Estimate]
+    gains: dict[str, Estimate] = field(default_factory=dict)
+    multipliers: dict[str, float] = field(default_factory=dict)
+    other_objectives: dict[str, dict[str, float]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: at least weights, intervals, predicted, warnings, runs."""
+        content = asdict(self)
+        del content["mixture"]
+        return {
+            "method": self.method,
+            "objective": self.objective,
+            "tokens": self.tokens,
+            "weights": self.mixture.to_dict(),
+            **{key: value for key, value in content.items() if key not in ("method", "objective", "tokens")},
+        }
+
+
+class Searcher(Protocol):
+    """A search method: pure functions of history. "Tell" is recording a row."""
+
+    def ask(self, history: History) -> list[Proposal]:
+        """The runs wanted, given those that there are; none when it has enough.
+
+        A one-shot design may list all its runs each time: the study trains only those that have no row yet.
+        """
+        ...
+
+    def recommend(self, history: History) -> Recommendation:
+        """The advice that `history` supports.
+
+        Raises:
+            ConfigError: too few runs; the message says which are missing.
+        """
+        ...

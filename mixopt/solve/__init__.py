@@ -1,0 +1,1 @@
+"""Optima on the simplex."""

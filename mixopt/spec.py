@@ -1,0 +1,320 @@
+"""RunSpec: everything that changes the numbers of one training run, and nothing else.
+
+Its hash is the run's identity, so a finished run is found again by whoever asks for the same numbers. Device,
+worker count, precision of the device and paths are not here: see `mixopt.train.runtime`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+
+# Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
+NUMERICS = 1
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ModelSpec:
+    """Dimensions of a model.
+
+    Attributes:
+        family: `gpt2` (learned positions, LayerNorm, GELU) or `llama` (rotary, RMSNorm, SwiGLU).
+        vocab_size: entries of the embedding; at least the tokenizer's.
+        context: longest sequence, in tokens.
+        width: size of the residual stream.
+        layers: number of blocks.
+        heads: attention heads; divides `width`.
+        kv_heads: key and value heads (llama); None means `heads`.
+        ffn_width: inner size of the feed-forward layers; None means 4·width (gpt2) or 8/3·width rounded up
+            to a multiple of 64 (llama).
+        tied_embeddings: the output layer shares the input embedding.
+    """
+
+    family: Literal["gpt2", "llama"]
+    vocab_size: int
+    context: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int | None = None
+    ffn_width: int | None = None
+    tied_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "context", "width", "layers", "heads"):
+            value = getattr(self, name)
+            _require(value >= 1, f"model.{name}: expected at least 1, found {value}")
+        _require(
+            self.width % self.heads == 0,
+            f"model: width must be a multiple of heads, found width {self.width} and heads {self.heads}",
+        )
+        if self.family == "gpt2":
+            _require(self.kv_heads in (None, self.heads), "model.kv_heads: gpt2 has as many as heads; leave it out")
+        else:
+            _require(
+                self.heads % self.key_value_heads == 0,
+                f"model: heads must be a multiple of kv_heads, found {self.heads} and {self.kv_heads}",
+            )
+            _require(self.width // self.heads % 2 == 0, "model: rotary embeddings need an even width / heads")
+
+    @property
+    def key_value_heads(self) -> int:
+        """Key and value heads, resolved."""
+        return self.kv_heads or self.heads
+
+    @property
+    def inner_width(self) -> int:
+        """Inner size of the feed-forward layers, resolved."""
+        if self.ffn_width:
+            return self.ffn_width
+        return 4 * self.width if self.family == "gpt2" else -(-8 * self.width // (3 * 64)) * 64
+
+    @property
+    def parameters(self) -> int:
+        """Trained parameters, tied ones once, as transformers' own class has them."""
+        d, f = self.width, self.inner_width
+        head = 0 if self.tied_embeddings else self.vocab_size * d
+        if self.family == "gpt2":
+            block = (4 * d * d + 4 * d) + (2 * d * f + f + d) + 4 * d
+            return self.vocab_size * d + self.context * d + self.layers * block + 2 * d + head
+        kv = d // self.heads * self.key_value_heads
+        block = 2 * d * d + 2 * d * kv + 3 * d * f + 2 * d
+        return self.vocab_size * d + self.layers * block + d + head
+
+    def flops_per_token(self, sequence_length: int) -> float:
+        """Training FLOPs (forward and backward) for one token: 6 per weight of a matrix product, attention too.
+
+        Source: PaLM (Chowdhery et al. 2022), appendix B; look-ups of embeddings and positions are free.
+        """
+        d, f = self.width, self.inner_width
+        kv = d // self.heads * self.key_value_heads
+        matrices = 2 * d * d + 2 * d * kv + (2 if self.family == "gpt2" else 3) * d * f
+        return 6.0 * (self.layers * matrices + self.vocab_size * d) + 12.0 * self.layers * d * sequence_length
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DataSpec:
+    """The prepared data of a run, by content.
+
+    Attributes:
+        fingerprint: hash of the tokens and the tokenizer (`mixopt.data.manifest`).
+        domains: K training domains, in the order of every (K,) array.
+        unique_tokens: for each domain the most distinct training tokens that the run may see (it repeats them
+            beyond that); None for all that there are.
+    """
+
+    fingerprint: str
+    domains: tuple[str, ...]
+    unique_tokens: tuple[int | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _require(len(self.domains) > 0, "data: expected at least one domain, found none")
+        _require(len(set(self.domains)) == len(self.domains), "data: domain names must be distinct")
+        if self.unique_tokens is not None:
+            _require(
+                len(self.unique_tokens) == len(self.domains),
+                "data.unique_tokens: expected one entry for each domain",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PolicySpec:
+    """How the mixture of each step is chosen.
+
+    Attributes:
+        name: a policy of `mixopt.policy` (`static`: the prior throughout).
+        weights: (K,) prior weights, in the order of `DataSpec.domains`.
+        options: the policy's own settings.
+    """
+
+    name: str = "static"
+    weights: tuple[float, ...]
+    options: dict[str, float | int | bool | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OptimSpec:
+    """AdamW, its schedule and its batch.
+
+    Attributes:
+        lr: peak learning rate.
+        schedule: from the peak to `final_lr` over the run's own tokens, `linear` or `cosine`.
+        warmup: share of the run's tokens in which the rate rises linearly from 0.
+        final_lr: last rate as a share of the peak.
+        beta1: decay of the first moment.
+        beta2: decay of the second moment.
+        epsilon: AdamW's epsilon.
+        weight_decay: decoupled decay, of matrices only (no biases, norms or vectors).
+        grad_clip: greatest norm of the gradient; 0 for no clipping.
+        batch_tokens: tokens of one optimiser step; a multiple of the sequence length.
+    """
+
+    lr: float = 1e-3
+    schedule: Literal["linear", "cosine"] = "cosine"
+    warmup: float = 0.1
+    final_lr: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    grad_clip: float = 1.0
+    batch_tokens: int = 524288
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, f"training.lr: expected a rate above 0, found {self.lr}")
+        for name in ("warmup", "final_lr"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"training.{name}: expected a share from 0 to 1, found {value}")
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"training.{name}: expected a number from 0 to below 1, found {value}")
+        for name in ("weight_decay", "grad_clip"):
+            value = getattr(self, name)
+            _require(value >= 0, f"training.{name}: expected at least 0, found {value}")
+        _require(self.epsilon > 0, f"training.epsilon: expected a number above 0, found {self.epsilon}")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class EvalSpec:
+    """What is measured on the validation documents.
+
+    Attributes:
+        tokens_per_domain: validation tokens of each domain behind a final loss (whole sequences; all there are
+            if fewer).
+        points: evaluations in the run, the last one included, evenly spaced in steps.
+        point_tokens_per_domain: the same as `tokens_per_domain` for the points before the last.
+    """
+
+    tokens_per_domain: int = 65536
+    points: int = 10
+    point_tokens_per_domain: int = 8192
+
+    def __post_init__(self) -> None:
+        for name in ("tokens_per_domain", "points", "point_tokens_per_domain"):
+            value = getattr(self, name)
+            _require(value >= 1, f"evaluation.{name}: expected at least 1, found {value}")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class RunSpec:
+    """One training run, fully resolved: JSON round-trip exact, valid once built.
+
+    Attributes:
+        model: the model's dimensions.
+        data: the prepared data.
+        policy: the mixture policy.
+        optim: optimiser, schedule, batch.
+        evaluation: what is measured.
+        tokens: training tokens, a multiple of `optim.batch_tokens` (see `whole_batches`).
+        sequence_length: tokens of one training sequence.
+        seed: initialisation and data order.
+        objective: `causal` language modelling.
+    """
+
+    model: ModelSpec
+    data: DataSpec
+    policy: PolicySpec
+    optim: OptimSpec
+    evaluation: EvalSpec
+    tokens: int
+    sequence_length: int
+    seed: int = 0
+    objective: Literal["causal"] = "causal"
+
+    def __post_init__(self) -> None:
+        _require(
+            1 < self.sequence_length <= self.model.context,
+            f"sequence_length: expected 2 to {self.model.context} (the model's context), found {self.sequence_length}",
+        )
+        _require(
+            self.optim.batch_tokens > 0 and self.optim.batch_tokens % self.sequence_length == 0,
+            f"training.batch_tokens: expected a multiple of the sequence length {self.sequence_length}, "
+            f"found {self.optim.batch_tokens}",
+        )
+        _require(
+            self.tokens > 0 and self.tokens % self.optim.batch_tokens == 0,
+            f"tokens: expected a multiple of batch_tokens {self.optim.batch_tokens}, found {self.tokens}",
+        )
+        _require(
+            len(self.policy.weights) == len(self.data.domains),
+            f"policy.weights: expected {len(self.data.domains)} (one for each domain), found "
+            f"{len(self.policy.weights)}",
+        )
+        _require(0 <= self.seed < 2**31, f"seed: expected 0 to {2**31 - 1}, found {self.seed}")
+        _ = self.mixture  # validates the weights
+
+    @property
+    def mixture(self) -> Mixture:
+        """The policy's prior weights as a mixture."""
+        return Mixture(self.data.domains, self.policy.weights)
+
+    @property
+    def batch_sequences(self) -> int:
+        """Sequences in one optimiser step."""
+        return self.optim.batch_tokens // self.sequence_length
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run."""
+        return self.tokens // self.optim.batch_tokens
+
+    @property
+    def flops(self) -> float:
+        """Training FLOPs of the run, by `ModelSpec.flops_per_token`."""
+        return self.tokens * self.model.flops_per_token(self.sequence_length)
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity: 16 hexadecimal digits from the hash of everything above."""
+        content = json.dumps(
+            {"numerics": NUMERICS, "spec": self.to_dict()},
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON values."""
+        return _ADAPTER.dump_python(self, mode="json")
+
+    def to_json(self) -> str:
+        """The spec as one JSON object."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """The inverse of `to_json`, exact.
+
+        Raises:
+            ConfigError: the text is no valid spec.
+        """
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"run spec: {where}: {first['msg']}") from error
+
+
+_ADAPTER: TypeAdapter[RunSpec] = TypeAdapter(RunSpec)
+
+
+def whole_batches(tokens: int, batch_tokens: int) -> int:
+    """The multiple of `batch_tokens` nearest to `tokens`, at least one batch."""
+    return max(1, round(tokens / batch_tokens)) * batch_tokens
