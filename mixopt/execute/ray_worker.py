@@ -1,0 +1,112 @@
+"""What runs inside a Ray worker: one training at a time, in a process that is kept for the next one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixopt.execute.base import Failure, attempt
+
+if TYPE_CHECKING:
+    import ray
+
+    from mixopt.execute.base import Trainer
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
+    from mixopt.train.runtime import Runtime
+
+    ShippedFiles = list[tuple[str, list[ray.ObjectRef]]]
+
+_CHUNK_BYTES = 64 * 2**20
+
+
+class NeedsData:
+    """The answer of a worker that does not find the data's folder."""
+
+
+class Worker:
+    """An actor that trains; it holds its CPUs and GPUs, and torch's import, from run to run.
+
+    Args:
+        trainer: what trains; the real loop by default.
+    """
+
+    def __init__(self, trainer: Trainer | None) -> None:
+        self._trainer = trainer
+        self._tokens = 0
+
+    def ready(self) -> str:
+        """Import what training needs (seconds, in all workers at once); the node's id."""
+        import ray
+
+        if self._trainer is None:
+            import mixopt.train.loop  # noqa: F401
+        return ray.get_runtime_context().get_node_id()
+
+    def train(self, spec: RunSpec, runtime: Runtime) -> RunResult | Failure | NeedsData:
+        """One attempt at a run."""
+        if not Path(runtime.data_dir).exists():
+            copy = _cache_folder(spec.data.fingerprint)
+            if not copy.exists():
+                return NeedsData()
+            runtime = replace(runtime, data_dir=str(copy))
+        self._tokens = 0
+        try:
+            return attempt(self._trainer, spec, runtime, self._note)
+        finally:
+            torch = sys.modules.get("torch")
+            if torch and torch.cuda.is_available():
+                torch.cuda.empty_cache()  # other workers share the GPU
+
+    def progress(self) -> int:
+        """Training tokens done in the current run; answered while `train` works."""
+        return self._tokens
+
+    def receive(self, fingerprint: str, files: ShippedFiles) -> None:
+        """Write data that was shipped through Ray where this node's workers find it."""
+        import ray
+
+        folder = _cache_folder(fingerprint)
+        if folder.exists():
+            return
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            for name, chunks in files:
+                path = unfinished / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    for chunk in chunks:
+                        file.write(ray.get(chunk))
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another worker of this node was faster
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _note(self, tokens: int) -> None:
+        self._tokens = tokens
+
+
+def ship(data_dir: str) -> ShippedFiles:
+    """Put every file below `data_dir` into Ray's object store, in pieces: names and references."""
+    import ray
+
+    files: ShippedFiles = []
+    for path in sorted(Path(data_dir).rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                chunks = [ray.put(chunk) for chunk in iter(lambda file=file: file.read(_CHUNK_BYTES), b"")]
+            files.append((str(path.relative_to(data_dir)), chunks))
+    return files
+
+
+def _cache_folder(fingerprint: str) -> Path:
+    """Where a node keeps shipped data, one folder for each content; the user's own."""
+    return Path(tempfile.gettempdir()) / f"mixopt-data-{os.getuid()}" / fingerprint

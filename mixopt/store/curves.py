@@ -1,0 +1,88 @@
+"""Curves and mixture traces of runs as Parquet files beside the table, one a run.
+
+One long table: columns step, tokens, split (`train`, `validation` or `mixture`), domain, loss (nats/token), weight.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mixopt.result import CURVE_COLUMNS
+from mixopt.store.schema import disk_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from mixopt.result import RunResult
+
+MIXTURE_COLUMNS = ("step", "domain", "weight")
+
+
+def write(path: Path, result: RunResult) -> None:
+    """Write the curve and the mixture trace of `result` to `path`, whole or not at all.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    points = len(result.curve.get("step", ()))
+    traced = len(result.mixture.get("step", ()))
+    table = pa.table(
+        {
+            "step": pa.array([*result.curve.get("step", ()), *result.mixture.get("step", ())], pa.int64()),
+            "tokens": pa.array([*result.curve.get("tokens", ()), *([None] * traced)], pa.int64()),
+            "split": pa.array([*result.curve.get("split", ()), *(["mixture"] * traced)], pa.string()),
+            "domain": pa.array([*result.curve.get("domain", ()), *result.mixture.get("domain", ())], pa.string()),
+            "loss": pa.array([*result.curve.get("loss", ()), *([None] * traced)], pa.float64()),
+            "weight": pa.array([*([None] * points), *result.mixture.get("weight", ())], pa.float64()),
+        }
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, unfinished, compression="zstd")
+        os.replace(unfinished, path)  # noqa: PTH105
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that curves can be written into `folder`.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise disk_error(error, folder) from error
+
+
+def read(path: Path) -> pa.Table | None:
+    """The long table of one run; None if the run left no curve."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path) if path.exists() else None
+
+
+def split(table: pa.Table | None) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """`RunResult.curve` and `RunResult.mixture` out of the long table; an empty one is {}."""
+    if table is None:
+        return {}, {}
+    rows = table.to_pylist()
+    curve = [row for row in rows if row["split"] != "mixture"]
+    mixture = [row for row in rows if row["split"] == "mixture"]
+    return _columns(curve, CURVE_COLUMNS), _columns(mixture, MIXTURE_COLUMNS)
+
+
+def _columns(rows: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in names} if rows else {}

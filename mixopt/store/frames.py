@@ -1,0 +1,112 @@
+"""The table's rows as what methods and people work on: arrays, wide frames, long frames.
+
+Symbols: R runs, K training domains, V evaluation domains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.errors import StoreError
+from mixopt.search.base import History
+from mixopt.store.schema import RUN_COLUMNS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    import pandas as pd
+    import pyarrow as pa
+
+
+def history(runs: list[sqlite3.Row], parts: list[sqlite3.Row], wanted: list[str] | None) -> History:
+    """Arrays from rows.
+
+    Args:
+        runs: run_id, seed, parameters of the finished runs.
+        parts: run_id, domain, weight, loss, tokens_seen; weight is None where a domain is only evaluated.
+        wanted: order of the runs; None for the order of `runs`.
+
+    Raises:
+        StoreError: two runs do not have the same domains.
+    """
+    by_run: dict[str, list[sqlite3.Row]] = {}
+    for part in parts:
+        by_run.setdefault(part["run_id"], []).append(part)
+    scalars = {row["run_id"]: row for row in runs}
+    order = list(scalars) if wanted is None else [run for run in wanted if run in scalars]
+
+    first = by_run[order[0]] if order else []
+    domains = tuple(part["domain"] for part in first if part["weight"] is not None)
+    evaluated = tuple(part["domain"] for part in first if part["loss"] is not None)
+    tokens = np.zeros((len(order), len(domains)))
+    losses = np.zeros((len(order), len(evaluated)))
+    for row, run in enumerate(order):
+        seen = {part["domain"]: part["tokens_seen"] for part in by_run[run] if part["weight"] is not None}
+        loss = {part["domain"]: part["loss"] for part in by_run[run] if part["loss"] is not None}
+        if seen.keys() != set(domains) or loss.keys() != set(evaluated):
+            raise StoreError(
+                f"runs {order[0]} and {run} do not share their domains ({', '.join(domains)} against "
+                f"{', '.join(seen)}); choose runs of one study with `--study`"
+            )
+        tokens[row] = [seen[domain] for domain in domains]
+        losses[row] = [loss[domain] for domain in evaluated]
+    return History(
+        runs=tuple(order),
+        domains=domains,
+        eval_domains=evaluated,
+        tokens_seen=tokens,
+        losses=losses,
+        seeds=np.array([scalars[run]["seed"] for run in order], dtype=np.int64),
+        parameters=np.array([scalars[run]["parameters"] for run in order], dtype=np.int64),
+    )
+
+
+# What a domain's columns are called in the wide frame, and from which column of `run_domains` they come.
+_PER_DOMAIN = (
+    ("w", "weight"),
+    ("loss", "loss"),
+    ("bpb", "bits_per_byte"),
+    ("train_loss", "train_loss"),
+    ("tokens", "tokens_seen"),
+    ("unique_tokens", "unique_tokens"),
+)
+
+
+def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
+    """One row a run; `w.<domain>`, `loss.<domain>` and so on are NaN where a run has no such number."""
+    import pandas as pd
+
+    row_of = {row["run_id"]: index for index, row in enumerate(runs)}
+    domains = list(dict.fromkeys(part["domain"] for part in parts))
+    column_of = {domain: index for index, domain in enumerate(domains)}
+    where = (
+        np.array([row_of[part["run_id"]] for part in parts], dtype=np.intp),
+        np.array([column_of[part["domain"]] for part in parts], dtype=np.intp),
+    )
+    columns: dict[str, Any] = {}
+    for name in RUN_COLUMNS[:-2]:  # versions and spec, JSON texts, are left to `Store.get`
+        columns[name] = [row[name] for row in runs]
+    measured: dict[str, np.ndarray] = {}
+    for short, column in _PER_DOMAIN:
+        values = np.full((len(runs), len(domains)), np.nan)
+        values[where] = np.array([part[column] for part in parts], dtype=np.float64)
+        measured[short] = values
+    measured["ppl"] = np.exp(measured["loss"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        measured["epochs"] = np.where(
+            measured["unique_tokens"] > 0, measured["tokens"] / measured["unique_tokens"], 0
+        )
+    for short in ("w", "loss", "ppl", "bpb", "train_loss", "tokens", "unique_tokens", "epochs"):
+        columns.update({f"{short}.{domain}": measured[short][:, i] for i, domain in enumerate(domains)})
+    return pd.DataFrame(columns)
+
+
+def long(table: pa.Table | None) -> pd.DataFrame:
+    """The long table of one run's curve as a frame; empty, with its columns, if the run left none."""
+    import pandas as pd
+
+    if table is None:
+        return pd.DataFrame(columns=["step", "tokens", "split", "domain", "loss", "weight"])
+    return table.to_pandas()

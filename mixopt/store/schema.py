@@ -1,0 +1,132 @@
+"""Tables of the results database, and the one line that each way of failing gives."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mixopt.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+
+# 'mixo' in ASCII: tells our table from any other SQLite file.
+APPLICATION_ID = 0x6D69786F
+
+# A writer holds the lock for milliseconds; only a stopped process or a slow network disk makes anyone wait long.
+BUSY_SECONDS = 30.0
+
+TABLES = """
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK (status IN ('finished', 'diverged', 'failed')),
+    created TEXT NOT NULL,
+    numerics INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    parameters INTEGER NOT NULL,
+    flops REAL NOT NULL,
+    train_seconds REAL NOT NULL,
+    seconds REAL NOT NULL,
+    device TEXT NOT NULL,
+    error TEXT,
+    versions TEXT NOT NULL,
+    spec TEXT NOT NULL
+);
+CREATE TABLE run_domains (
+    run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    weight REAL,
+    loss REAL,
+    bits_per_byte REAL,
+    train_loss REAL,
+    tokens_seen INTEGER,
+    unique_tokens INTEGER,
+    PRIMARY KEY (run_id, position)
+) WITHOUT ROWID;
+CREATE TABLE studies (
+    study_id TEXT PRIMARY KEY,
+    command TEXT NOT NULL,
+    config TEXT NOT NULL,
+    created TEXT NOT NULL
+);
+CREATE TABLE study_runs (
+    study_id TEXT NOT NULL REFERENCES studies ON DELETE CASCADE,
+    run_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    PRIMARY KEY (study_id, run_id, role)
+) WITHOUT ROWID;
+"""
+
+RUN_COLUMNS = (
+    "run_id", "status", "created", "numerics", "fingerprint", "model", "policy", "seed", "tokens", "parameters",
+    "flops", "train_seconds", "seconds", "device", "error", "versions", "spec",
+)  # fmt: skip
+
+# The columns of `run_domains` that are the fields of a `DomainResult`.
+MEASURED_COLUMNS = ("loss", "bits_per_byte", "train_loss", "tokens_seen", "unique_tokens")
+
+
+def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    """Make the tables in a new database; check that an old one is ours and not from the future."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables == 0 and version == 0 and not read_only:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+    elif application != APPLICATION_ID:
+        raise StoreError(f"results table {path}: this is no mixopt table; give another folder with --results")
+    elif version > SCHEMA_VERSION:
+        raise StoreError(
+            f"results table {path}: written by a newer mixopt (schema {version}, this one knows up to "
+            f"{SCHEMA_VERSION}); upgrade mixopt or give another folder with --results"
+        )
+
+
+def disk_error(error: OSError, path: Path) -> StoreError:
+    """The line for a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"disk full while writing {path}; free some space and run the same command again "
+                          "(finished runs are kept)")  # fmt: skip
+    reason = error.strerror or str(error)
+    return StoreError(f"cannot write {path} ({reason}); make the folder writable or give another with --results")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the database `path` into a StoreError with what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "full" in text:
+            raise StoreError(
+                f"disk full while writing {path}; free some space and run the same command again (finished runs "
+                "are kept)"
+            ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise StoreError(
+                f"results table {path}: cannot be written ({text}); make the folder writable or give another with "
+                "--results"
+            ) from error
+        if "locked" in text or "busy" in text:
+            raise StoreError(
+                f"results table {path}: another process has held it for {BUSY_SECONDS:.0f} s; end that process "
+                "and run the same command again"
+            ) from error
+        raise StoreError(
+            f"results table {path} is damaged ({text}); nothing was changed: move it aside (the curves beside it "
+            "are whole) and restore a copy, `mixopt runs import` an export, or let the runs be trained again"
+        ) from error

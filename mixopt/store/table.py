@@ -1,0 +1,307 @@
+"""`Store`: record runs, find them again, hand them to methods and to people."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from mixopt.errors import StoreError
+from mixopt.result import DomainResult, RunResult
+from mixopt.spec import NUMERICS, RunSpec
+from mixopt.store import curves, frames, transfer
+from mixopt.store.schema import (
+    BUSY_SECONDS,
+    MEASURED_COLUMNS,
+    RUN_COLUMNS,
+    SCHEMA_VERSION,
+    disk_error,
+    explained,
+    prepare,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pandas as pd
+
+    from mixopt.search.base import History
+
+_SCALARS = ("tokens", "parameters", "flops", "train_seconds", "seconds", "device", "error")
+
+
+class Store:
+    """The results table in the folder `results`.
+
+    Args:
+        results: folder of the table; made if it is not there.
+        read_only: open an existing table and never write to it.
+
+    Raises:
+        StoreError: the folder cannot be written, the table is damaged or newer than this version, or (read-only)
+            there is none.
+    """
+
+    def __init__(self, results: str | Path = "results", *, read_only: bool = False) -> None:
+        self.folder = Path(results)
+        self.path = self.folder / "mixopt.db"
+        if read_only:
+            if not self.path.is_file():
+                raise StoreError(f"no results table at {self.path}; a study makes one, or give another --results")
+        else:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise disk_error(error, self.folder) from error
+        with explained(self.path):
+            # Rollback journal, not WAL: WAL needs shared memory, which network file systems do not give.
+            mode = "ro" if read_only else "rwc"
+            self._connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+            )
+            self._connection.row_factory = sqlite3.Row
+            try:
+                self._connection.execute("PRAGMA foreign_keys = ON")
+                prepare(self._connection, self.path, read_only=read_only)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; the store is of no use afterwards."""
+        self._connection.close()
+
+    def check_writable(self) -> None:
+        """Fail now rather than after the first training.
+
+        Raises:
+            StoreError: the table cannot be written.
+        """
+        with self._transaction():
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # a real write of one page
+        curves.check_folder(self.folder / "curves")
+
+    def record(self, spec: RunSpec, result: RunResult, *, created: str | None = None) -> bool:
+        """Write one run: its curve first, then its row, so that a row always has its curve.
+
+        Args:
+            spec: what was asked for.
+            result: what came out.
+            created: time of the row, ISO 8601 in UTC; now by default.
+
+        Returns:
+            False if a finished row was there already (it stays as it is), else True.
+
+        Raises:
+            StoreError: the disk is full or the table cannot be written.
+        """
+        if result.run_id != spec.run_id:
+            raise StoreError(
+                f"run {result.run_id}: its spec has the id {spec.run_id}; the two do not belong together"
+            )
+        if self.has_finished(spec.run_id):
+            return False
+        if result.curve or result.mixture:
+            curves.write(self.curve_path(spec.run_id), result)
+        model = spec.model
+        row = (
+            spec.run_id, result.status, created or datetime.now(UTC).isoformat(timespec="seconds"), NUMERICS,
+            spec.data.fingerprint, f"{model.family} {model.layers}x{model.width}", spec.policy.name, spec.seed,
+            result.tokens, result.parameters, result.flops, result.train_seconds, result.seconds, result.device,
+            result.error, json.dumps(result.versions), spec.to_json(),
+        )  # fmt: skip
+        weights = spec.mixture.to_dict()
+        domains: list[tuple[Any, ...]] = []
+        for position, domain in enumerate(dict.fromkeys((*weights, *result.domains))):
+            part = result.domains.get(domain)
+            measured = [getattr(part, name, None) for name in MEASURED_COLUMNS]
+            domains.append((spec.run_id, position, domain, weights.get(domain), *measured))
+        with self._transaction() as connection:
+            if self.has_finished(spec.run_id):
+                return False
+            connection.execute("DELETE FROM runs WHERE run_id = ?", (spec.run_id,))
+            connection.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(RUN_COLUMNS))})", row)
+            connection.executemany("INSERT INTO run_domains VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", domains)
+        return True
+
+    def has_finished(self, run_id: str) -> bool:
+        """Whether the run is there and finished."""
+        return bool(self._all("SELECT 1 FROM runs WHERE run_id = ? AND status = 'finished'", (run_id,)))
+
+    def get(self, run_id: str) -> tuple[RunSpec, RunResult]:
+        """Spec and result of one run, exactly as they were recorded.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        rows = self._all("SELECT * FROM runs WHERE run_id = ?", (run_id,))
+        if not rows:
+            raise StoreError(f"run {run_id!r} is not in {self.path}; `mixopt runs list` shows those that are")
+        row = rows[0]
+        parts = self._all("SELECT * FROM run_domains WHERE run_id = ? ORDER BY position", (run_id,))
+        curve, mixture = curves.split(curves.read(self.curve_path(run_id)))
+        return RunSpec.from_json(row["spec"]), RunResult(
+            run_id=run_id,
+            status=row["status"],
+            domains={
+                part["domain"]: DomainResult(**{name: part[name] for name in MEASURED_COLUMNS})
+                for part in parts
+                if part["tokens_seen"] is not None
+            },
+            **{name: row[name] for name in _SCALARS},
+            curve=curve,
+            mixture=mixture,
+            versions=json.loads(row["versions"]),
+        )
+
+    def created(self, run_id: str) -> str:
+        """When the run's row was written, ISO 8601 in UTC."""
+        return self._all("SELECT created FROM runs WHERE run_id = ?", (run_id,))[0]["created"]
+
+    def find(self, prefix: str) -> str:
+        """The one run id that starts with `prefix`.
+
+        Raises:
+            StoreError: none does, or several do.
+        """
+        pattern = prefix.lower()
+        found = self._all("SELECT run_id FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY run_id",
+                          (len(pattern), pattern))  # fmt: skip
+        if len(found) == 1 and prefix:
+            return found[0]["run_id"]
+        if not found or not prefix:
+            raise StoreError(f"run {prefix!r} is not in {self.path}; `mixopt runs list` shows those that are")
+        some = ", ".join(row["run_id"] for row in found[:3])
+        raise StoreError(f"run {prefix!r} could be any of {len(found)} runs ({some} …); give more digits")
+
+    def rows(self, *, status: str | None = None, study: str | None = None) -> list[dict[str, Any]]:
+        """Scalars of every run (spec and versions left out), oldest first, one dict a run.
+
+        Args:
+            status: only runs with this status.
+            study: only runs of this study.
+        """
+        query = f"SELECT {', '.join(RUN_COLUMNS[:-2])} FROM runs WHERE 1"
+        values: list[str] = []
+        if status is not None:
+            query += " AND status = ?"
+            values.append(status)
+        if study is not None:
+            query += " AND run_id IN (SELECT run_id FROM study_runs WHERE study_id = ?)"
+            values.append(study)
+        return [dict(row) for row in self._all(f"{query} ORDER BY created, rowid", values)]
+
+    def history(self, run_ids: Iterable[str] | None = None) -> History:
+        """Finished runs as the arrays that methods work on, in the order of `run_ids`.
+
+        Args:
+            run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
+
+        Raises:
+            StoreError: the runs do not share their domains.
+        """
+        wanted = None if run_ids is None else list(dict.fromkeys(run_ids))
+        chosen = "" if wanted is None else " AND run_id IN (SELECT value FROM json_each(?))"
+        values = () if wanted is None else (json.dumps(wanted),)
+        runs = self._all(
+            f"SELECT run_id, seed, parameters FROM runs WHERE status = 'finished'{chosen} ORDER BY rowid", values
+        )
+        parts = self._all(
+            "SELECT run_id, domain, weight, loss, tokens_seen FROM run_domains JOIN runs USING (run_id) "
+            f"WHERE status = 'finished'{chosen} ORDER BY runs.rowid, position",
+            values,
+        )
+        return frames.history(runs, parts, wanted)
+
+    def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
+        """All runs, one row each, in columns that `results/README.md` explains."""
+        chosen = "" if run_ids is None else " WHERE run_id IN (SELECT value FROM json_each(?))"
+        values = () if run_ids is None else (json.dumps(list(run_ids)),)
+        runs = self._all(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs{chosen} ORDER BY created, rowid", values)
+        parts = self._all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
+        return frames.wide(runs, parts)
+
+    def curve(self, run_id: str) -> pd.DataFrame:
+        """Curve and mixture trace of one run as a long frame: step, tokens, split, domain, loss, weight."""
+        return frames.long(curves.read(self.curve_path(run_id)))
+
+    def curve_path(self, run_id: str) -> Path:
+        """Where the curve of `run_id` is kept."""
+        return self.folder / "curves" / f"{run_id}.parquet"
+
+    def remove(self, run_ids: Iterable[str]) -> int:
+        """Remove runs and their curves; the number of rows that were there."""
+        ids = list(run_ids)
+        with self._transaction() as connection:
+            removed = sum(connection.execute("DELETE FROM runs WHERE run_id = ?", (one,)).rowcount for one in ids)
+        for run_id in ids:
+            self.curve_path(run_id).unlink(missing_ok=True)
+        return removed
+
+    def save_study(
+        self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, str]]
+    ) -> None:
+        """Store a study's resolved config and the runs that it uses.
+
+        Args:
+            study_id: identity of the study.
+            command: the method, as on the command line (`ddo`).
+            config: the resolved study, JSON values.
+            runs: pairs of run id and role.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO studies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET config = excluded.config",
+                (study_id, command, json.dumps(config), datetime.now(UTC).isoformat(timespec="seconds")),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO study_runs VALUES (?, ?, ?)",
+                [(study_id, run_id, role) for run_id, role in runs],
+            )
+
+    def studies(self) -> list[dict[str, Any]]:
+        """Every study (study_id, command, config, created, runs as pairs of id and role), oldest first."""
+        links: dict[str, list[tuple[str, str]]] = {}
+        for row in self._all("SELECT * FROM study_runs ORDER BY study_id, run_id, role"):
+            links.setdefault(row["study_id"], []).append((row["run_id"], row["role"]))
+        return [
+            {**dict(row), "config": json.loads(row["config"]), "runs": links.get(row["study_id"], [])}
+            for row in self._all("SELECT * FROM studies ORDER BY created, rowid")
+        ]
+
+    def export(self, path: str | Path, run_ids: Iterable[str] | None = None) -> int:
+        """Write runs to `path`: `.csv` for `mixopt recommend --runs`, `.jsonl` or `.jsonl.gz` with nothing lost.
+
+        Returns:
+            The number of runs written.
+        """
+        return transfer.export(self, Path(path), run_ids)
+
+    def import_(self, path: str | Path) -> int:
+        """Take in a `.jsonl` or `.jsonl.gz` that `export` wrote; the number of runs that were new."""
+        return transfer.import_(self, Path(path))
+
+    def _all(self, query: str, values: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        with explained(self.path):
+            return self._connection.execute(query, tuple(values)).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise

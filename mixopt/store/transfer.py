@@ -1,0 +1,135 @@
+"""Export and import of the results table.
+
+A `.csv` has the columns that `mixopt recommend --runs` reads. A `.jsonl` (or `.jsonl.gz`) has one JSON object a
+line, `{"run": …}` or `{"study": …}`, and loses nothing: imported elsewhere it gives the same rows and curves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import json
+import os
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from mixopt.errors import MixoptError, StoreError
+from mixopt.result import RunResult
+from mixopt.spec import RunSpec
+from mixopt.store.schema import disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from mixopt.store.table import Store
+
+
+def export(store: Store, path: Path, run_ids: Iterable[str] | None) -> int:
+    """Write runs to `path`, whole or not at all; the number written.
+
+    Raises:
+        StoreError: an unknown ending, or the file cannot be written.
+    """
+    ids = [row["run_id"] for row in store.rows()] if run_ids is None else list(run_ids)
+    write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".jsonl.gz": _write_jsonl}.get(_ending(path))
+    if write is None:
+        raise StoreError(f"export to {path}: expected a name that ends in .csv, .jsonl or .jsonl.gz")
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        with _open(unfinished, "wt") as file:
+            count = write(store, file, ids)
+        os.replace(unfinished, path)  # noqa: PTH105
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise disk_error(error, path) from error
+    return count
+
+
+def import_(store: Store, path: Path) -> int:
+    """Take in what `export` wrote as `.jsonl`; runs that are finished here stay as they are.
+
+    Returns:
+        The number of runs that were new, or that replaced an unfinished one.
+
+    Raises:
+        StoreError: the file cannot be read, or a line of it is wrong; the lines before it are kept.
+    """
+    if _ending(path) == ".csv":
+        raise StoreError(
+            f"import of {path}: a CSV has no specs; `mixopt recommend --runs {path}` works on it, and "
+            "`mixopt runs export FILE.jsonl` writes what can be imported"
+        )
+    count = 0
+    try:
+        with _open(path, "rt") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    count += _take_in(store, line, f"{path}, line {number}")
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise StoreError(
+            f"import of {path}: cannot be read ({error}); expected a .jsonl that export wrote"
+        ) from error
+    return count
+
+
+def _take_in(store: Store, line: str, where: str) -> bool:
+    try:
+        content = json.loads(line)
+        if "study" in content:
+            study = content["study"]
+            store.save_study(
+                study["study_id"], study["command"], study["config"], [(run, role) for run, role in study["runs"]]
+            )
+            return False
+        run = content["run"]
+        spec = RunSpec.from_json(json.dumps(run["spec"]))
+        return store.record(spec, RunResult.from_dict(run["result"]), created=run["created"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise StoreError(f"import of {where}: no run that export wrote ({reason})") from error
+    except MixoptError as error:
+        raise StoreError(f"import of {where}: {error}") from error
+
+
+def _write_jsonl(store: Store, file: IO[str], ids: list[str]) -> int:
+    for run_id in ids:
+        spec, result = store.get(run_id)
+        run = {"spec": spec.to_dict(), "result": result.to_dict(), "created": store.created(run_id)}
+        file.write(json.dumps({"run": run}) + "\n")
+    chosen = set(ids)
+    for study in store.studies():
+        links = [link for link in study["runs"] if link[0] in chosen]
+        if links:
+            file.write(json.dumps({"study": {**study, "runs": links}}) + "\n")
+    return len(ids)
+
+
+def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
+    frame = store.frame(ids)
+    frame = frame[frame["status"] == "finished"] if len(frame) else frame
+    names = [name for name in frame.columns if name.startswith(("w.", "loss."))]
+    columns = {"run_id": "run", "tokens": "tokens", "seed": "seed", "parameters": "params"}
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*columns.values(), *names])
+    for row in _records(frame, [*columns, *names]):
+        # A missing number is an empty cell; repr is the shortest text that reads back exactly.
+        writer.writerow(
+            ["" if value != value else repr(value) if isinstance(value, float) else value for value in row]
+        )
+    return len(frame)
+
+
+def _records(frame: Any, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(frame[name].tolist() for name in names), strict=True) if len(frame) else iter(())
+
+
+def _ending(path: Path) -> str:
+    return ".jsonl.gz" if path.name.endswith(".jsonl.gz") else path.suffix.lower()
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    if path.name.endswith(".gz"):
+        return cast("IO[str]", gzip.open(path, mode, encoding="utf-8"))
+    return cast("IO[str]", open(path, mode, encoding="utf-8"))  # noqa: PTH123

@@ -1,0 +1,149 @@
+"""The Ray pool trains like the inline executor, survives its workers, and cleans up."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from mixopt.errors import DataError, ExecutorError
+from mixopt.execute.base import Event, Job
+from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.ray_pool import RayExecutor
+from mixopt.train.runtime import Runtime
+from tests.execute import trainers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_nothing_behind() -> Iterator[None]:
+    before = _traces()
+    yield
+    assert _traces() == before
+
+
+def _traces() -> tuple[bool, list[str], list[str], str | None]:
+    """Ray's token file, its temp folders, child processes that still work, and its setting in the environment."""
+    children = [child.name() for child in psutil.Process().children(recursive=True) if "ray" in child.name()]
+    folders = sorted(path.name for path in Path("/tmp").glob(f"mixopt-ray-{os.getuid()}-*"))
+    return Path("~/.ray/auth_token").expanduser().exists(), folders, children, os.environ.get("RAY_AUTH_MODE")
+
+
+def jobs(folder: Path, specs: list[RunSpec]) -> list[Job]:
+    return [
+        Job(spec, Runtime(data_dir=str(folder), checkpoint_dir=str(folder / spec.run_id))) for spec in specs
+    ]  # fmt: skip
+
+
+def train(
+    trainer: Callable[..., RunResult], work: list[Job], **options: object
+) -> tuple[dict[str, RunResult], list[Event]]:
+    events: list[Event] = []
+    with RayExecutor(trainer=trainer, device="cpu", **options) as pool:
+        results = {spec.run_id: result for spec, result in pool.run(work, events.append)}
+    return results, events
+
+
+def test_results_and_events_equal_those_of_the_inline_executor(tmp_path: Path) -> None:
+    work = jobs(tmp_path, [trainers.uniform_spec(seed) for seed in range(4)])
+    events: list[Event] = []
+    inline = {spec.run_id: result for spec, result in InlineExecutor(trainers.law).run(work, events.append)}
+    pooled, pool_events = train(trainers.law, work)
+    assert pooled == inline
+    assert {e.run_id for e in pool_events if e.kind == "started"} == set(inline)
+
+
+def test_a_killed_worker_is_replaced_and_its_run_continues_from_the_checkpoint(tmp_path: Path) -> None:
+    work = jobs(tmp_path, [trainers.uniform_spec(seed) for seed in range(3)])
+    results, events = train(trainers.fragile, work)
+    assert results == {job.spec.run_id: trainers.law(job.spec, job.runtime) for job in work}
+    assert [(e.run_id, "died" in e.message) for e in events if e.kind == "retry"] == [(work[1].spec.run_id, True)]
+    writers = [(tmp_path / work[1].spec.run_id / f"step-{step}").read_text() for step in range(4)]
+    assert writers[0] == writers[1] != writers[2] == writers[3]
+
+
+def test_three_failures_give_a_failed_result_and_the_others_finish(tmp_path: Path) -> None:
+    work = jobs(tmp_path, [trainers.uniform_spec(seed) for seed in (7, 0, 1)])
+    results, events = train(trainers.bad_seed, work)
+    lost = results[work[0].spec.run_id]
+    assert (lost.status, lost.error) == ("failed", "ValueError: seed 7 is never any good")
+    assert [results[job.spec.run_id].status for job in work[1:]] == ["finished", "finished"]
+    assert sum(e.kind == "retry" for e in events) == 2
+
+
+def test_progress_is_told_while_a_run_is_on(tmp_path: Path) -> None:
+    work = jobs(tmp_path, [trainers.uniform_spec()])
+    _, events = train(trainers.slow, work)
+    assert any(0 < e.tokens < work[0].spec.tokens for e in events if e.kind == "progress")
+
+
+def test_bad_data_on_a_worker_ends_the_sweep_with_its_own_error(tmp_path: Path) -> None:
+    def bad_data(*_: object) -> RunResult:
+        raise DataError("tokens/code.bin: truncated")
+
+    with pytest.raises(DataError, match="truncated"):
+        train(bad_data, jobs(tmp_path, [trainers.uniform_spec()]))
+
+
+def test_data_that_the_worker_does_not_see_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    hidden = tmp_path / "hidden"
+    (hidden / "tokens").mkdir(parents=True)
+    (hidden / "tokens" / "a.bin").write_bytes(bytes(range(256)) * 10)
+    moved = tmp_path / "moved"
+
+    def reads(spec: RunSpec, runtime: Runtime, progress: object) -> RunResult:
+        assert (Path(runtime.data_dir) / "tokens" / "a.bin").read_bytes() == bytes(range(256)) * 10
+        assert "mixopt-data" in runtime.data_dir
+        return trainers.law(spec, runtime)
+
+    with RayExecutor(trainer=reads, device="cpu") as pool:
+        pool.workers()
+        pool.ship(str(hidden))
+        hidden.rename(moved)  # what the driver has read, no worker can find by its path
+        work = jobs(hidden, [trainers.uniform_spec(seed) for seed in range(2)])
+        results = [result.status for _, result in pool.run(work, lambda _: None)]
+    assert results == ["finished", "finished"]
+
+
+def test_more_cpus_or_gpus_than_there_are_is_refused_before_work(tmp_path: Path) -> None:
+    work = jobs(tmp_path, [trainers.uniform_spec()])
+    with pytest.raises(ExecutorError, match="10000 CPUs asked for"):
+        train(trainers.law, work, cpus_per_run=10_000)
+    with (
+        pytest.raises(ExecutorError, match=r"64 GPU asked for.*--gpus-per-run 0"),
+        RayExecutor(gpus_per_run=64) as pool,
+    ):
+        pool.workers()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nowhere", "expected host:port"),
+        ("127.0.0.1:1", "does not answer"),
+        ("no-such-host.invalid:6379", "does not answer"),
+    ],
+)
+def test_an_address_without_ray_is_an_error(address: str, message: str) -> None:
+    with pytest.raises(ExecutorError, match=message), RayExecutor(address=address) as pool:
+        pool.workers()
+
+
+def test_a_listener_that_never_speaks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixopt.execute.ray_session._CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ExecutorError, match=f"{address} does not answer"), RayExecutor(address=address) as pool:
+            pool.workers()
