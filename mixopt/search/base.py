@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.mixture import Mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mixopt.mixture import Mixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +159,9 @@ class Recommendation:
             "tokens": self.tokens,
             "weights": self.mixture.to_dict(),
             **{key: value for key, value in content.items() if key not in ("method", "objective", "tokens")},
+            "intervals": {domain: list(interval) for domain, interval in self.intervals.items()},
+            "warnings": list(self.warnings),
+            "runs": list(self.runs),
         }
 
 

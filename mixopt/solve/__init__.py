@@ -1,1 +1,7 @@
-"""Optima on the simplex."""
+"""The mixture that minimises a convex law over the simplex with floors and caps."""
+
+from mixopt.solve.bounds import Bounds, Supply, make_bounds, parse_floor
+from mixopt.solve.problem import PowerSum, Solution
+from mixopt.solve.simplex import solve_simplex
+
+__all__ = ["Bounds", "PowerSum", "Solution", "Supply", "make_bounds", "parse_floor", "solve_simplex"]

@@ -1,0 +1,124 @@
+"""What is minimised: one number from a run's losses by domain. Computed, never stored in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+class Objective(Protocol):
+    """A number to minimise, from validation losses.
+
+    Attributes:
+        name: as it is written on the command line.
+        units: of its values, for tables and axes.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 (documented above)
+
+    @property
+    def units(self) -> str: ...  # noqa: D102
+
+    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:
+        """The objective of each run.
+
+        Args:
+            losses: (…, V) nats/token.
+            domains: V names, in the order of the last axis.
+
+        Returns:
+            (…).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MeanPerplexity:
+    """Arithmetic mean of the domains' perplexities exp(loss): AutoScale's, and the default."""
+
+    name: str = "mean_ppl"
+    units: str = "perplexity"
+
+    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Mean of exp(loss)."""
+        return np.exp(losses).mean(axis=-1)
+
+
+@dataclass(frozen=True)
+class MeanLoss:
+    """Mean of the domains' losses (the logarithm of the geometric mean of perplexities)."""
+
+    name: str = "mean_loss"
+    units: str = "nats/token"
+
+    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Mean loss."""
+        return losses.mean(axis=-1)
+
+
+@dataclass(frozen=True)
+class WorstLoss:
+    """Loss of the domain where it is greatest."""
+
+    name: str = "worst"
+    units: str = "nats/token"
+
+    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Greatest loss."""
+        return losses.max(axis=-1)
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """Mean loss weighted by domain: Σ_v weight_v · loss_v.
+
+    Attributes:
+        weights: a mixture over evaluation domains; those that it does not name count nothing.
+        name: `weighted:FILE`.
+    """
+
+    weights: Mixture
+    name: str = "weighted"
+    units: str = "nats/token"
+
+    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:
+        """Weighted loss.
+
+        Raises:
+            ConfigError: the weights name a domain with no loss.
+        """
+        try:
+            return losses @ self.weights.ordered(domains).array
+        except ConfigError as error:
+            raise ConfigError(f"objective {self.name}: {error}") from error
+
+
+BUILT_IN: tuple[Objective, ...] = (MeanPerplexity(), MeanLoss(), WorstLoss())
+
+
+def parse_objective(text: str) -> Objective:
+    """The objective named on a command line: `mean_ppl`, `mean_loss`, `worst` or `weighted:FILE`.
+
+    Raises:
+        ConfigError: none of these, or no mixture in the file.
+    """
+    for objective in BUILT_IN:
+        if objective.name == text:
+            return objective
+    if text.startswith("weighted:"):
+        path = text.removeprefix("weighted:")
+        return WeightedLoss(Mixture.from_file(path), name=f"weighted:{Path(path).name}")
+    names = ", ".join(objective.name for objective in BUILT_IN)
+    raise ConfigError(f"objective: expected {names} or weighted:FILE, found {text!r}")

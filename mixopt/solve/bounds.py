@@ -1,0 +1,152 @@
+"""Floors and caps of a mixture: from options, and from how much text there is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.mixture import Mixture
+
+# Bounds that miss feasibility by rounding alone are feasible: 0.2 + 0.2 + … may sum to 1 + 2e-16.
+SLACK = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """floor ≤ w ≤ cap for each domain, with at least one mixture between them.
+
+    Attributes:
+        domains: m names.
+        floors: (m,) from 0 to 1.
+        caps: (m,) from 0 to 1.
+
+    Raises:
+        ConfigError: no mixture satisfies them; the message says which of them stand in the way.
+    """
+
+    domains: tuple[str, ...]
+    floors: NDArray[np.float64]
+    caps: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in ("floors", "caps"):
+            array = np.asarray(getattr(self, name), dtype=np.float64)
+            if array.shape != (len(self.domains),):
+                raise ConfigError(
+                    f"{name}: expected one for each of {len(self.domains)} domains, found {array.shape}"
+                )
+            for domain, value in zip(self.domains, array, strict=True):
+                if not 0 <= value <= 1:
+                    raise ConfigError(f"{name}: expected a weight from 0 to 1 for {domain!r}, found {value:g}")
+            object.__setattr__(self, name, array)
+        for domain, floor, cap in zip(self.domains, self.floors, self.caps, strict=True):
+            if floor > cap:
+                raise ConfigError(f"bounds: the floor of {domain!r}, {floor:.4g}, is above its cap, {cap:.4g}")
+        if self.floors.sum() > 1 + SLACK:
+            raise ConfigError(
+                f"floors: they sum to {self.floors.sum():.4g}, which leaves no mixture: "
+                f"{self._named(self.floors, self.floors > 0)}; lower them"
+            )
+        if self.caps.sum() < 1 - SLACK:
+            raise ConfigError(
+                f"caps: they sum to {self.caps.sum():.4g}, below 1, which leaves no mixture: "
+                f"{self._named(self.caps, self.caps < 1)}; allow more epochs or fewer target tokens"
+            )
+
+    def _named(self, values: NDArray[np.float64], which: NDArray[np.bool_]) -> str:
+        return ", ".join(f"{d} {v:.4g}" for d, v, on in zip(self.domains, values, which, strict=True) if on)
+
+    @classmethod
+    def free(cls, domains: Sequence[str]) -> Bounds:
+        """The whole simplex."""
+        return cls(tuple(domains), np.zeros(len(domains)), np.ones(len(domains)))
+
+
+@dataclass(frozen=True)
+class Supply:
+    """How much text there is for the training that the mixture is meant for.
+
+    Attributes:
+        available: distinct training tokens by domain.
+        target_tokens: tokens of that training.
+        max_epochs: most passes over a domain's tokens; None for no cap (epochs are then only reported).
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+
+    available: Mapping[str, float]
+    target_tokens: float
+    max_epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        for domain, tokens in self.available.items():
+            if not (math.isfinite(tokens) and tokens >= 0):
+                raise ConfigError(f"available tokens of {domain!r}: expected a count, found {tokens}")
+        if not self.target_tokens > 0:
+            raise ConfigError(f"target tokens: expected a count above 0, found {self.target_tokens}")
+        if self.max_epochs is not None and not self.max_epochs > 0:
+            raise ConfigError(f"max epochs: expected a number above 0, found {self.max_epochs}")
+
+    def _tokens(self, domains: Sequence[str]) -> NDArray[np.float64]:
+        missing = [d for d in domains if d not in self.available]
+        if missing:
+            raise ConfigError(f"available tokens: none given for {missing[0]!r}; every domain needs its count")
+        return np.array([float(self.available[d]) for d in domains])
+
+    def caps(self, domains: Sequence[str]) -> NDArray[np.float64]:
+        """(m,) greatest weights: max_epochs · available_j / target_tokens, at most 1."""
+        tokens = self._tokens(domains)
+        if self.max_epochs is None:
+            return np.ones(len(domains))
+        return np.minimum(1.0, self.max_epochs * tokens / self.target_tokens)
+
+    def epochs(self, mixture: Mixture) -> dict[str, float]:
+        """Passes over each domain's tokens when `mixture` is trained on for the target tokens."""
+        tokens = self._tokens(mixture.domains)
+        wanted = mixture.array * self.target_tokens
+        return {
+            domain: (want / have if have else (math.inf if want else 0.0))
+            for domain, want, have in zip(mixture.domains, wanted.tolist(), tokens.tolist(), strict=True)
+        }
+
+
+def parse_floor(text: str | float, domains: int) -> float:
+    """The floor that every one of `domains` domains gets.
+
+    Args:
+        text: a weight (`0.02`), or a multiple of the uniform share (`0.2x` is 0.2 / m).
+        domains: m.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    word = str(text).strip().lower()
+    try:
+        value = float(word.removesuffix("x")) / (domains if word.endswith("x") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ConfigError(f"floor: expected a weight such as 0.02, or 0.2x (of uniform), found {text!r}")
+    return value
+
+
+def make_bounds(domains: Sequence[str], floor: str | float = 0.0, supply: Supply | None = None) -> Bounds:
+    """Bounds from the option `floor` (see `parse_floor`) and from what there is to train on.
+
+    Raises:
+        ConfigError: no mixture satisfies them.
+    """
+    names = tuple(domains)
+    floors = np.full(len(names), parse_floor(floor, len(names)))
+    return Bounds(names, floors, supply.caps(names) if supply else np.ones(len(names)))
