@@ -1,0 +1,140 @@
+"""The first pass over a domain: how much there is, which documents to hold out, a sample for a tokenizer.
+
+Documents are chosen by the hash of their text: the smallest hashes are held out, the largest make the sample. Both
+are thus uniform samples that depend on the content alone (not on order, file names or a seed), found in one pass in
+bounded memory; and a text that occurs twice is held out as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from mixopt.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# Beyond this many documents a larger validation set tells nothing that a proxy run could resolve.
+MAX_VALIDATION_DOCUMENTS = 20_000
+# One long document must not fill a tokenizer's sample.
+_SAMPLE_CHARACTERS = 65_536
+_HASH_BITS = 128
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the first pass found in a domain.
+
+    Attributes:
+        documents: documents, repeated ones included.
+        bytes: UTF-8 bytes of them.
+        validation: hashes of the documents to hold out, as `document_hash` gives them.
+        sample: (hash, text) of documents to train a tokenizer on, long ones cut; may overlap `validation`.
+    """
+
+    documents: int
+    bytes: int
+    validation: tuple[str, ...]
+    sample: tuple[tuple[str, str], ...]
+
+
+def document_hash(content: bytes) -> str:
+    """blake3 of a document's UTF-8 bytes, 32 hexadecimal digits."""
+    return blake3(content).hexdigest(length=_HASH_BITS // 8)
+
+
+def scan_domain(
+    name: str,
+    documents: Iterable[str],
+    *,
+    validation_share: float,
+    validation_bytes: int,
+    sample_bytes: int = 0,
+    report: Callable[[int, int], None] = lambda _documents, _bytes: None,
+) -> Scan:
+    """Go through a domain's documents once.
+
+    Args:
+        name: the domain, for messages.
+        documents: its texts.
+        validation_share: part of the domain's bytes to hold out (whole documents: as much as fits, at least one).
+        validation_bytes: the most bytes to hold out.
+        sample_bytes: bytes of text for a tokenizer's sample; 0 for none.
+        report: called now and then with the documents and bytes so far.
+
+    Raises:
+        DataError: fewer than two different documents.
+    """
+    held = _Smallest(validation_bytes, MAX_VALIDATION_DOCUMENTS)
+    sample = _Smallest(sample_bytes, MAX_VALIDATION_DOCUMENTS)
+    # A shortest document is held out if none fits the budget.
+    shortest: tuple[int, str] | None = None
+    first, distinct = "", False
+    count = total = 0
+    for text in documents:
+        content = text.encode()
+        key, size = document_hash(content), len(content)
+        count, total = count + 1, total + size
+        first = first or key
+        distinct = distinct or key != first
+        shortest = min(shortest or (size, key), (size, key))
+        if size <= validation_bytes:
+            held.offer(int(key, 16), size, "")
+        if sample_bytes:
+            text = text[:_SAMPLE_CHARACTERS]
+            sample.offer(~int(key, 16) % 2**_HASH_BITS, len(text.encode()), text)
+        if count % 256 == 0:
+            report(count, total)
+    if shortest is None or not distinct:
+        raise DataError(
+            f"domain {name!r}: expected at least two different documents (one is held out for validation), found "
+            f"{'one' if count else 'none'}"
+        )
+    report(count, total)
+    budget = min(validation_share * total, validation_bytes)
+    return Scan(
+        documents=count,
+        bytes=total,
+        validation=_within(held, budget) or (shortest[1],),
+        sample=tuple((f"{2**_HASH_BITS - 1 - key:032x}", text) for key, _, text in sample.sorted()),
+    )
+
+
+def _within(held: _Smallest, budget: float) -> tuple[str, ...]:
+    """Hashes from the smallest on, passing over documents that no longer fit into `budget` bytes."""
+    chosen: list[str] = []
+    for key, size, _ in held.sorted():
+        if size <= budget:
+            chosen.append(f"{key:032x}")
+            budget -= size
+    return tuple(chosen)
+
+
+class _Smallest:
+    """The distinct items of smallest key, as few as hold `budget` bytes."""
+
+    def __init__(self, budget: int, most: int) -> None:
+        self._budget, self._most = budget, most
+        self._bytes = 0
+        self._heap: list[tuple[int, int, str]] = []  # largest key first, so keys are negated
+        self._keys: set[int] = set()
+
+    def offer(self, key: int, size: int, text: str) -> None:
+        full = self._bytes >= self._budget or len(self._heap) >= self._most
+        if (full and key >= -self._heap[0][0]) or key in self._keys:
+            return
+        heapq.heappush(self._heap, (-key, size, text))
+        self._keys.add(key)
+        self._bytes += size
+        while self._bytes - self._heap[0][1] >= self._budget or len(self._heap) > self._most:
+            dropped, freed, _ = heapq.heappop(self._heap)
+            self._keys.remove(-dropped)
+            self._bytes -= freed
+
+    def sorted(self) -> list[tuple[int, int, str]]:
+        """(key, bytes, text) from the smallest key on."""
+        return sorted((-key, size, text) for key, size, text in self._heap)
