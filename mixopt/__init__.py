@@ -1,3 +1,30 @@
-"""mixopt: find the best data mixture for pretraining language models."""
+"""mixopt: find the best data mixture for pretraining language models.
+
+import mixopt
+
+study = mixopt.Study("data/demo", model="gpt2-0.4m", tokens="800k")
+print(mixopt.ddo(study).mixture)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixopt.mixture import Mixture
+    from mixopt.study import Study, ddo
 
 __version__ = "0.1.0"
+
+__all__ = ["Mixture", "Study", "ddo"]
+
+_HOMES = {"Mixture": "mixopt.mixture", "Study": "mixopt.study", "ddo": "mixopt.study"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import mixopt` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

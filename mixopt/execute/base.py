@@ -12,7 +12,7 @@ from mixopt.errors import MixoptError, StoreError
 from mixopt.result import RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from mixopt.spec import RunSpec
     from mixopt.train.runtime import Runtime
@@ -68,7 +68,7 @@ class Failure:
 class Executor(Protocol):
     """Trains jobs. A context manager: leaving it stops whatever it started."""
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Iterator[tuple[RunSpec, RunResult]]:
+    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
         """Train `jobs`, as many at once as fit.
 
         Args:

@@ -9,7 +9,7 @@ from mixopt.execute.base import ATTEMPTS, Event, attempt, failed
 from mixopt.result import RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from mixopt.execute.base import Job, Trainer
     from mixopt.spec import RunSpec
@@ -35,7 +35,7 @@ class InlineExecutor:
         """One run at a time."""
         return 1
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Iterator[tuple[RunSpec, RunResult]]:
+    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
         """Train `jobs` in order; see `Executor.run`."""
         for job in jobs:
             yield job.spec, self._train(job, on_event)

@@ -14,7 +14,7 @@ from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_worker import NeedsData, Worker, ship
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     import ray
 
@@ -111,7 +111,7 @@ class RayExecutor:
             )
         return fitting
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Iterator[tuple[RunSpec, RunResult]]:
+    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
         """Train `jobs`; see `Executor.run`."""
         sweep = _Sweep(self, jobs, on_event, self.workers() if jobs else 0)
         try:

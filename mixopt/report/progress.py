@@ -1,0 +1,187 @@
+"""How a sweep goes, live: runs done, running and failed, tokens a second, time left."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from mixopt.units import format_count, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from mixopt.execute.base import Event
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
+
+
+class Watch(Protocol):
+    """Who is told how a sweep goes."""
+
+    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> AbstractContextManager[None]:
+        """The context of a sweep.
+
+        Args:
+            specs: the runs to train.
+            roles: what each run is for, by run id.
+            found: runs that the table has already.
+        """
+        ...
+
+    def event(self, event: Event) -> None:
+        """Something happened in a run."""
+        ...
+
+    def done(self, spec: RunSpec, result: RunResult) -> None:
+        """A run has ended and is recorded."""
+        ...
+
+
+class Quiet:
+    """A `Watch` that says nothing."""
+
+    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing to show."""
+        return contextlib.nullcontext()
+
+    def event(self, event: Event) -> None:
+        """Nothing is said."""
+
+    def done(self, spec: RunSpec, result: RunResult) -> None:
+        """Nothing is said."""
+
+
+@dataclass
+class Tally:
+    """The numbers behind the display; pure, so that they can be tested without a screen.
+
+    Attributes:
+        tokens: tokens that each run has still to do or has done, by run id.
+        started: when the first run began, seconds.
+        running: ids of the runs that are on.
+        done: tokens done by run id.
+        ended: runs that ended well.
+        failed: runs that failed or diverged.
+    """
+
+    tokens: dict[str, int]
+    started: float | None = None
+    running: set[str] = field(default_factory=set)
+    done: dict[str, int] = field(default_factory=dict)
+    ended: int = 0
+    failed: int = 0
+
+    def event(self, event: Event, now: float) -> None:
+        """Take in an event at the time `now` (seconds)."""
+        if event.kind == "started":
+            self.started = now if self.started is None else self.started
+            self.running.add(event.run_id)
+        elif event.kind == "progress" and event.run_id in self.running:
+            self.done[event.run_id] = max(event.tokens, self.done.get(event.run_id, 0))
+
+    def end(self, run_id: str, *, well: bool) -> None:
+        """Take in the end of a run."""
+        self.running.discard(run_id)
+        self.done[run_id] = self.tokens[run_id]  # a failed run has nothing left to do either
+        self.ended += well
+        self.failed += not well
+
+    @property
+    def tokens_done(self) -> int:
+        """Tokens of all runs."""
+        return sum(self.done.values())
+
+    def rate(self, now: float) -> float:
+        """Tokens a second since the first run began."""
+        elapsed = now - self.started if self.started is not None else 0.0
+        return self.tokens_done / elapsed if elapsed > 0 else 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds to go at the present rate; None before there is one."""
+        rate = self.rate(now)
+        return (sum(self.tokens.values()) - self.tokens_done) / rate if rate else None
+
+    def line(self, now: float) -> str:
+        """All of it in one line."""
+        total = len(self.tokens)
+        parts = [f"{self.ended}/{total} runs done, {len(self.running)} running"]
+        if self.failed:
+            parts[0] += f", {self.failed} failed"
+        if rate := self.rate(now):
+            parts.append(f"{format_count(rate)} tokens/s")
+        left = self.seconds_left(now)
+        if left is not None and self.ended + self.failed < total:
+            parts.append(f"{format_seconds(left)} left")
+        return "; ".join(parts)
+
+
+class Live:
+    """A `Watch` on a terminal: a bar that moves; elsewhere a line for each run that ends.
+
+    Args:
+        console: where to draw, usually standard error.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tally = Tally({})
+        self._roles: Mapping[str, str] = {}
+        self._bar: tuple[Progress, TaskID] | None = None
+
+    @contextlib.contextmanager
+    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> Iterator[None]:
+        """Draw the sweep while it lasts."""
+        self._tally, self._roles = Tally({spec.run_id: spec.tokens for spec in specs}), roles
+        if found:
+            self._console.print(f"{found} of {found + len(specs)} runs are in the table already")
+        if not specs:
+            yield
+            return
+        self._console.print(
+            f"training {len(specs)} runs, {format_count(sum(spec.tokens for spec in specs))} tokens"
+        )
+        if not self._console.is_terminal:
+            yield
+            return
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        with Progress(BarColumn(), TextColumn("{task.description}"), console=self._console) as bar:
+            self._bar = bar, bar.add_task("starting workers", total=sum(self._tally.tokens.values()))
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def event(self, event: Event) -> None:
+        """Move the bar; say why a run is tried again."""
+        self._tally.event(event, time.monotonic())
+        if event.kind == "retry":
+            role = self._roles.get(event.run_id, event.run_id)
+            self._console.print(f"{role}: trying again from its checkpoint ({event.message})", markup=False)
+        self._draw()
+
+    def done(self, spec: RunSpec, result: RunResult) -> None:
+        """Count the run; say so if it did not end well."""
+        well = result.status == "finished"
+        self._tally.end(spec.run_id, well=well)
+        role = self._roles.get(spec.run_id, spec.run_id)
+        if not well:
+            self._console.print(
+                f"warning: {role} {result.status} ({result.error}); going on without it", markup=False
+            )
+        elif self._bar is None:
+            losses = result.losses().values()
+            mean = sum(losses) / max(1, len(losses))
+            self._console.print(f"{role}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._bar:
+            bar, task = self._bar
+            bar.update(task, completed=self._tally.tokens_done, description=self._tally.line(time.monotonic()))

@@ -1,0 +1,8 @@
+"""Studies: a config resolved to runs, the loop that trains them, DDO on top, plans and verification."""
+
+from mixopt.study.config import StudyConfig
+from mixopt.study.ddo import ddo, ddo_searcher
+from mixopt.study.loop import run_study
+from mixopt.study.study import Study
+
+__all__ = ["Study", "StudyConfig", "ddo", "ddo_searcher", "run_study"]

@@ -1,0 +1,217 @@
+"""The study file: sections, defaults, flags over it, and one clear line for each mistake in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mixopt.errors import ConfigError
+from mixopt.units import parse_count
+
+
+def _count(value: object) -> int:
+    try:
+        return parse_count(value if isinstance(value, (int, float)) else str(value), "it")
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("it: ")) from error
+
+
+def _factors(value: object) -> tuple[float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+    try:
+        return tuple(float(Fraction(str(part).strip())) for part in parts)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"expected numbers such as 1/3, 3, found {value!r}") from error
+
+
+Count = Annotated[int, BeforeValidator(_count)]
+Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    # `data: FOLDER` for `data: {dir: FOLDER}`, and so on: the section's first field.
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return {next(iter(cls.model_fields)): value} if isinstance(value, str) else value
+
+
+class DataSection(_Section):
+    """Which prepared data."""
+
+    dir: str = "data"
+
+
+class ModelSection(_Section):
+    """A preset and what differs from it (see `mixopt.spec.ModelSpec`)."""
+
+    preset: str = "gpt2-0.4m"
+    context: int | None = None
+    width: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    ffn_width: int | None = None
+    tied_embeddings: bool | None = None
+    vocab_size: int | None = None
+
+
+class TrainingSection(_Section):
+    """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size."""
+
+    tokens: Count = 800_000
+    sequence_length: int | None = None
+    batch_tokens: Count | None = None
+    lr: float | None = None
+    schedule: Literal["linear", "cosine"] = "cosine"
+    warmup: float = 0.1
+    final_lr: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    grad_clip: float = 1.0
+    # Muennighoff et al. 2023 (data-constrained scaling): up to 4 epochs are nearly as good as new text.
+    max_epochs: float = Field(default=4.0, gt=0)
+
+
+class EvaluationSection(_Section):
+    """What is measured (see `mixopt.spec.EvalSpec`)."""
+
+    tokens_per_domain: Count = 65_536
+    points: int = 10
+    point_tokens_per_domain: Count = 8_192
+
+
+class MethodSection(_Section):
+    """The search method and its settings (see `mixopt.search.ddo.DdoSettings`)."""
+
+    name: Literal["ddo"] = "ddo"
+    factors: Factors = (1 / 3, 3.0)
+    perturb: Literal["add", "replace"] = "add"
+    objective: str = "mean_ppl"
+    preset: str = "default"
+    seeds: int = Field(default=1, ge=1, le=1000)
+    reference: str = "uniform"
+    floor: float | str = 0.0
+    target_tokens: Count | None = None
+
+
+class ExecutorSection(_Section):
+    """Where runs are trained; nothing here changes what they measure."""
+
+    kind: Literal["ray", "inline"] = "ray"
+    ray_address: str | None = None
+    cpus_per_run: int = Field(default=1, ge=1)
+    gpus_per_run: float | None = Field(default=None, ge=0)
+    workers: int | None = Field(default=None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    micro_batch: int | None = Field(default=None, ge=1)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+
+
+class StudyConfig(_Section):
+    """A whole study."""
+
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    method: MethodSection = MethodSection()
+    executor: ExecutorSection = ExecutorSection()
+    results: str = "results"
+
+    @classmethod
+    def build(cls, content: dict[str, Any], source: str, flags: dict[str, Any] | None = None) -> StudyConfig:
+        """Validate `content` with `flags` over it.
+
+        Args:
+            content: sections and keys, as in the file.
+            source: where it comes from, for messages.
+            flags: values by dotted key (`training.tokens`), None for those not given.
+
+        Raises:
+            ConfigError: an unknown key or a wrong value; the message gives file or flag, key, and the nearest key.
+        """
+        merged = {key: dict(part) if isinstance(part, dict) else part for key, part in content.items()}
+        given = {key: value for key, value in (flags or {}).items() if value is not None}
+        for key, value in given.items():
+            _put(merged, key, value)
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, source, given)) from error
+
+    @classmethod
+    def load(cls, path: str | Path | None, flags: dict[str, Any] | None = None) -> StudyConfig:
+        """The study in the YAML file `path` (None for the defaults), with `flags` over it.
+
+        Raises:
+            ConfigError: the file cannot be read, or something in it is wrong.
+        """
+        if path is None:
+            return cls.build({}, "study", flags)
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"study file {path}: cannot be read ({error}); `mixopt init {path}` writes one"
+            ) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"study file {path}: not YAML ({' '.join(str(error).split())})") from error
+        if not isinstance(content, dict | None):
+            raise ConfigError(f"study file {path}: expected sections such as `data:`, found {content!r:.60}")
+        return cls.build(content or {}, f"study file {path}", flags)
+
+
+def _put(content: dict[str, Any], key: str, value: object) -> None:
+    """Set a dotted key, making (or replacing the short form of) the section that it is in."""
+    section, _, name = key.partition(".")
+    if not name:
+        content[section] = value
+        return
+    inner = content.get(section)
+    if isinstance(inner, str) and section in StudyConfig.model_fields:
+        first = next(iter(_section_fields(section)), name)
+        inner = {first: inner}
+    content[section] = {**(inner if isinstance(inner, dict) else {}), name: value}
+
+
+def _section_fields(section: str) -> list[str]:
+    annotation = StudyConfig.model_fields[section].annotation if section in StudyConfig.model_fields else None
+    return (
+        list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, _Section) else []
+    )
+
+
+def _explain(error: ValidationError, source: str, flags: dict[str, Any]) -> str:
+    """The first mistake in one line: where, expected, found, and for a key the nearest right one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path[:2])
+    where = f"flag for {key}" if key in flags else source
+    if first["type"] == "extra_forbidden":
+        known = list(StudyConfig.model_fields) if len(path) == 1 else _section_fields(path[0])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        if not near and len(path) == 1:
+            # A key of some section, written at the top.
+            near = [
+                f"{section}.{path[0]}"
+                for section in StudyConfig.model_fields
+                if path[0] in _section_fields(section)
+            ]
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+        return f"{where}: unknown key `{'.'.join(path)}`; {hint}"
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    found = "" if "found" in message else f", found {first['input']!r:.60}"
+    return f"{where}: {key}: {message}{found}"

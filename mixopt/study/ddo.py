@@ -1,0 +1,56 @@
+"""DDO on a study: the searcher that its config asks for, and the whole job as one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mixopt.search.ddo import Ddo, DdoSettings
+from mixopt.search.objective import parse_objective
+from mixopt.solve import Supply
+from mixopt.store import Store
+from mixopt.study.loop import run_study
+
+if TYPE_CHECKING:
+    from mixopt.report.progress import Watch
+    from mixopt.search.base import Recommendation
+    from mixopt.study.study import Study
+
+
+def ddo_searcher(study: Study) -> Ddo:
+    """The DDO search of a study's `method` section.
+
+    Raises:
+        ConfigError: settings that do not go together, or bounds that no mixture satisfies.
+    """
+    method = study.config.method
+    settings = DdoSettings(
+        factors=method.factors,
+        perturb=method.perturb,
+        objective=parse_objective(method.objective),
+        seeds=study.seeds,
+        preset=method.preset,
+        floor=method.floor,
+        supply=Supply(
+            available=study.available,
+            target_tokens=method.target_tokens or study.tokens,
+            max_epochs=study.config.training.max_epochs,
+        ),
+    )
+    return Ddo(study.reference, study.tokens, settings, baselines={"natural": study.manifest.natural})
+
+
+def ddo(study: Study, watch: Watch | None = None) -> Recommendation:
+    """The best mixture at the study's scale: perturb each domain, fit, solve.
+
+    Runs that the results table has are used again; the others are trained and recorded.
+
+    Args:
+        study: what to train, on what data, where.
+        watch: who is told how it goes.
+
+    Raises:
+        MixoptError: something in the study, the data, the table or the executor has to be mended.
+    """
+    searcher = ddo_searcher(study)
+    with Store(study.config.results) as store, study.executor() as executor:
+        return run_study(study, searcher, store, executor, watch)

@@ -1,0 +1,97 @@
+"""The main flow: ask, train what has no row yet, record, until the method asks for nothing new."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mixopt.execute.base import Job
+from mixopt.report.progress import Quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mixopt.execute.base import Executor
+    from mixopt.report.progress import Watch
+    from mixopt.search.base import Proposal, Recommendation, Searcher
+    from mixopt.spec import RunSpec
+    from mixopt.store import Store
+    from mixopt.study.study import Study
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of a study and what it is for."""
+
+    spec: RunSpec
+    role: str
+
+
+def run_study(
+    study: Study, searcher: Searcher, store: Store, executor: Executor, watch: Watch | None = None
+) -> Recommendation:
+    """Do the runs that `searcher` asks for, and give its recommendation.
+
+    Runs that the table has are not trained again, so a study that was interrupted goes on where it stood.
+
+    Args:
+        study: what to train, on what.
+        searcher: the method.
+        store: the results table.
+        executor: where to train.
+        watch: who is told how it goes.
+
+    Raises:
+        ConfigError: a run repeats its data too often, or too few runs came through for the method.
+        ExecutorError: there is no place to train.
+        StoreError: the table cannot be written.
+    """
+    store.check_writable()
+    runs: dict[str, Planned] = {}
+    while new := _new_runs(study, searcher.ask(store.history(runs)), runs):
+        runs.update(new)
+        train_missing(study, list(new.values()), store, executor, watch)
+    return searcher.recommend(store.history(runs))
+
+
+def _new_runs(study: Study, proposals: Iterable[Proposal], known: dict[str, Planned]) -> dict[str, Planned]:
+    planned = plan_runs(study, proposals)
+    return {run.spec.run_id: run for run in planned if run.spec.run_id not in known}
+
+
+def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
+    """Proposals as runs: whole batches, and no domain repeated more often than allowed."""
+    planned = []
+    for proposal in proposals:
+        spec = study.spec(proposal.mixture, proposal.tokens, proposal.seed)
+        study.check_epochs(spec, proposal.role)
+        planned.append(Planned(spec, proposal.role))
+    return planned
+
+
+def train_missing(
+    study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+) -> None:
+    """Train those of `runs` that the table does not have, the longest first, and record each as it ends."""
+    watch = watch or Quiet()
+    links = [(run.spec.run_id, run.role) for run in runs]
+    store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
+    specs = {run.spec.run_id: run.spec for run in runs}
+    roles = {run.spec.run_id: f"{run.role}, seed {run.spec.seed}" for run in runs}
+    # Longest first: the workers then end at about the same time.
+    missing = sorted(
+        (spec for run_id, spec in specs.items() if not store.has_finished(run_id)), key=lambda s: -s.flops
+    )
+    jobs = [Job(spec, study.runtime(spec.run_id)) for spec in missing]
+    with (
+        watch.sweep(missing, roles, found=len(specs) - len(missing)),
+        # Closed here, so that the workers have ended when recording fails.
+        contextlib.closing(executor.run(jobs, watch.event)) as results,
+    ):
+        for spec, result in results:
+            store.record(spec, result)
+            watch.done(spec, result)
+            if result.status == "finished":
+                shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)

@@ -1,0 +1,170 @@
+"""`--dry-run`: what a study would train, what that costs, and how long it would take here."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mixopt.search.base import empty_history
+from mixopt.study.loop import plan_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mixopt.execute.base import Executor, Trainer
+    from mixopt.search.base import Searcher
+    from mixopt.spec import RunSpec
+    from mixopt.store import Store
+    from mixopt.study.loop import Planned
+    from mixopt.study.study import Study
+
+_CALIBRATION_SECONDS = 3.0
+_CALIBRATION_STEPS = 200
+
+# A forward pass costs a third of a training step's FLOPs.
+_EVALUATION_COST = 1 / 3
+
+# Parameters and both moments of AdamW in float32, twice while a new checkpoint replaces an old one.
+_CHECKPOINT_BYTES = 3 * 4 * 2
+
+# Measured on curves of 10 points and 7 domains: about 60 bytes a row and 5 kB for the file and the table's row.
+_CURVE_ROW_BYTES, _RUN_BYTES = 60, 5000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        runs: every run that the method asks for first, with its role.
+        found: ids of those that the table has.
+        tokens: training tokens of the others.
+        flops: training FLOPs of the others.
+        tokens_per_second: of one worker, measured on this machine; None with nothing to train.
+        workers: runs at once.
+        seconds: estimated wall time.
+        disk_bytes: estimated disk, checkpoints included.
+        repeated: most epochs of each domain that is gone through more than once, by name.
+    """
+
+    runs: tuple[Planned, ...]
+    found: frozenset[str]
+    tokens: int
+    flops: float
+    tokens_per_second: float | None
+    workers: int
+    seconds: float
+    disk_bytes: float
+    repeated: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        runs = [
+            {
+                "run": run.spec.run_id,
+                "role": run.role,
+                "seed": run.spec.seed,
+                "tokens": run.spec.tokens,
+                "flops": run.spec.flops,
+                "found": run.spec.run_id in self.found,
+            }
+            for run in self.runs
+        ]
+        names = ("tokens", "flops", "tokens_per_second", "workers", "seconds", "disk_bytes", "repeated")
+        return {"runs": runs, **{name: getattr(self, name) for name in names}}
+
+
+def make_plan(
+    study: Study, searcher: Searcher, store: Store | None, executor: Executor, trainer: Trainer | None = None
+) -> Plan:
+    """The plan of a study; nothing is recorded.
+
+    Args:
+        study: what to train, on what.
+        searcher: the method.
+        store: the results table; None if there is none yet.
+        executor: where it would train.
+        trainer: what to calibrate with; the real loop by default.
+
+    Raises:
+        MixoptError: the study could not be run as it stands.
+    """
+    runs = plan_runs(study, searcher.ask(empty_history()))
+    found = frozenset(run.spec.run_id for run in runs if store and store.has_finished(run.spec.run_id))
+    new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
+    speed = calibrate(study, new[0], trainer) if new else None
+    workers = min(executor.workers(), len(new)) if new else 0
+    domains, evaluation = len(study.domains), study.config.evaluation
+    evaluated = domains * (
+        (evaluation.points - 1) * evaluation.point_tokens_per_domain + evaluation.tokens_per_domain
+    )
+    costs = [(spec.tokens + _EVALUATION_COST * evaluated) / speed for spec in new] if speed else []
+    kept = len(new) * (_RUN_BYTES + _CURVE_ROW_BYTES * 3 * evaluation.points * domains)
+    epochs = [study.epochs(run.spec) for run in runs]
+    most = {domain: max(run[domain] for run in epochs) for domain in study.domains} if epochs else {}
+    return Plan(
+        runs=tuple(runs),
+        found=found,
+        tokens=sum(spec.tokens for spec in new),
+        flops=sum(spec.flops for spec in new),
+        tokens_per_second=speed,
+        workers=workers,
+        seconds=makespan(costs, workers),
+        disk_bytes=kept + workers * study.model.parameters * _CHECKPOINT_BYTES,
+        repeated={domain: times for domain, times in most.items() if times > 1},
+    )
+
+
+def calibrate(study: Study, spec: RunSpec, trainer: Trainer | None = None) -> float:
+    """Training tokens a second of one worker: some real steps of the real model on this machine's device."""
+    if trainer is None:
+        from mixopt.train.loop import train as trainer
+    runtime = replace(study.runtime(spec.run_id), checkpoint_dir=None)
+    if study.config.executor.gpus_per_run == 0:
+        runtime = replace(runtime, device="cpu")
+    watch = _Stopwatch()
+    steps = min(spec.steps, _CALIBRATION_STEPS)
+    short = replace(
+        spec,
+        tokens=steps * spec.optim.batch_tokens,
+        evaluation=replace(spec.evaluation, points=1, tokens_per_domain=1),
+    )
+    with contextlib.suppress(_EnoughError):
+        trainer(short, runtime, watch)
+    return watch.rate()
+
+
+class _EnoughError(Exception):
+    """Ends a calibration."""
+
+
+class _Stopwatch:
+    """A progress callback that measures from its first call on: the first step pays for warming up."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._marks: list[tuple[float, int]] = []
+
+    def __call__(self, tokens: int) -> None:
+        self._marks.append((self._clock(), tokens))
+        if len(self._marks) > 2 and self._marks[-1][0] - self._marks[0][0] > _CALIBRATION_SECONDS:
+            raise _EnoughError
+
+    def rate(self) -> float:
+        (begun, first), (ended, last) = self._marks[0], self._marks[-1]
+        if last > first:
+            return (last - first) / max(ended - begun, 1e-9)
+        return float("inf")  # one step: too short to take any time
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """When the last of these jobs ends, each given to the worker that is free first, the longest first."""
+    if not seconds:
+        return 0.0
+    ends = [0.0] * workers
+    for cost in sorted(seconds, reverse=True):
+        heapq.heapreplace(ends, ends[0] + cost)
+    return max(ends)

@@ -1,0 +1,236 @@
+"""`Study`: a validated config and the prepared data that it names, resolved to run specs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixopt.data.manifest import Manifest
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.presets import model_spec
+from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+from mixopt.study.config import StudyConfig
+from mixopt.train.runtime import Runtime
+from mixopt.units import format_count
+
+if TYPE_CHECKING:
+    from mixopt.execute.base import Executor
+
+# Learning rate and tokens of a batch by size. From 100M on: Brown et al. 2020 (GPT-3), table 2.1. Below: tried on
+# the demo corpus, where small models want many small steps; a start, not an optimum.
+_BY_SIZE = (
+    (0.7e6, 3e-3, 1024),
+    (3e6, 2e-3, 2048),
+    (1e7, 1.5e-3, 8192),
+    (1e8, 1e-3, 32768),
+    (2e8, 6e-4, 524288),
+    (5e8, 3e-4, 524288),
+    (1e9, 2.5e-4, 524288),
+    (float("inf"), 2e-4, 1048576),
+)
+
+
+class Study:
+    """What to train, on what data, where.
+
+    Example:
+        `Study(data="data/demo", model="gpt2-0.4m", tokens="800k")`
+
+    Args:
+        data: folder of prepared data.
+        model: name of a preset, or a dict with `preset` and the fields that differ.
+        tokens: training tokens of the base run (`800k`, `10M`, a number).
+        results: folder of the results table.
+        sections: other sections of a study file, as dicts: `training`, `evaluation`, `method`, `executor`.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+    """
+
+    def __init__(
+        self,
+        data: str | Path = "data",
+        *,
+        model: str | dict[str, Any] = "gpt2-0.4m",
+        tokens: str | int | None = None,
+        results: str | Path = "results",
+        **sections: dict[str, Any],
+    ) -> None:
+        content = {"data": str(data), "model": model, "results": str(results), **sections}
+        self.config = StudyConfig.build(content, "study", {"training.tokens": tokens})
+
+    @classmethod
+    def of(cls, config: StudyConfig) -> Study:
+        """The study of a config."""
+        study = cls.__new__(cls)
+        study.config = config
+        return study
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the data folder holds.
+
+        Raises:
+            DataError: it holds no prepared data.
+        """
+        return Manifest.load(self.config.data.dir)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """K domain names, in the order of every (K,) array."""
+        return self.manifest.domain_names
+
+    @cached_property
+    def model(self) -> ModelSpec:
+        """The model's dimensions.
+
+        Raises:
+            ConfigError: an unknown preset, or fields that do not go together.
+        """
+        given = self.config.model.model_dump(exclude_none=True)
+        vocab = given.pop("vocab_size", self.manifest.vocab_size)
+        if vocab < self.manifest.vocab_size:
+            raise ConfigError(
+                f"model.vocab_size: {vocab} is below the {self.manifest.vocab_size} of the tokenizer that the data "
+                "was prepared with; leave it out"
+            )
+        return model_spec(given.pop("preset"), vocab, **given)
+
+    @cached_property
+    def sequence_length(self) -> int:
+        """Tokens of one training sequence."""
+        return self.config.training.sequence_length or self.model.context
+
+    @cached_property
+    def optim(self) -> OptimSpec:
+        """Optimiser and batch; what the config leaves open suits the model's size."""
+        given = self.config.training.model_dump(
+            exclude={"tokens", "sequence_length", "max_epochs"}, exclude_none=True
+        )
+        _, lr, batch = next(row for row in _BY_SIZE if self.model.parameters < row[0])
+        length = self.sequence_length
+        return OptimSpec(**{"lr": lr, "batch_tokens": max(1, batch // length) * length, **given})
+
+    @cached_property
+    def tokens(self) -> int:
+        """Tokens of the base run, in whole batches."""
+        return whole_batches(self.config.training.tokens, self.optim.batch_tokens)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of every mixture."""
+        return tuple(range(self.config.method.seeds))
+
+    @cached_property
+    def reference(self) -> Mixture:
+        """The mixture of the base run: uniform, natural or from a file.
+
+        Raises:
+            ConfigError: no such file, or it names other domains.
+        """
+        name = self.config.method.reference
+        if name == "uniform":
+            return Mixture.uniform(self.domains)
+        if name == "natural":
+            return self.manifest.natural
+        return Mixture.from_file(name).ordered(self.domains)
+
+    @property
+    def available(self) -> dict[str, int]:
+        """Distinct training tokens by domain."""
+        return {entry.name: entry.train.tokens for entry in self.manifest.domains}
+
+    def spec(self, mixture: Mixture, tokens: int, seed: int) -> RunSpec:
+        """The run that trains on `mixture` for about `tokens`."""
+        return RunSpec(
+            model=self.model,
+            data=DataSpec(fingerprint=self.manifest.fingerprint, domains=self.domains),
+            policy=PolicySpec(weights=mixture.ordered(self.domains).weights),
+            optim=self.optim,
+            evaluation=EvalSpec(**self.config.evaluation.model_dump()),
+            tokens=whole_batches(tokens, self.optim.batch_tokens),
+            sequence_length=self.sequence_length,
+            seed=seed,
+        )
+
+    def epochs(self, spec: RunSpec) -> dict[str, float]:
+        """Passes over each domain's distinct tokens in a run."""
+        wanted = dict(zip(self.domains, spec.mixture.counts(spec.tokens).tolist(), strict=True))
+        return {domain: wanted[domain] / have for domain, have in self.available.items()}
+
+    def check_epochs(self, spec: RunSpec, role: str) -> None:
+        """Refuse a run that repeats a domain more often than allowed.
+
+        Raises:
+            ConfigError: it does; the message says how often.
+        """
+        domain, epochs = max(self.epochs(spec).items(), key=lambda item: item[1])
+        cap = self.config.training.max_epochs
+        if epochs > cap:
+            have = self.available[domain]
+            raise ConfigError(
+                f"run `{role}` asks for {format_count(epochs * have)} tokens of {domain!r}, {epochs:.2g} epochs of "
+                f"the {format_count(have)} that there are, and the cap is {cap:g}: use fewer --tokens, or allow it "
+                f"with --max-epochs {epochs + 0.05:.1f}"
+            )
+
+    def checkpoint_dir(self, run_id: str) -> Path:
+        """Where a run keeps its checkpoints until it has finished."""
+        return Path(self.config.results).absolute() / "checkpoints" / run_id
+
+    def runtime(self, run_id: str) -> Runtime:
+        """Where and how a run is trained."""
+        executor = self.config.executor
+        return Runtime(
+            data_dir=str(Path(self.config.data.dir).absolute()),
+            checkpoint_dir=str(self.checkpoint_dir(run_id)),
+            device=executor.device,
+            threads=executor.cpus_per_run,
+            precision=executor.precision,
+            compile=executor.compile,
+            micro_batch=executor.micro_batch,
+            checkpoint_seconds=executor.checkpoint_seconds,
+        )
+
+    def executor(self) -> Executor:
+        """The executor that the config asks for; nothing is started yet."""
+        chosen = self.config.executor
+        if chosen.kind == "inline":
+            from mixopt.execute.inline import InlineExecutor
+
+            return InlineExecutor()
+        from mixopt.execute.ray_pool import RayExecutor
+
+        return RayExecutor(
+            address=chosen.ray_address,
+            cpus_per_run=chosen.cpus_per_run,
+            gpus_per_run=chosen.gpus_per_run,
+            device=chosen.device,
+            workers=chosen.workers,
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything that the runs rest on, as JSON values: config, model, optimiser, reference, data."""
+        base = self.spec(self.reference, self.tokens, seed=0).to_dict()
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "model": base["model"],
+            "optim": base["optim"],
+            "evaluation": base["evaluation"],
+            "sequence_length": base["sequence_length"],
+            "tokens": self.tokens,
+            "reference": self.reference.to_dict(),
+            "fingerprint": self.manifest.fingerprint,
+        }
+
+    @property
+    def study_id(self) -> str:
+        """Identity of the study: 12 hexadecimal digits; the same for the same question, wherever it is run."""
+        content = self.resolved()
+        asked = {key: content["config"][key] for key in ("method", "training")}
+        question = {**{key: value for key, value in content.items() if key != "config"}, **asked}
+        return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]

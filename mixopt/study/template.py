@@ -1,0 +1,89 @@
+"""The commented study file that `mixopt init` writes; as it stands it holds the defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mixopt.errors import ConfigError
+
+TEMPLATE = """\
+# A mixopt study: what to train on what, where. `mixopt ddo THIS_FILE` runs it; flags override it.
+# Counts may be written 800k, 10M, 1.2B. `null` means: choose what suits the rest.
+
+data:
+  dir: data                    # folder that `mixopt data prepare` made
+
+model:
+  preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b
+  # Any field of the preset can be changed:
+  # layers: 6
+  # width: 128
+  # heads: 4
+  # context: 256
+
+training:
+  tokens: 800k                 # of the base run
+  sequence_length: null        # null: the model's context
+  batch_tokens: null           # tokens of one optimiser step; null: by model size
+  lr: null                     # peak learning rate; null: by model size
+  schedule: cosine             # cosine or linear, to final_lr over the run's own tokens
+  warmup: 0.1                  # share of the run's tokens
+  final_lr: 0.1                # share of the peak
+  beta1: 0.9
+  beta2: 0.95
+  epsilon: 1.0e-8
+  weight_decay: 0.1
+  grad_clip: 1.0               # 0: none
+  max_epochs: 4                # no run, and no recommendation, repeats a domain more often
+
+evaluation:
+  tokens_per_domain: 65536     # validation tokens behind a final loss
+  points: 10                   # evaluations in a run, the last one included
+  point_tokens_per_domain: 8192
+
+method:
+  name: ddo
+  factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
+  perturb: add                 # add: the total changes; replace: the total is held
+  objective: mean_ppl          # mean_ppl, mean_loss, worst or weighted:FILE
+  preset: default              # default, paper or official: how the laws are fitted
+  seeds: 1                     # repeats of every run; two or more measure the noise
+  reference: uniform           # mixture of the base run: uniform, natural or a YAML file of weights
+  floor: 0                     # least weight of every domain: 0.02, or 0.2x of the uniform share
+  target_tokens: null          # tokens of the final training, for the cap on epochs; null: training.tokens
+
+executor:
+  kind: ray                    # ray, or inline: one run at a time in this process
+  ray_address: null            # null: this machine; host:port: a cluster
+  cpus_per_run: 1
+  gpus_per_run: null           # fractions allowed (0.25); null: one where there are GPUs
+  workers: null                # most runs at once; null: as many as fit
+  device: auto                 # auto, cpu or cuda
+  precision: auto              # auto: bfloat16 on a GPU, float32 on a CPU
+  compile: false               # torch.compile
+  micro_batch: null            # sequences in one forward pass; null: the whole batch
+  checkpoint_seconds: 60
+
+results: results               # folder of the results table
+"""
+
+
+def write_template(path: str | Path) -> Path:
+    """Write the template to `path`, which must not exist.
+
+    Raises:
+        ConfigError: there is such a file, or it cannot be written.
+    """
+    path = Path(path)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path}: there is such a file already; it was left as it is, give another name"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another name") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(TEMPLATE)
+    return path

@@ -1,0 +1,154 @@
+"""Train what was recommended beside the baselines, and hold the measurement against the prediction."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.search.base import Proposal
+from mixopt.study.loop import plan_runs, train_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mixopt.execute.base import Executor
+    from mixopt.mixture import Mixture
+    from mixopt.report.progress import Watch
+    from mixopt.search.base import Estimate, Recommendation
+    from mixopt.search.objective import Objective
+    from mixopt.store import Store
+    from mixopt.study.study import Study
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean over seeds.
+
+    Attributes:
+        value: the mean.
+        standard_error: of that mean, from the spread over seeds; None with one seed.
+        seeds: the value of each seed.
+    """
+
+    value: float
+    standard_error: float | None
+    seeds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Measured:
+        """Mean and standard error of one value a seed."""
+        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+        return cls(statistics.fmean(values), error, tuple(values))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Prediction and measurement of one mixture.
+
+    Attributes:
+        weights: the mixture.
+        predicted: the objective, as the method predicted it; None if it made no prediction.
+        measured: the objective.
+        gain_predicted: predicted relative improvement of the recommended mixture over this one; None for itself.
+        gain_measured: the same, measured seed by seed (the seeds share initialisation and data order).
+        losses: mean validation loss over seeds by domain, nats/token.
+    """
+
+    weights: dict[str, float]
+    predicted: Estimate | None
+    measured: Measured
+    gain_predicted: Estimate | None
+    gain_measured: Measured | None
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found.
+
+    Attributes:
+        objective: name of the objective.
+        tokens: training tokens of every run.
+        mixtures: the recommended mixture first, then the baselines, by name.
+        runs: ids of the runs that this rests on.
+    """
+
+    objective: str
+    tokens: int
+    mixtures: dict[str, Compared]
+    runs: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def verify(
+    study: Study,
+    recommendation: Recommendation,
+    objective: Objective,
+    baselines: Mapping[str, Mixture],
+    store: Store,
+    executor: Executor,
+    watch: Watch | None = None,
+) -> Verification:
+    """Train the recommended mixture and the baselines for the study's tokens with its seeds, and compare.
+
+    Args:
+        study: what to train, on what.
+        recommendation: what to verify.
+        objective: what it minimised.
+        baselines: mixtures by name; two that are the same are trained once.
+        store: the results table.
+        executor: where to train.
+        watch: who is told how it goes.
+
+    Raises:
+        ConfigError: a run failed, so that a mixture has no measurement; or it repeats its data too often.
+    """
+    mixtures = {"recommended": recommendation.mixture, **baselines}
+    proposals = [
+        Proposal(mixture, study.tokens, seed, f"verify {name}")
+        for name, mixture in mixtures.items()
+        for seed in study.seeds
+    ]
+    planned = plan_runs(study, proposals)
+    train_missing(study, planned, store, executor, watch)
+
+    ids = {name: [run.spec.run_id for run in planned if run.role == f"verify {name}"] for name in mixtures}
+    history = store.history(run for some in ids.values() for run in some)
+    row_of = {run: row for row, run in enumerate(history.runs)}
+    values = objective.value(history.losses, history.eval_domains)
+    measured: dict[str, list[float]] = {}
+    for name, some in ids.items():
+        lost = [run for run in some if run not in row_of]
+        if lost:
+            raise ConfigError(f"verify {name}: run {lost[0]} did not finish; `mixopt runs show {lost[0]}` says why")
+        measured[name] = [float(values[row_of[run]]) for run in some]
+
+    best = np.array(measured["recommended"])
+    compared = {
+        name: Compared(
+            weights=mixture.to_dict(),
+            predicted=recommendation.predicted.get(name),
+            measured=Measured.of(measured[name]),
+            gain_predicted=recommendation.gains.get(name),
+            gain_measured=None
+            if name == "recommended"
+            else Measured.of((1 - best / np.array(measured[name])).tolist()),
+            losses=dict(
+                zip(
+                    history.eval_domains,
+                    history.losses[[row_of[run] for run in ids[name]]].mean(axis=0).tolist(),
+                    strict=True,
+                )
+            ),
+        )
+        for name, mixture in mixtures.items()
+    }
+    return Verification(objective.name, study.tokens, compared, tuple(row_of))
