@@ -91,6 +91,12 @@ class History:
         )
 
 
+def empty_history() -> History:
+    """The history before the first run."""
+    nothing = np.zeros((0, 0))
+    return History((), (), (), nothing, nothing, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A run that a method asks for.
