@@ -43,6 +43,8 @@ class ModelSpec:
         ffn_width: inner size of the feed-forward layers; None means 4·width (gpt2) or 8/3·width rounded up
             to a multiple of 64 (llama).
         tied_embeddings: the output layer shares the input embedding.
+        init_std: standard deviation of the initial weights. GPT-2's 0.02 suits its widths; a narrow model trains
+            faster, and with less spread between seeds, from about 0.55 / √width.
     """
 
     family: Literal["gpt2", "llama"]
@@ -54,11 +56,13 @@ class ModelSpec:
     kv_heads: int | None = None
     ffn_width: int | None = None
     tied_embeddings: bool = True
+    init_std: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads"):
             value = getattr(self, name)
             _require(value >= 1, f"model.{name}: expected at least 1, found {value}")
+        _require(self.init_std > 0, f"model.init_std: expected a number above 0, found {self.init_std}")
         _require(
             self.width % self.heads == 0,
             f"model: width must be a multiple of heads, found width {self.width} and heads {self.heads}",
@@ -239,7 +243,8 @@ class RunSpec:
     def __post_init__(self) -> None:
         _require(
             1 < self.sequence_length <= self.model.context,
-            f"sequence_length: expected 2 to {self.model.context} (the model's context), found {self.sequence_length}",
+            f"sequence_length: expected 2 to {self.model.context} (the model's context), found "
+            f"{self.sequence_length}",
         )
         _require(
             self.optim.batch_tokens > 0 and self.optim.batch_tokens % self.sequence_length == 0,

@@ -1,0 +1,39 @@
+"""Models from a ModelSpec: transformers' own classes, so every checkpoint loads with `from_pretrained`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mixopt.models.gpt2 import gpt2_config
+from mixopt.models.llama import llama_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from mixopt.spec import ModelSpec
+
+# A family is a file with a config function, and a line here.
+FAMILIES: dict[str, Callable[[ModelSpec, int | None], PreTrainedConfig]] = {
+    "gpt2": gpt2_config,
+    "llama": llama_config,
+}
+
+
+def build_model(spec: ModelSpec, seed: int, eot_id: int | None = None) -> PreTrainedModel:
+    """A freshly initialised model in float32 on the CPU, the same for the same seed wherever it will run.
+
+    Args:
+        spec: dimensions.
+        seed: initialisation; torch's global generator is left as it was.
+        eot_id: the tokenizer's end-of-text token, written to the config for generation and lm-eval.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = FAMILIES[spec.family](spec, eot_id)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")

@@ -1,0 +1,82 @@
+"""The loss curves of a run, and the mixture at each of their points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.result import CURVE_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+class Curve:
+    """Grows by a stretch at every evaluation; training losses are means over the stretch's tokens.
+
+    Attributes:
+        rows: columns `CURVE_COLUMNS`.
+        mixture: columns `step`, `domain`, `weight`.
+    """
+
+    def __init__(self, domains: Iterable[str]) -> None:
+        self.domains = tuple(domains)
+        self.rows: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
+        self.mixture: dict[str, list[Any]] = {"step": [], "domain": [], "weight": []}
+        self._sums = np.zeros(len(self.domains))
+        self._tokens = np.zeros(len(self.domains), dtype=np.int64)
+
+    def add_step(self, sums: NDArray[np.float64], tokens: NDArray[np.int64]) -> None:
+        """Take in a step's (K,) summed training losses (nats) and tokens."""
+        self._sums += sums
+        self._tokens += tokens
+
+    def add_point(
+        self, step: int, tokens: int, validation: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> None:
+        """Close a stretch.
+
+        Args:
+            step: steps trained.
+            tokens: tokens trained.
+            validation: (K,) validation losses, nats/token.
+            weights: (K,) mixture of the step to come.
+        """
+        for index, domain in enumerate(self.domains):
+            if self._tokens[index]:
+                self._add(step, tokens, "train", domain, self._sums[index] / self._tokens[index])
+            self._add(step, tokens, "validation", domain, validation[index])
+            for column, value in zip(self.mixture, (step, domain, float(weights[index])), strict=True):
+                self.mixture[column].append(value)
+        self._sums[:] = 0
+        self._tokens[:] = 0
+
+    def _add(self, *row: Any) -> None:
+        *head, loss = row
+        for column, value in zip(CURVE_COLUMNS, (*head, float(loss)), strict=True):
+            self.rows[column].append(value)
+
+    def last_validation(self) -> dict[str, float]:
+        """Validation losses of the last point by domain."""
+        return self._last("validation")
+
+    def last_training(self) -> dict[str, float]:
+        """Training losses of the last stretch by domain; absent domains left out."""
+        return self._last("train")
+
+    def _last(self, split: str) -> dict[str, float]:
+        rows = zip(*(self.rows[name] for name in CURVE_COLUMNS), strict=True)
+        last = self.rows["step"][-1] if self.rows["step"] else None
+        return {domain: loss for step, _, row_split, domain, loss in rows if (step, row_split) == (last, split)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"rows": self.rows, "mixture": self.mixture, "sums": self._sums, "tokens": self._tokens}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.rows, self.mixture = state["rows"], state["mixture"]
+        self._sums, self._tokens = state["sums"], state["tokens"]

@@ -1,0 +1,90 @@
+"""The device of a run: threads, precision, and moving batches to it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from mixopt.errors import ExecutorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mixopt.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors live and in which precision products are computed.
+
+    Attributes:
+        name: `cpu` or `cuda`.
+        bfloat16: matrix products in bfloat16 by autocast; parameters stay float32.
+        label: in words, for the results table.
+    """
+
+    name: str
+    bfloat16: bool
+    label: str
+
+    def put(self, array: NDArray[np.int64]) -> Tensor:
+        """An integer array on this device; the copy to a GPU does not block."""
+        tensor = torch.from_numpy(array)
+        if self.name == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.name, non_blocking=True)
+
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass."""
+        return torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+
+@contextlib.contextmanager
+def use_device(runtime: Runtime) -> Iterator[Device]:
+    """The run's device, with torch's threads set for it and put back afterwards.
+
+    Raises:
+        ExecutorError: a GPU was asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if runtime.device == "cuda" and not has_gpu:
+        raise ExecutorError("device: a GPU was asked for and torch finds none; use `device: cpu` or `auto`")
+    name = "cuda" if has_gpu and runtime.device != "cpu" else "cpu"
+    bfloat16 = runtime.precision == "bfloat16" or (runtime.precision == "auto" and name == "cuda")
+    label = torch.cuda.get_device_name() if name == "cuda" else f"cpu x{runtime.threads}"
+    threads = torch.get_num_threads()
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_num_threads(runtime.threads)
+    if name == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield Device(name, bfloat16, label)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(matmul)
+
+
+def token_losses(model: Callable[..., Any], tokens: Tensor, device: Device) -> Tensor:
+    """Cross-entropy of every next token, nats.
+
+    Args:
+        model: a causal language model of transformers, compiled or not.
+        tokens: (B, L + 1) token ids; the first L predict the last L.
+        device: for its precision.
+
+    Returns:
+        (B, L) float32.
+    """
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    with device.autocast():
+        logits = model(input_ids=inputs, use_cache=False).logits
+    losses = functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    return losses.view(targets.shape)

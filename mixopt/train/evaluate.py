@@ -1,0 +1,61 @@
+"""Validation losses by domain: mean nats/token over the first sequences of each domain's validation documents."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mixopt.train.device import token_losses
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from mixopt.data.manifest import Split
+    from mixopt.data.tokens import TokenData
+    from mixopt.train.device import Device
+
+# Tokens of one forward pass without gradients: enough to fill a device, small enough for any logits.
+_FORWARD_TOKENS = 16384
+
+
+def validation_windows(
+    data: TokenData, tokens_per_domain: int, sequence_length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Domain index and window index of every validation sequence that is measured, both shape (S,).
+
+    Raises:
+        DataError: a domain has less than one validation sequence.
+    """
+    available = data.validation_sequences(sequence_length)
+    counts = [min(count, max(1, tokens_per_domain // sequence_length)) for count in available]
+    domains = np.repeat(np.arange(len(counts)), counts)
+    windows = np.concatenate([np.arange(count) for count in counts])
+    return domains, windows
+
+
+def validation_losses(
+    model: nn.Module, data: TokenData, device: Device, tokens_per_domain: int, sequence_length: int
+) -> NDArray[np.float64]:
+    """Mean loss of each domain in nats/token, shape (V,); NaN or infinite where the model's outputs are."""
+    domains, windows = validation_windows(data, tokens_per_domain, sequence_length)
+    rows = max(1, _FORWARD_TOKENS // sequence_length)
+    sums = torch.zeros(len(data.manifest.domain_names), dtype=torch.float64, device=device.name)
+    model.eval()
+    with torch.no_grad():
+        for start in range(0, len(domains), rows):
+            part = slice(start, start + rows)
+            tokens = device.put(data.batch("validation", domains[part], windows[part], sequence_length))
+            losses = token_losses(model, tokens, device).sum(dim=1, dtype=torch.float64)
+            sums.index_add_(0, device.put(domains[part]), losses)
+    model.train()
+    counts = np.bincount(domains, minlength=len(sums)) * sequence_length
+    return sums.cpu().numpy() / counts
+
+
+def bits_per_byte(loss: float, split: Split) -> float:
+    """Bits per byte of the validation text from nats/token, by its own tokens per byte."""
+    return loss / math.log(2) * split.tokens / split.bytes

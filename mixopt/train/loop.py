@@ -1,0 +1,272 @@
+"""The training loop: one for every policy, static or online.
+
+Symbols: K domains, B sequences of L tokens in a step. Losses are read from the device one step late, so that it
+never waits for the host; the policy therefore sees step t's losses before it is asked for step t + 2.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mixopt import __version__
+from mixopt.data.sampler import MixtureSampler
+from mixopt.data.tokens import TokenData
+from mixopt.errors import DataError
+from mixopt.models.build import build_model
+from mixopt.policy import make_policy
+from mixopt.result import DomainResult, RunResult
+from mixopt.train.checkpoint import load_checkpoint, save_checkpoint, save_final
+from mixopt.train.curve import Curve
+from mixopt.train.device import token_losses, use_device
+from mixopt.train.evaluate import bits_per_byte, validation_losses
+from mixopt.train.late import LateLosses
+from mixopt.train.optim import learning_rate, make_adamw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mixopt.result import Status
+    from mixopt.spec import RunSpec
+    from mixopt.train.device import Device
+    from mixopt.train.runtime import Runtime
+
+
+def train(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:
+    """Train `spec` from its checkpoint, or from the start, to its end.
+
+    Args:
+        spec: what to train.
+        runtime: where and how; none of it changes what is measured on the same device and thread count.
+        progress: called now and then with the training tokens done.
+
+    Returns:
+        The result, `finished` or `diverged`.
+
+    Raises:
+        DataError: the data in `runtime.data_dir` is not the spec's, or is damaged.
+        ExecutorError: there is no such device.
+    """
+    with use_device(runtime) as device:
+        run = _Run(spec, runtime, device)
+        points = set(evaluation_steps(spec))
+        while run.step < spec.steps and not run.diverged:
+            run.train_step()
+            if run.step in points:
+                run.evaluate()
+            if run.checkpoint_is_due():
+                run.save()
+            if progress:
+                progress(run.step * spec.optim.batch_tokens)
+        return run.finish()
+
+
+def evaluation_steps(spec: RunSpec) -> list[int]:
+    """Steps after which the validation losses are measured: evenly spaced, the last step always."""
+    count = min(spec.evaluation.points, spec.steps)
+    return sorted({round(spec.steps * (i + 1) / count) for i in range(count)})
+
+
+class _Run:
+    """The state of one run, and its parts in the order in which the loop calls them."""
+
+    def __init__(self, spec: RunSpec, runtime: Runtime, device: Device) -> None:
+        self.spec, self.runtime, self.device = spec, runtime, device
+        self.started = self.saved = time.monotonic()
+        self.data = _open_data(spec, runtime)
+        self.model = build_model(spec.model, spec.seed, self.data.manifest.eot_id)
+        torch.nn.Module.to(self.model, device.name)
+        self.optimizer = make_adamw(self.model, spec.optim)
+        self.policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
+        self.sampler = MixtureSampler(
+            sequences=self.data.train_sequences(spec.sequence_length),
+            seed=spec.seed,
+            domains=spec.data.domains,
+            limits=_sequence_limits(spec),
+        )
+        self.curve = Curve(spec.data.domains)
+        self.step, self.diverged = 0, False
+        self.pending: LateLosses | None = None
+        self.train_seconds = self.seconds_before = 0.0
+        self._restore()
+        self.forward_model = torch.compile(self.model) if runtime.compile else self.model
+
+    def train_step(self) -> None:
+        """Draw a batch by the policy's mixture, take one optimiser step, take in the losses of the step before."""
+        begun = time.perf_counter()
+        domain_ids, window_ids = self.sampler.next_batch(self.policy.weights(self.step), self.spec.batch_sequences)
+        sums = self._optimise(domain_ids, window_ids)
+        before, self.pending = self.pending, LateLosses(self.step, sums, self._tokens_by_domain(domain_ids))
+        self.step += 1
+        self._take_in(before)
+        self.train_seconds += time.perf_counter() - begun
+
+    def _optimise(self, domain_ids: NDArray[np.int64], window_ids: NDArray[np.int64]) -> torch.Tensor:
+        """One step of the optimiser; returns (K,) summed training losses in nats, still on the device."""
+        spec, device = self.spec, self.device
+        rate = learning_rate(spec.optim, self.step, spec.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        sums = torch.zeros(len(spec.data.domains), device=device.name)
+        rows = self.runtime.micro_batch or len(domain_ids)
+        for start in range(0, len(domain_ids), rows):
+            part = slice(start, start + rows)
+            tokens = device.put(self.data.batch("train", domain_ids[part], window_ids[part], spec.sequence_length))
+            losses = token_losses(self.forward_model, tokens, device).sum(dim=1)
+            (losses.sum() / spec.optim.batch_tokens).backward()
+            sums.index_add_(0, device.put(domain_ids[part]), losses.detach())
+        if spec.optim.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.optim.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return sums
+
+    def _tokens_by_domain(self, domain_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(domain_ids, minlength=len(self.spec.data.domains)) * self.spec.sequence_length
+
+    def _take_in(self, late: LateLosses | None) -> None:
+        """Give a step's losses to the policy and to the curve."""
+        if late is None:
+            return
+        sums = late.sums()
+        if not np.isfinite(sums).all():
+            self.diverged = True
+            return
+        self.curve.add_step(sums, late.tokens)
+        with np.errstate(invalid="ignore"):
+            self.policy.observe(late.step, sums / late.tokens, late.tokens)
+
+    def evaluate(self) -> None:
+        """Measure the validation losses and close a stretch of the curve."""
+        begun = time.perf_counter()
+        self._take_in(self.pending)
+        self.pending = None
+        self.train_seconds += time.perf_counter() - begun
+        if self.diverged:
+            return
+        evaluation = self.spec.evaluation
+        final = self.step == self.spec.steps
+        tokens = evaluation.tokens_per_domain if final else evaluation.point_tokens_per_domain
+        losses = validation_losses(self.model, self.data, self.device, tokens, self.spec.sequence_length)
+        weights = self.policy.weights(self.step)
+        self.curve.add_point(self.step, self.step * self.spec.optim.batch_tokens, losses, weights)
+        self.diverged = not np.isfinite(losses).all()
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether there is a folder for checkpoints and the last one is long enough ago."""
+        elapsed = time.monotonic() - self.saved
+        return self.runtime.checkpoint_dir is not None and elapsed >= self.runtime.checkpoint_seconds
+
+    def save(self) -> None:
+        """Write a checkpoint from which the run goes on bitwise as if nothing had happened."""
+        state = {
+            "run_id": self.spec.run_id,
+            "sampler": self.sampler.state_dict(),
+            "policy": self.policy.state_dict(),
+            "curve": self.curve.state_dict(),
+            "pending": self.pending.state_dict() if self.pending else None,
+            "diverged": self.diverged,
+            "train_seconds": self.train_seconds,
+            "seconds": self._seconds(),
+        }
+        save_checkpoint(self._checkpoints(), self.step, self.model, self.optimizer, state)
+        self.saved = time.monotonic()
+
+    def _restore(self) -> None:
+        if self.runtime.checkpoint_dir is None:
+            return
+        state = load_checkpoint(self._checkpoints(), self.spec.run_id, self.model, self.optimizer)
+        if state is None:
+            return
+        self.step, self.diverged = state["step"], state["diverged"]
+        self.sampler.load_state_dict(state["sampler"])
+        self.policy.load_state_dict(state["policy"])
+        self.curve.load_state_dict(state["curve"])
+        self.pending = LateLosses.from_state_dict(state["pending"]) if state["pending"] else None
+        self.train_seconds, self.seconds_before = state["train_seconds"], state["seconds"]
+
+    def _checkpoints(self) -> Path:
+        assert self.runtime.checkpoint_dir is not None
+        return Path(self.runtime.checkpoint_dir)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def finish(self) -> RunResult:
+        """The result of the run as it stands; keeps the trained model if that was asked for."""
+        spec, status = self.spec, "diverged" if self.diverged else "finished"
+        if self.runtime.keep_checkpoint and status == "finished" and self.runtime.checkpoint_dir:
+            save_final(self._checkpoints(), self.model, Path(self.runtime.data_dir) / "tokenizer")
+        tokens = self.step * spec.optim.batch_tokens
+        return RunResult(
+            run_id=spec.run_id,
+            status=status,
+            domains=self._domain_results(status),
+            tokens=tokens,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            flops=tokens * spec.model.flops_per_token(spec.sequence_length),
+            train_seconds=self.train_seconds,
+            seconds=self._seconds(),
+            device=self.device.label,
+            error=f"a loss was not finite at step {self.step} of {spec.steps}" if self.diverged else None,
+            curve=self.curve.rows,
+            mixture=self.curve.mixture,
+            versions=_versions(),
+        )
+
+    def _domain_results(self, status: Status) -> dict[str, DomainResult]:
+        results = {}
+        losses = self.curve.last_validation() if status == "finished" else {}
+        train_losses = self.curve.last_training()
+        entries = {entry.name: entry for entry in self.data.manifest.domains}
+        drawn = self.sampler.sequences_drawn
+        for index, name in enumerate(self.spec.data.domains):
+            loss = losses.get(name)
+            results[name] = DomainResult(
+                loss=loss,
+                bits_per_byte=None if loss is None else bits_per_byte(loss, entries[name].validation),
+                train_loss=train_losses.get(name),
+                tokens_seen=int(drawn[index]) * self.spec.sequence_length,
+                unique_tokens=int(self.sampler.unique_sequences[index]) * self.spec.sequence_length,
+            )
+        return results
+
+
+def _open_data(spec: RunSpec, runtime: Runtime) -> TokenData:
+    data = TokenData.open(runtime.data_dir)
+    if data.manifest.fingerprint != spec.data.fingerprint:
+        raise DataError(
+            f"{runtime.data_dir}: expected data with fingerprint {spec.data.fingerprint[:12]}, found "
+            f"{data.manifest.fingerprint[:12]}; the folder was prepared again since the run was planned"
+        )
+    return data
+
+
+def _sequence_limits(spec: RunSpec) -> tuple[int | None, ...] | None:
+    if spec.data.unique_tokens is None:
+        return None
+    return tuple(
+        None if tokens is None else max(1, math.ceil(tokens / spec.sequence_length))
+        for tokens in spec.data.unique_tokens
+    )
+
+
+def _versions() -> dict[str, Any]:
+    import platform
+
+    import transformers
+
+    return {
+        "mixopt": __version__,
+        "torch": str(torch.__version__),
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,59 @@
+"""The contract that every mixture policy meets; a new policy is one more parameter."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.policy import POLICIES, make_policy
+
+PRIOR = Mixture.from_dict({"a": 0.5, "b": 0.3, "c": 0.2})
+
+
+def losses(rng):
+    loss_k = rng.uniform(1, 5, size=3)
+    tokens_k = rng.integers(0, 3, size=3) * 64
+    loss_k[tokens_k == 0] = np.nan
+    return loss_k, tokens_k
+
+
+@pytest.fixture(params=sorted(POLICIES))
+def name(request):
+    return request.param
+
+
+def test_weights_are_a_mixture_and_have_no_side_effects(name):
+    policy, rng = make_policy(name, PRIOR), np.random.default_rng(0)
+    for step in range(50):
+        weights = policy.weights(step)
+        Mixture(PRIOR.domains, tuple(weights.tolist()))
+        assert np.array_equal(policy.weights(step), weights)
+        policy.observe(step, *losses(rng))
+
+
+def test_it_starts_from_the_prior(name):
+    assert make_policy(name, PRIOR).weights(0) == pytest.approx(PRIOR.array)
+
+
+def test_save_load_continue_is_bitwise_equal(name):
+    straight, rng = make_policy(name, PRIOR), np.random.default_rng(1)
+    seen = [losses(rng) for _ in range(40)]
+    for step in range(20):
+        straight.observe(step, *seen[step])
+    resumed = make_policy(name, PRIOR)
+    resumed.load_state_dict(json.loads(json.dumps(straight.state_dict())))
+    for step in range(20, 40):
+        assert np.array_equal(straight.weights(step), resumed.weights(step))
+        straight.observe(step, *seen[step])
+        resumed.observe(step, *seen[step])
+
+
+def test_unknown_policy_and_option():
+    with pytest.raises(ConfigError, match="nearest: static"):
+        make_policy("statc", PRIOR)
+    with pytest.raises(ConfigError, match="policy static"):
+        make_policy("static", PRIOR, {"speed": 3})

@@ -1,0 +1,139 @@
+"""RunSpec: exact JSON, and an identity that is what changes the numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.presets import PRESETS, model_spec
+from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+
+
+def make_spec(**changes) -> RunSpec:
+    fields = {
+        "model": model_spec("gpt2-0.2m", 512),
+        "data": DataSpec(fingerprint="f" * 64, domains=("a", "b")),
+        "policy": PolicySpec(weights=(0.25, 0.75)),
+        "optim": OptimSpec(batch_tokens=512),
+        "evaluation": EvalSpec(),
+        "tokens": 5120,
+        "sequence_length": 64,
+    }
+    return RunSpec(**{**fields, **changes})
+
+
+@given(
+    st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=8),
+    st.floats(1e-9, 10.0),
+    st.integers(0, 2**31 - 1),
+    st.integers(1, 10**6),
+    st.text(max_size=20),
+)
+def test_json_round_trip_is_exact(amounts, lr, seed, steps, fingerprint):
+    mixture = Mixture.normalised({f"d{i}": value for i, value in enumerate(amounts)})
+    spec = make_spec(
+        data=DataSpec(fingerprint=fingerprint, domains=mixture.domains),
+        policy=PolicySpec(weights=mixture.weights, options={"s": lr, "flag": True, "n": 3, "name": "x"}),
+        optim=OptimSpec(lr=lr, batch_tokens=512),
+        tokens=512 * steps,
+        seed=seed,
+    )
+    again = RunSpec.from_json(spec.to_json())
+    assert again == spec
+    assert again.run_id == spec.run_id
+    assert type(again.policy.options["flag"]) is bool
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"tokens": 10240},
+        {"sequence_length": 32},
+        {"policy": PolicySpec(weights=(0.75, 0.25))},
+        {"policy": PolicySpec(weights=(0.25, 0.75), options={"x": 1})},
+        {"model": model_spec("gpt2-0.2m", 512, layers=3)},
+        {"data": DataSpec(fingerprint="e" * 64, domains=("a", "b"))},
+        {"data": DataSpec(fingerprint="f" * 64, domains=("a", "b"), unique_tokens=(640, None))},
+        {"optim": OptimSpec(batch_tokens=512, lr=2e-3)},
+        {"evaluation": EvalSpec(points=3)},
+    ],
+)
+def test_whatever_changes_the_numbers_changes_the_identity(change):
+    assert make_spec(**change).run_id != make_spec().run_id
+
+
+def test_identity_is_stable_across_versions_of_this_code():
+    # If this fails, either restore the spec or raise NUMERICS: rows of earlier versions are found by it.
+    assert make_spec().run_id == "0a2993e42b7d51dc"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"tokens": 5000}, "multiple of batch_tokens 512, found 5000"),
+        ({"tokens": 0}, "multiple of batch_tokens"),
+        ({"sequence_length": 256}, "2 to 128"),
+        ({"seed": -1}, "seed: expected 0"),
+        ({"policy": PolicySpec(weights=(1.0,))}, "expected 2"),
+        ({"policy": PolicySpec(weights=(0.5, 0.6))}, "sum to 1"),
+        ({"optim": OptimSpec(batch_tokens=500)}, "multiple of the sequence length 64"),
+    ],
+)
+def test_a_spec_is_valid_once_built(change, says):
+    with pytest.raises(ConfigError, match=says):
+        make_spec(**change)
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: OptimSpec(lr=0), "training.lr"),
+        (lambda: OptimSpec(warmup=2), "training.warmup"),
+        (lambda: OptimSpec(beta2=1), "training.beta2"),
+        (lambda: OptimSpec(grad_clip=-1), "training.grad_clip"),
+        (lambda: EvalSpec(points=0), "evaluation.points"),
+        (lambda: DataSpec(fingerprint="x", domains=()), "at least one domain"),
+        (lambda: DataSpec(fingerprint="x", domains=("a",), unique_tokens=(1, 2)), "one entry for each domain"),
+        (lambda: model_spec("gpt2-0.2m", 512, heads=3), "multiple of heads"),
+        (lambda: model_spec("gpt2-0.2m", 512, kv_heads=1), "kv_heads"),
+        (lambda: model_spec("llama-1m", 512, kv_heads=3), "multiple of kv_heads"),
+        (lambda: model_spec("gpt2-0.2m", 0), "vocab_size"),
+    ],
+)
+def test_parts_are_valid_once_built(build, says):
+    with pytest.raises(ConfigError, match=says):
+        build()
+
+
+def test_a_broken_spec_in_json_says_where():
+    with pytest.raises(ConfigError, match="model"):
+        RunSpec.from_json('{"model": 3}')
+
+
+def test_whole_batches_rounds_to_the_nearest_and_to_at_least_one():
+    assert [whole_batches(n, 512) for n in (1, 700, 800, 5120)] == [512, 512, 1024, 5120]
+
+
+def test_presets_name_their_size_and_their_fields_can_be_overridden():
+    for name in PRESETS:
+        size = float(name.split("-")[1][:-1]) * (1e9 if name.endswith("b") else 1e6)
+        spec = model_spec(name, 1024 if size < 1e7 else 50257)
+        assert spec.parameters == pytest.approx(size, rel=0.02 if size > 1e8 else 0.15)
+    assert model_spec("gpt2-1m", 1024, layers=7).layers == 7
+
+
+def test_unknown_names_come_with_the_nearest_right_one():
+    with pytest.raises(ConfigError, match="nearest: gpt2-124m"):
+        model_spec("gpt2-124", 1024)
+    with pytest.raises(ConfigError, match="unknown field 'depth'"):
+        model_spec("gpt2-124m", 1024, depth=3)
+
+
+def test_flops_are_six_per_weight_of_a_matrix_product_and_attention():
+    spec = ModelSpec(family="gpt2", vocab_size=10, context=8, width=4, layers=1, heads=1)
+    # attention in and out 4·16, feed-forward 2·4·16, output 10·4; attention scores and values 12·width·length.
+    assert spec.flops_per_token(8) == 6 * (64 + 128 + 40) + 12 * 4 * 8
