@@ -2,7 +2,7 @@
 
 The first pass (`scan`) chooses the validation documents and a sample for a tokenizer, the second (`write`) makes
 tokens. Memory does not grow with the corpus. A kill at any moment costs seconds: the same call goes on, and ends
-with the same files as an unbroken one. While unfinished, the folder holds `.prepare/`; the manifest is written last.
+with the same files as an unbroken one. While unfinished, the folder holds `.prepare/`; the manifest comes last.
 """
 
 from __future__ import annotations

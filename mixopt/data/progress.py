@@ -10,14 +10,29 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+class _Rate(ProgressColumn):
+    """Mean MB/s since the bar began, without what an earlier call had done."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time or task.elapsed
+        if not seconds:
+            return Text("")
+        return Text(
+            f"{(task.completed - task.fields['before']) / 1e6 / seconds:.2f} MB/s", style="progress.data.speed"
+        )
 
 
 class PrepareProgress:
@@ -28,8 +43,8 @@ class PrepareProgress:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            DownloadColumn(table_column=Column(no_wrap=True)),
+            _Rate(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[documents]:,} documents"),
             TimeRemainingColumn(),
             console=self._console,
@@ -52,7 +67,7 @@ class PrepareProgress:
 
     def start(self, description: str, total: int | None, done: int = 0) -> None:
         """Begin a bar of `total` bytes (None if not known), of which `done` were done before."""
-        self._task = self._progress.add_task(description, total=total, completed=done, documents=0)
+        self._task = self._progress.add_task(description, total=total, completed=done, documents=0, before=done)
 
     def update(self, documents: int, size: int) -> None:
         """Documents and bytes so far on the current bar."""
@@ -62,5 +77,5 @@ class PrepareProgress:
     def finish(self) -> None:
         """End the current bar."""
         if self._task is not None:
-            task = self._progress.tasks[self._task]
-            self._progress.update(self._task, total=max(1, task.completed), completed=max(1, task.completed))
+            done = max(1, self._progress.tasks[self._task].completed)
+            self._progress.update(self._task, total=done, completed=done)
