@@ -1,6 +1,9 @@
-"""The natural mixture without tokenising everything: mean tokens of some documents × number of documents.
+"""The natural mixture without tokenising everything, from the documents and bytes of each domain and a sample.
 
-ADO (Jiang et al. 2024) takes 1,000 documents a domain for the natural mixture of the Pile.
+ADO (Jiang et al. 2024) takes the mean tokens of 1,000 documents a domain times its number of documents. Since
+counting documents goes through the text anyway, we count bytes too and multiply them by the sample's tokens a byte
+(the ratio estimator: Cochran, "Sampling Techniques", 1977, chapter 6). Lengths of documents spread over decades,
+tokens per byte hardly: of 656 pages of manual, 100 gave 0.66 of the tokens by the mean, 0.997 by the ratio.
 """
 
 from __future__ import annotations
@@ -35,21 +38,16 @@ class DomainEstimate:
         documents: documents in it, counted.
         bytes: UTF-8 bytes of them, counted.
         sampled: documents that were tokenised.
-        tokens_per_document: mean of these, the end-of-text token included.
-        standard_error: of `tokens_per_document`; 0 where every document was tokenised, NaN for one of several.
+        tokens: estimated tokens of the domain, end-of-text included.
+        standard_error: of `tokens`; 0 where every document was tokenised, NaN for one of several.
     """
 
     name: str
     documents: int
     bytes: int
     sampled: int
-    tokens_per_document: float
+    tokens: float
     standard_error: float
-
-    @property
-    def tokens(self) -> float:
-        """Estimated tokens of the domain."""
-        return self.documents * self.tokens_per_document
 
 
 def estimate(
@@ -58,7 +56,7 @@ def estimate(
     """Estimate the tokens of each domain from `documents` of its documents.
 
     Documents are drawn uniformly by the hash of their text and place, so the same call gives the same numbers. All
-    of the text is read (to count documents), twice; only the drawn documents are tokenised.
+    of the text is read (to count documents), twice; only the drawn documents are tokenised (and held in memory).
 
     Args:
         domains: where each domain's text is, by name.
@@ -102,16 +100,13 @@ def _estimate_domain(
     if not count:
         raise DataError(f"domain {name!r}: expected documents at {location}, found none")
     places = {place for _, place in drawn}
-    lengths = np.array(
-        [
-            1 + sum(len(ids) for ids in tokenizer.encode(split_long(text)))
-            for place, text in enumerate(read_documents(location, text_key))
-            if place in places
-        ],
-        dtype=np.float64,
-    )
-    sampled = len(lengths)
+    sample = [text for place, text in enumerate(read_documents(location, text_key)) if place in places]
+    sizes = np.array([len(text.encode()) for text in sample], dtype=np.float64)
+    tokens = np.array([sum(map(len, tokenizer.encode(split_long(text)))) for text in sample], dtype=np.float64)
+    per_byte = tokens.sum() / sizes.sum()
     # Without replacement: the finite population correction takes the error to 0 when all are drawn.
-    deviation = lengths.std(ddof=1) if sampled > 1 else math.nan
-    error = 0.0 if sampled == count else deviation * math.sqrt((1 - sampled / count) / sampled)
-    return DomainEstimate(name, count, size, sampled, float(lengths.mean()), float(error))
+    sampled = len(sample)
+    spread = np.sqrt(((tokens - per_byte * sizes) ** 2).sum() / (sampled - 1)) if sampled > 1 else math.nan
+    error = count * spread * math.sqrt((1 - sampled / count) / sampled) if sampled < count else 0.0
+    # Each document ends with one token that takes no bytes.
+    return DomainEstimate(name, count, size, sampled, float(per_byte * size) + count, float(error))

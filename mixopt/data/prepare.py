@@ -128,17 +128,20 @@ def _claim(out: Path, request: PrepareRequest) -> bool:
                 "remove this one"
             )
         return finished
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: expected a new or empty folder, found other files in it; choose another folder")
-    (out / TOKENS_FOLDER).mkdir(parents=True)
+    # A kill in the middle of the request's own writing leaves its temporary file.
+    foreign = [entry.name for entry in out.glob("*") if not re.fullmatch(rf"{REQUEST_FILE}\.\d+\.tmp", entry.name)]
+    if foreign:
+        raise DataError(f"{out}: expected a new or empty folder, found {foreign[0]!r} in it; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(identity))
     return False
 
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep a second process out; the lock goes with the process, however it ends."""
+    """Make the folders and keep a second process out; the lock goes with the process, however it ends."""
     (out / WORK_FOLDER).mkdir(exist_ok=True)
+    (out / TOKENS_FOLDER).mkdir(exist_ok=True)
     with (out / WORK_FOLDER / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

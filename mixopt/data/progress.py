@@ -41,7 +41,7 @@ class PrepareProgress:
     def __init__(self, shown: bool) -> None:
         self._console = Console(file=sys.stderr, quiet=not shown)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             DownloadColumn(table_column=Column(no_wrap=True)),
             _Rate(table_column=Column(no_wrap=True)),
