@@ -15,7 +15,8 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	$(BIN)/python experiments/demo.py
+	$(BIN)/mixopt data demo --out demo/data --vocabulary 1024
+	$(BIN)/mixopt ddo experiments/demo.yaml --verify
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"

@@ -83,6 +83,7 @@ class _Run:
         self.data = _open_data(spec, runtime)
         self.model = build_model(spec.model, spec.seed, self.data.manifest.eot_id)
         torch.nn.Module.to(self.model, device.name)
+        self.parameters = list(self.model.parameters())
         self.optimizer = make_adamw(self.model, spec.optim)
         self.policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
         self.sampler = MixtureSampler(
@@ -123,7 +124,7 @@ class _Run:
             (losses.sum() / spec.optim.batch_tokens).backward()
             sums.index_add_(0, device.put(domain_ids[part]), losses.detach())
         if spec.optim.grad_clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.optim.grad_clip)
+            torch.nn.utils.clip_grad_norm_(self.parameters, spec.optim.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return sums
@@ -210,7 +211,7 @@ class _Run:
             status=status,
             domains=self._domain_results(status),
             tokens=tokens,
-            parameters=sum(p.numel() for p in self.model.parameters()),
+            parameters=sum(p.numel() for p in self.parameters),
             flops=tokens * spec.model.flops_per_token(spec.sequence_length),
             train_seconds=self.train_seconds,
             seconds=self._seconds(),
