@@ -114,7 +114,7 @@ def estimate(
     parts = estimates.estimate(_domains(domain), tokenizer, documents=documents, text_key=text_key or "text")
     shares = estimates.natural_mixture(parts).to_dict()
     if as_json:
-        content = {p.name: {**vars(p), "tokens": p.tokens, "share": shares[p.name]} for p in parts}
+        content = {part.name: {**vars(part), "share": shares[part.name]} for part in parts}
         typer.echo(json.dumps({"domains": content, "natural": shares}, ensure_ascii=False))
         return
     from mixopt.units import format_count
@@ -123,13 +123,17 @@ def estimate(
         [
             part.name,
             f"{part.documents:,}",
-            f"{part.tokens_per_document:,.1f} ± {part.standard_error:,.1f}",
+            f"{part.tokens / part.documents:,.1f}",
+            f"{part.bytes / part.tokens:.2f}",
             format_count(part.tokens),
+            f"{part.standard_error / part.tokens:.2%}",
             f"{shares[part.name]:.2%}",
         ]
         for part in parts
     ]
-    _print_table("", ["domain", "documents", "tokens/document", "tokens", "share"], rows)
+    _print_table(
+        "", ["domain", "documents", "tokens/document", "bytes/token", "tokens", "± (1 s.e.)", "share"], rows
+    )
 
 
 @app.command()
@@ -213,7 +217,7 @@ def _print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         table.add_column(name, justify="left" if name in ("domain", "sample") else "right", no_wrap=True)
     if header[-1] == "sample":
         others = sum(max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1))
-        room = max(10, console.width - others - 2 * len(header) - 2)
+        room = max(10, console.width - others - 3 * len(header))
         rows = [[*row[:-1], row[-1][:room]] for row in rows]
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mixopt.data.readers import inventory
@@ -52,7 +52,7 @@ class PrepareRequest:
 
     @classmethod
     def from_yaml(cls, path: str | Path, **changes: Any) -> PrepareRequest:
-        """A request from a YAML file; `changes` (those not None) go before what the file says.
+        """A request from a YAML file; `changes` (those not None) override what the file says.
 
         Raises:
             ConfigError: the file cannot be read, or a key or value is wrong.
@@ -77,7 +77,7 @@ class PrepareRequest:
         if missing:
             raise ConfigError(f"{path}: expected the key {missing[0]!r}, found {', '.join(map(str, content))}")
         try:
-            return _ADAPTER.validate_python(content)
+            return cls(**content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -101,9 +101,6 @@ class PrepareRequest:
             "text_key": self.text_key,
             "validation": [self.validation_share, self.validation_bytes],
         }
-
-
-_ADAPTER: TypeAdapter[PrepareRequest] = TypeAdapter(PrepareRequest)
 
 
 def first_difference(old: dict[str, Any], new: dict[str, Any]) -> str:

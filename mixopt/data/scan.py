@@ -61,7 +61,8 @@ def scan_domain(
     Args:
         name: the domain, for messages.
         documents: its texts.
-        validation_share: part of the domain's bytes to hold out (whole documents: as much as fits, at least one).
+        validation_share: part of the domain's bytes to hold out, copies counted (whole documents: what fits, at
+            least one).
         validation_bytes: the most bytes to hold out.
         sample_bytes: bytes of text for a tokenizer's sample; 0 for none.
         report: called now and then with the documents and bytes so far.
@@ -95,23 +96,33 @@ def scan_domain(
             f"{'one' if count else 'none'}"
         )
     report(count, total)
-    budget = min(validation_share * total, validation_bytes)
     return Scan(
         documents=count,
         bytes=total,
-        validation=_within(held, budget) or (shortest[1],),
-        sample=tuple((f"{2**_HASH_BITS - 1 - key:032x}", text) for key, _, text in sample.sorted()),
+        validation=_within(held, validation_share * total, validation_bytes) or (shortest[1],),
+        sample=tuple((f"{2**_HASH_BITS - 1 - key:032x}", item.text) for key, item in sample.sorted()),
     )
 
 
-def _within(held: _Smallest, budget: float) -> tuple[str, ...]:
-    """Hashes from the smallest on, passing over documents that no longer fit into `budget` bytes."""
+def _within(held: _Smallest, share_bytes: float, most_bytes: int) -> tuple[str, ...]:
+    """Hashes from the smallest on, passing over documents that no longer fit.
+
+    A document that is held out takes its copies out of training as well, so they count for the share.
+    """
     chosen: list[str] = []
-    for key, size, _ in held.sorted():
-        if size <= budget:
+    for key, item in held.sorted():
+        if item.with_copies <= share_bytes and item.bytes <= most_bytes:
             chosen.append(f"{key:032x}")
-            budget -= size
+            share_bytes -= item.with_copies
+            most_bytes -= item.bytes
     return tuple(chosen)
+
+
+@dataclass
+class _Item:
+    bytes: int
+    with_copies: int
+    text: str
 
 
 class _Smallest:
@@ -120,21 +131,22 @@ class _Smallest:
     def __init__(self, budget: int, most: int) -> None:
         self._budget, self._most = budget, most
         self._bytes = 0
-        self._heap: list[tuple[int, int, str]] = []  # largest key first, so keys are negated
-        self._keys: set[int] = set()
+        self._heap: list[int] = []  # largest key first, so keys are negated
+        self._items: dict[int, _Item] = {}
 
     def offer(self, key: int, size: int, text: str) -> None:
-        full = self._bytes >= self._budget or len(self._heap) >= self._most
-        if (full and key >= -self._heap[0][0]) or key in self._keys:
+        if key in self._items:
+            # Once refused or dropped, a key stays out (the largest kept one only falls), so no copy is missed.
+            self._items[key].with_copies += size
             return
-        heapq.heappush(self._heap, (-key, size, text))
-        self._keys.add(key)
+        if (self._bytes >= self._budget or len(self._heap) >= self._most) and key > -self._heap[0]:
+            return
+        heapq.heappush(self._heap, -key)
+        self._items[key] = _Item(size, size, text)
         self._bytes += size
-        while self._bytes - self._heap[0][1] >= self._budget or len(self._heap) > self._most:
-            dropped, freed, _ = heapq.heappop(self._heap)
-            self._keys.remove(-dropped)
-            self._bytes -= freed
+        while self._bytes - self._items[-self._heap[0]].bytes >= self._budget or len(self._heap) > self._most:
+            self._bytes -= self._items.pop(-heapq.heappop(self._heap)).bytes
 
-    def sorted(self) -> list[tuple[int, int, str]]:
-        """(key, bytes, text) from the smallest key on."""
-        return sorted((-key, size, text) for key, size, text in self._heap)
+    def sorted(self) -> list[tuple[int, _Item]]:
+        """Keys and items from the smallest key on."""
+        return sorted(self._items.items(), key=lambda pair: pair[0])
