@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mixopt.data.tokenizer import TextTokenizer
 
 COMMIT_SECONDS = 2.0
-_BATCH_CHARACTERS = 2_000_000
+_BATCH_CHARACTERS = 1_000_000
 _PIECE_CHARACTERS = 500_000
 # Between two words: no pre-tokenizer joins what a single space divides from the word before it.
 _BORDER = re.compile(r"(?<=\S)(?= \S)|(?<=\S\n)(?=\S)")
