@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mixopt import __version__
-from mixopt.cli import data
+from mixopt.cli import data, ddo, init, recommend, runs
 
 app = typer.Typer(
     name="mixopt",
@@ -20,6 +20,12 @@ app = typer.Typer(
     help="Find the best mixture of text domains for pretraining a language model, from small proxy runs.",
 )
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
+app.command("init")(init.init)
+app.command("ddo")(ddo.ddo)
+app.command("recommend")(recommend.recommend)
+
+_INTERRUPTED = 130
 
 
 def _version(show: bool) -> None:
@@ -50,6 +56,7 @@ def main() -> None:
             raise
         print(f"mixopt: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("mixopt: interrupted; finished runs are kept, the same command continues", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as exit_:
+        if exit_.code == _INTERRUPTED:  # typer has turned Ctrl-C into this status
+            print("mixopt: interrupted; finished runs are kept, the same command continues", file=sys.stderr)
+        raise

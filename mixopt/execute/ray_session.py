@@ -47,6 +47,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         debug = bool(os.environ.get("MIXOPT_DEBUG"))
+        if not debug:
+            stack.enter_context(_no_raylet_prints())
         options: dict[str, Any] = {"log_to_driver": debug, "logging_level": "INFO" if debug else "ERROR"}
         if address is None:
             _remove_stale_folders()
@@ -90,6 +92,22 @@ def _remove_stale_folders() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue
+
+
+@contextlib.contextmanager
+def _no_raylet_prints() -> Iterator[None]:
+    """Keep standard output for answers: `log_to_driver` does not stop Ray from printing there that a worker died.
+
+    The pool tells the same in its own words.
+    """
+    from ray._private import worker
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextlib.contextmanager

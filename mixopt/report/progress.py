@@ -163,7 +163,9 @@ class Live:
         self._tally.event(event, time.monotonic())
         if event.kind == "retry":
             role = self._roles.get(event.run_id, event.run_id)
-            self._console.print(f"{role}: trying again from its checkpoint ({event.message})", markup=False)
+            self._console.print(
+                f"{role}: trying again from its checkpoint ({event.message})", markup=False, soft_wrap=True
+            )
         self._draw()
 
     def done(self, spec: RunSpec, result: RunResult) -> None:
@@ -178,7 +180,9 @@ class Live:
         elif self._bar is None:
             losses = result.losses().values()
             mean = sum(losses) / max(1, len(losses))
-            self._console.print(f"{role}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False)
+            self._console.print(
+                f"{role}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False, soft_wrap=True
+            )
         self._draw()
 
     def _draw(self) -> None:

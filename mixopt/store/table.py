@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,18 +11,11 @@ from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import NUMERICS, RunSpec
 from mixopt.store import curves, frames, transfer
-from mixopt.store.schema import (
-    BUSY_SECONDS,
-    MEASURED_COLUMNS,
-    RUN_COLUMNS,
-    SCHEMA_VERSION,
-    disk_error,
-    explained,
-    prepare,
-)
+from mixopt.store.database import Database
+from mixopt.store.schema import MEASURED_COLUMNS, RUN_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pandas as pd
 
@@ -48,27 +39,7 @@ class Store:
     def __init__(self, results: str | Path = "results", *, read_only: bool = False) -> None:
         self.folder = Path(results)
         self.path = self.folder / "mixopt.db"
-        if read_only:
-            if not self.path.is_file():
-                raise StoreError(f"no results table at {self.path}; a study makes one, or give another --results")
-        else:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise disk_error(error, self.folder) from error
-        with explained(self.path):
-            # Rollback journal, not WAL: WAL needs shared memory, which network file systems do not give.
-            mode = "ro" if read_only else "rwc"
-            self._connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-            )
-            self._connection.row_factory = sqlite3.Row
-            try:
-                self._connection.execute("PRAGMA foreign_keys = ON")
-                prepare(self._connection, self.path, read_only=read_only)
-            except BaseException:
-                self._connection.close()
-                raise
+        self._database = Database(self.path, read_only=read_only)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +49,7 @@ class Store:
 
     def close(self) -> None:
         """Close the database; the store is of no use afterwards."""
-        self._connection.close()
+        self._database.close()
 
     def check_writable(self) -> None:
         """Fail now rather than after the first training.
@@ -86,8 +57,7 @@ class Store:
         Raises:
             StoreError: the table cannot be written.
         """
-        with self._transaction():
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # a real write of one page
+        self._database.check_writable()
         curves.check_folder(self.folder / "curves")
 
     def record(self, spec: RunSpec, result: RunResult, *, created: str | None = None) -> bool:
@@ -125,7 +95,7 @@ class Store:
             part = result.domains.get(domain)
             measured = [getattr(part, name, None) for name in MEASURED_COLUMNS]
             domains.append((spec.run_id, position, domain, weights.get(domain), *measured))
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             if self.has_finished(spec.run_id):
                 return False
             connection.execute("DELETE FROM runs WHERE run_id = ?", (spec.run_id,))
@@ -135,7 +105,7 @@ class Store:
 
     def has_finished(self, run_id: str) -> bool:
         """Whether the run is there and finished."""
-        return bool(self._all("SELECT 1 FROM runs WHERE run_id = ? AND status = 'finished'", (run_id,)))
+        return bool(self._database.all("SELECT 1 FROM runs WHERE run_id = ? AND status = 'finished'", (run_id,)))
 
     def get(self, run_id: str) -> tuple[RunSpec, RunResult]:
         """Spec and result of one run, exactly as they were recorded.
@@ -143,11 +113,11 @@ class Store:
         Raises:
             StoreError: there is no such run.
         """
-        rows = self._all("SELECT * FROM runs WHERE run_id = ?", (run_id,))
+        rows = self._database.all("SELECT * FROM runs WHERE run_id = ?", (run_id,))
         if not rows:
             raise StoreError(f"run {run_id!r} is not in {self.path}; `mixopt runs list` shows those that are")
         row = rows[0]
-        parts = self._all("SELECT * FROM run_domains WHERE run_id = ? ORDER BY position", (run_id,))
+        parts = self._database.all("SELECT * FROM run_domains WHERE run_id = ? ORDER BY position", (run_id,))
         curve, mixture = curves.split(curves.read(self.curve_path(run_id)))
         return RunSpec.from_json(row["spec"]), RunResult(
             run_id=run_id,
@@ -165,7 +135,7 @@ class Store:
 
     def created(self, run_id: str) -> str:
         """When the run's row was written, ISO 8601 in UTC."""
-        return self._all("SELECT created FROM runs WHERE run_id = ?", (run_id,))[0]["created"]
+        return self._database.all("SELECT created FROM runs WHERE run_id = ?", (run_id,))[0]["created"]
 
     def find(self, prefix: str) -> str:
         """The one run id that starts with `prefix`.
@@ -173,24 +143,40 @@ class Store:
         Raises:
             StoreError: none does, or several do.
         """
-        pattern = prefix.lower()
-        found = self._all("SELECT run_id FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY run_id",
-                          (len(pattern), pattern))  # fmt: skip
-        if len(found) == 1 and prefix:
-            return found[0]["run_id"]
-        if not found or not prefix:
-            raise StoreError(f"run {prefix!r} is not in {self.path}; `mixopt runs list` shows those that are")
-        some = ", ".join(row["run_id"] for row in found[:3])
-        raise StoreError(f"run {prefix!r} could be any of {len(found)} runs ({some} …); give more digits")
+        return self._find("run", "runs", prefix, "`mixopt runs list` shows those that are")
+
+    def find_study(self, prefix: str) -> str:
+        """The one study id that starts with `prefix`.
+
+        Raises:
+            StoreError: none does, or several do.
+        """
+        known = [study["study_id"] for study in self.studies()]
+        return self._find("study", "studies", prefix, f"there are {', '.join(known[-5:]) or 'none'}")
+
+    def _find(self, what: str, table: str, prefix: str, hint: str) -> str:
+        start = prefix.lower()
+        query = f"SELECT {what}_id FROM {table} WHERE substr({what}_id, 1, ?) = ? ORDER BY 1"
+        found = [row[0] for row in self._database.all(query, (len(start), start))] if start else []
+        if not found:
+            raise StoreError(f"{what} {prefix!r} is not in {self.path}; {hint}")
+        if len(found) > 1:
+            some = ", ".join(found[:3])
+            raise StoreError(f"{what} {prefix!r} could be any of {len(found)} ({some} …); give more digits")
+        return found[0]
 
     def rows(self, *, status: str | None = None, study: str | None = None) -> list[dict[str, Any]]:
-        """Scalars of every run (spec and versions left out), oldest first, one dict a run.
+        """Scalars of every run and its mean validation loss (`mean_loss`), oldest first, one dict a run.
 
         Args:
             status: only runs with this status.
             study: only runs of this study.
         """
-        query = f"SELECT {', '.join(RUN_COLUMNS[:-2])} FROM runs WHERE 1"
+        query = (
+            f"SELECT {', '.join(RUN_COLUMNS[:-2])}, "
+            "(SELECT avg(loss) FROM run_domains WHERE run_domains.run_id = runs.run_id) AS mean_loss "
+            "FROM runs WHERE 1"
+        )
         values: list[str] = []
         if status is not None:
             query += " AND status = ?"
@@ -198,7 +184,7 @@ class Store:
         if study is not None:
             query += " AND run_id IN (SELECT run_id FROM study_runs WHERE study_id = ?)"
             values.append(study)
-        return [dict(row) for row in self._all(f"{query} ORDER BY created, rowid", values)]
+        return [dict(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
 
     def history(self, run_ids: Iterable[str] | None = None) -> History:
         """Finished runs as the arrays that methods work on, in the order of `run_ids`.
@@ -212,10 +198,10 @@ class Store:
         wanted = None if run_ids is None else list(dict.fromkeys(run_ids))
         chosen = "" if wanted is None else " AND run_id IN (SELECT value FROM json_each(?))"
         values = () if wanted is None else (json.dumps(wanted),)
-        runs = self._all(
+        runs = self._database.all(
             f"SELECT run_id, seed, parameters FROM runs WHERE status = 'finished'{chosen} ORDER BY rowid", values
         )
-        parts = self._all(
+        parts = self._database.all(
             "SELECT run_id, domain, weight, loss, tokens_seen FROM run_domains JOIN runs USING (run_id) "
             f"WHERE status = 'finished'{chosen} ORDER BY runs.rowid, position",
             values,
@@ -226,8 +212,10 @@ class Store:
         """All runs, one row each, in columns that `results/README.md` explains."""
         chosen = "" if run_ids is None else " WHERE run_id IN (SELECT value FROM json_each(?))"
         values = () if run_ids is None else (json.dumps(list(run_ids)),)
-        runs = self._all(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs{chosen} ORDER BY created, rowid", values)
-        parts = self._all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
+        runs = self._database.all(
+            f"SELECT {', '.join(RUN_COLUMNS)} FROM runs{chosen} ORDER BY created, rowid", values
+        )
+        parts = self._database.all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
         return frames.wide(runs, parts)
 
     def curve(self, run_id: str) -> pd.DataFrame:
@@ -241,7 +229,7 @@ class Store:
     def remove(self, run_ids: Iterable[str]) -> int:
         """Remove runs and their curves; the number of rows that were there."""
         ids = list(run_ids)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             removed = sum(connection.execute("DELETE FROM runs WHERE run_id = ?", (one,)).rowcount for one in ids)
         for run_id in ids:
             self.curve_path(run_id).unlink(missing_ok=True)
@@ -258,7 +246,7 @@ class Store:
             config: the resolved study, JSON values.
             runs: pairs of run id and role.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO studies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET config = excluded.config",
                 (study_id, command, json.dumps(config), datetime.now(UTC).isoformat(timespec="seconds")),
@@ -271,11 +259,11 @@ class Store:
     def studies(self) -> list[dict[str, Any]]:
         """Every study (study_id, command, config, created, runs as pairs of id and role), oldest first."""
         links: dict[str, list[tuple[str, str]]] = {}
-        for row in self._all("SELECT * FROM study_runs ORDER BY study_id, run_id, role"):
+        for row in self._database.all("SELECT * FROM study_runs ORDER BY study_id, run_id, role"):
             links.setdefault(row["study_id"], []).append((row["run_id"], row["role"]))
         return [
             {**dict(row), "config": json.loads(row["config"]), "runs": links.get(row["study_id"], [])}
-            for row in self._all("SELECT * FROM studies ORDER BY created, rowid")
+            for row in self._database.all("SELECT * FROM studies ORDER BY created, rowid")
         ]
 
     def export(self, path: str | Path, run_ids: Iterable[str] | None = None) -> int:
@@ -289,19 +277,3 @@ class Store:
     def import_(self, path: str | Path) -> int:
         """Take in a `.jsonl` or `.jsonl.gz` that `export` wrote; the number of runs that were new."""
         return transfer.import_(self, Path(path))
-
-    def _all(self, query: str, values: Iterable[Any] = ()) -> list[sqlite3.Row]:
-        with explained(self.path):
-            return self._connection.execute(query, tuple(values)).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise

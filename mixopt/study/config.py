@@ -214,4 +214,4 @@ def _explain(error: ValidationError, source: str, flags: dict[str, Any]) -> str:
         return f"{where}: unknown key `{'.'.join(path)}`; {hint}"
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     found = "" if "found" in message else f", found {first['input']!r:.60}"
-    return f"{where}: {key}: {message}{found}"
+    return f"{where}: {message}{found}" if key in flags else f"{where}: {key}: {message}{found}"

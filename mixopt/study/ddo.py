@@ -23,6 +23,8 @@ def ddo_searcher(study: Study) -> Ddo:
         ConfigError: settings that do not go together, or bounds that no mixture satisfies.
     """
     method = study.config.method
+    # First, as it says more than the bounds would about a data set that is too small.
+    study.check_epochs(study.spec(study.reference, study.tokens, seed=0), "base")
     settings = DdoSettings(
         factors=method.factors,
         perturb=method.perturb,

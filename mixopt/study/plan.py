@@ -97,12 +97,15 @@ def make_plan(
     new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
     speed = calibrate(study, new[0], trainer) if new else None
     workers = min(executor.workers(), len(new)) if new else 0
-    domains, evaluation = len(study.domains), study.config.evaluation
-    evaluated = domains * (
-        (evaluation.points - 1) * evaluation.point_tokens_per_domain + evaluation.tokens_per_domain
+    evaluation = study.config.evaluation
+    points = evaluation.points * len(study.domains)
+    evaluated = sum(
+        (evaluation.points - 1) * min(evaluation.point_tokens_per_domain, entry.validation.tokens)
+        + min(evaluation.tokens_per_domain, entry.validation.tokens)
+        for entry in study.manifest.domains
     )
     costs = [(spec.tokens + _EVALUATION_COST * evaluated) / speed for spec in new] if speed else []
-    kept = len(new) * (_RUN_BYTES + _CURVE_ROW_BYTES * 3 * evaluation.points * domains)
+    kept = len(new) * (_RUN_BYTES + _CURVE_ROW_BYTES * 3 * points)
     epochs = [study.epochs(run.spec) for run in runs]
     most = {domain: max(run[domain] for run in epochs) for domain in study.domains} if epochs else {}
     return Plan(

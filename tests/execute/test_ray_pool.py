@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mixopt.errors import DataError, ExecutorError
 from mixopt.execute.base import Event, Job
 from mixopt.execute.inline import InlineExecutor
 from mixopt.execute.ray_pool import RayExecutor
+from mixopt.execute.ray_session import _require_answer, ray_session
 from mixopt.train.runtime import Runtime
 from tests.execute import trainers
 
@@ -27,9 +29,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def leaves_nothing_behind() -> Iterator[None]:
+def one_ray_that_leaves_nothing_behind() -> Iterator[None]:
     before = _traces()
-    yield
+    with ray_session():
+        yield
     assert _traces() == before
 
 
@@ -137,13 +140,35 @@ def test_more_cpus_or_gpus_than_there_are_is_refused_before_work(tmp_path: Path)
     ],
 )
 def test_an_address_without_ray_is_an_error(address: str, message: str) -> None:
-    with pytest.raises(ExecutorError, match=message), RayExecutor(address=address) as pool:
-        pool.workers()
+    with pytest.raises(ExecutorError, match=message):
+        _require_answer(address)
 
 
 def test_a_listener_that_never_speaks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mixopt.execute.ray_session._CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(ExecutorError, match=f"{address} does not answer"), RayExecutor(address=address) as pool:
-            pool.workers()
+        with pytest.raises(ExecutorError, match=f"{address} does not answer"):
+            _require_answer(address)
+
+
+def test_a_server_that_is_not_ray_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(ExecutorError, match="is not Ray"):
+            _require_answer(f"127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+
+def test_the_running_rays_address_answers() -> None:
+    import ray
+
+    _require_answer(ray.get_runtime_context().gcs_address)

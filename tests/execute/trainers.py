@@ -40,8 +40,9 @@ def make_spec(
 def law(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:
     """A trainer without training: each domain's loss is a power law in its own tokens, with a little seed noise."""
     seen = dict(zip(DOMAINS, spec.mixture.counts(spec.tokens).tolist(), strict=True))
+    noise = 17 * spec.seed + 99 * spec.policy.weights[0]
     losses = {
-        domain: 2.0 + 0.5 * index + (seen[domain] + 50.0) ** -0.3 + 1e-4 * math.sin(17 * spec.seed + index)
+        domain: 2.0 + 0.5 * index + (seen[domain] + 50.0) ** -0.3 + 1e-4 * math.sin(noise + index)
         for index, domain in enumerate(DOMAINS)
     }
     if progress:

@@ -1,0 +1,110 @@
+"""`mixopt runs …`: look at the results table, take runs out of it and into it."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List, show, export, import and remove runs of the results table.")
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+
+Results = Annotated[str, typer.Option("--results", help="Folder of the results table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+ByStatus = Annotated[Status | None, typer.Option("--status", help="Only runs that ended so.")]
+ByStudy = Annotated[str | None, typer.Option("--study", help="Only runs of this study.")]
+RunId = Annotated[str, typer.Argument(help="A run's id, or as much of its start as is unique.")]
+
+
+@app.command("list")
+def list_runs(
+    status: ByStatus = None, study: ByStudy = None, results: Results = "results", as_json: AsJson = False
+) -> None:
+    """List runs, oldest first."""
+    from mixopt.store import Store
+
+    with Store(results, read_only=True) as store:
+        rows = store.rows(status=status, study=store.find_study(study) if study else None)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    from rich.console import Console
+
+    from mixopt.report.runs_table import runs_table
+
+    Console().print(runs_table(rows) if rows else "no runs")
+
+
+@app.command()
+def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> None:
+    """Show one run: what was asked for and what came out, by domain."""
+    from mixopt.store import Store
+
+    with Store(results, read_only=True) as store:
+        run_id = store.find(run)
+        spec, result = store.get(run_id)
+        created = store.created(run_id)
+    if as_json:
+        typer.echo(json.dumps({"spec": spec.to_dict(), "result": result.to_dict(), "created": created}))
+        return
+    from rich.console import Console
+
+    from mixopt.report.runs_table import print_run
+
+    print_run(spec, result, created, Console())
+
+
+@app.command()
+def export(
+    path: Annotated[
+        str, typer.Argument(help="`.csv` for `mixopt recommend`; `.jsonl` or `.jsonl.gz` loses nothing.")
+    ],
+    status: ByStatus = None,
+    study: ByStudy = None,
+    results: Results = "results",
+) -> None:
+    """Write runs to a file."""
+    from mixopt.store import Store
+
+    with Store(results, read_only=True) as store:
+        chosen = store.rows(status=status, study=store.find_study(study) if study else None)
+        count = store.export(path, [row["run_id"] for row in chosen])
+    typer.echo(f"wrote {count} runs to {path}")
+
+
+@app.command("import")
+def import_runs(
+    path: Annotated[str, typer.Argument(help="A `.jsonl` or `.jsonl.gz` that `mixopt runs export` wrote.")],
+    results: Results = "results",
+) -> None:
+    """Take in runs that were exported elsewhere; finished runs that are here stay as they are."""
+    from mixopt.store import Store
+
+    with Store(results) as store:
+        count = store.import_(path)
+    typer.echo(f"took in {count} runs from {path}")
+
+
+@app.command()
+def rm(
+    runs: Annotated[list[str], typer.Argument(help="Run ids, or as much of their start as is unique.")],
+    results: Results = "results",
+) -> None:
+    """Remove runs and their curves from the table."""
+    from mixopt.store import Store
+
+    with Store(results, read_only=True) as store:
+        ids = list(dict.fromkeys(store.find(run) for run in runs))
+    with Store(results) as store:
+        count = store.remove(ids)
+    typer.echo(f"removed {count} run{'s' if count != 1 else ''}")

@@ -1,0 +1,128 @@
+"""`mixopt ddo` through its command line, on real training in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from mixopt.cli import app, main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.testing import Result
+
+SMALL = [
+    *("--model", "gpt2-0.2m", "--tokens", "2k", "--max-epochs", "50", "--executor", "inline"),
+    *("--set", "model.context=32", "--set", "model.layers=1", "--set", "training.batch_tokens=256"),
+    *("--set", "evaluation.points=1", "--set", "evaluation.tokens_per_domain=512"),
+]
+
+
+@pytest.fixture
+def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command in an empty folder; errors that users see come out as exceptions."""
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+
+    def run(*words: str) -> Result:
+        result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result
+
+    return run
+
+
+def test_from_data_to_a_recommendation_and_again_from_the_table(mixopt: Callable[..., Result]) -> None:
+    first = mixopt("ddo", "--data", "DATA", *SMALL)
+    assert "Recommended mixture" in first.stdout
+    assert "7/7 runs done" in first.stderr
+    answer = json.loads(mixopt("ddo", "--data", "DATA", *SMALL, "--quiet", "--json").stdout)
+    assert {"weights", "intervals", "predicted", "warnings", "runs", "study", "files"} <= answer.keys()
+    assert sum(answer["weights"].values()) == pytest.approx(1)
+    assert len(answer["runs"]) == 7
+    assert {Path(file).name for file in answer["files"]} == {"recommendation.json", "mixture.png", "curves.png"}
+    assert all(Path(file).stat().st_size for file in answer["files"])
+    again = mixopt("ddo", "--data", "DATA", *SMALL)
+    assert "7 of 7 runs are in the table already" in again.stderr
+    assert again.stdout == first.stdout
+    assert not list(Path("results/checkpoints").glob("*"))
+
+
+def test_verify_reports_predicted_against_measured(mixopt: Callable[..., Result]) -> None:
+    words = ["ddo", "--data", "DATA", *SMALL, "--verify"]
+    result = mixopt(*words)
+    assert "Predicted against measured" in result.stdout
+    answer = json.loads(mixopt(*words, "--json", "-q").stdout)
+    mixtures = answer["verification"]["mixtures"]
+    assert list(mixtures) == ["recommended", "uniform", "natural"]
+    assert mixtures["uniform"]["measured"]["value"] > 1
+    study = answer["study"]
+    assert "verify natural" in result.stderr
+    assert len(json.loads(mixopt("runs", "list", "--study", study[:6], "--json").stdout)) == 9
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
+    result = mixopt("ddo", "--data", "DATA", *SMALL, "--dry-run")
+    assert "chant x3" in result.stdout
+    assert "7 runs to train" in result.stdout
+    assert list(Path().iterdir()) == []
+    plan = json.loads(mixopt("ddo", "--data", "DATA", *SMALL, "--dry-run", "--json").stdout)
+    assert len(plan["runs"]) == 7
+    assert not any(run["found"] for run in plan["runs"])
+    assert plan["tokens_per_second"] > 0
+
+
+def test_init_writes_a_study_that_ddo_reads(mixopt: Callable[..., Result]) -> None:
+    mixopt("init", "my.yaml")
+    plan = mixopt("ddo", "my.yaml", "--data", "DATA", *SMALL, "--dry-run", "--json")
+    assert len(json.loads(plan.stdout)["runs"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "nowhere"], "no prepared data"),
+        (["--data", "DATA", "--tokens", "10M"], "epochs of"),
+        (["--data", "DATA", "--tokens", "few"], "flag for training.tokens: expected a count"),
+        (["--data", "DATA", "--model", "gpt2-9m"], "unknown preset 'gpt2-9m'; nearest"),
+        (["--data", "DATA", "--reference", "none.yaml"], "none.yaml: cannot be read"),
+        (["--data", "DATA", "--objective", "best"], "objective: expected mean_ppl"),
+        (["--data", "DATA", "--factors", "1"], "factors: expected numbers above 0 that differ from 1"),
+        (["--data", "DATA", "--floor", "0.9"], "floors: they sum to"),
+        (["--data", "DATA", "--set", "model.layer=3"], "unknown key `model.layer`; did you mean `layers`?"),
+        (["--data", "DATA", "--set", "model.layers"], "--set: expected KEY=VALUE"),
+        (["--data", "DATA", "--set", "training.batch_tokens=1000"], "batch_tokens: expected a multiple of"),
+        (["--data", "DATA", "--results", "file"], "cannot write"),
+        (["--data", "DATA", "--gpus-per-run", "-1"], "gpus_per_run"),
+        (["--data", "DATA", "--executor", "inline", "--set", "executor.device=cuda"], "a GPU was asked for"),
+        (["--data", "DATA", "--ray-address", "127.0.0.1:1"], "Ray at 127.0.0.1:1 does not answer"),
+        (["bad.yaml"], "bad.yaml: unknown key `trainning`; did you mean `training`?"),
+    ],
+)
+def test_bad_input_gives_one_line_and_status_2(
+    words: list[str],
+    message: str,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("bad.yaml").write_text("trainning: {}")
+    words = [word.replace("DATA", str(data_dir)) for word in words]
+    monkeypatch.setattr("sys.argv", ["mixopt", "ddo", "--tokens", "1k", "--set", "model.context=32", *words])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    captured = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.splitlines()[-1].startswith("mixopt: error: ")
+    assert sum("error" in line for line in captured.err.splitlines()) == 1
+    assert "Traceback" not in captured.err

@@ -1,0 +1,207 @@
+"""The results table keeps runs exactly, replaces only unfinished ones, and hands them out as arrays and frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mixopt.results
+from mixopt.errors import StoreError
+from mixopt.result import DomainResult, RunResult
+from mixopt.store import Store
+from mixopt.train.runtime import Runtime
+from tests.execute.trainers import DOMAINS, law, make_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mixopt.spec import RunSpec
+
+WHERE = Runtime(data_dir="nowhere")
+
+
+def finished(spec: RunSpec) -> RunResult:
+    return law(spec, WHERE)
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with Store(tmp_path / "results") as opened:
+        yield opened
+
+
+def test_a_run_comes_back_as_it_was_recorded(store: Store) -> None:
+    spec = make_spec()
+    assert store.record(spec, finished(spec))
+    assert store.get(spec.run_id) == (spec, finished(spec))
+
+
+def test_a_finished_row_is_never_replaced(store: Store) -> None:
+    spec = make_spec()
+    store.record(spec, finished(spec))
+    assert not store.record(spec, replace(finished(spec), tokens=1, curve={}))
+    assert store.get(spec.run_id)[1] == finished(spec)
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_an_unfinished_row_gives_way_to_a_finished_one(store: Store, status) -> None:
+    spec = make_spec()
+    store.record(spec, replace(finished(spec), status=status, domains={}, error="killed"))
+    assert not store.has_finished(spec.run_id)
+    assert len(store.history()) == 0
+    assert store.record(spec, finished(spec))
+    assert store.get(spec.run_id)[1] == finished(spec)
+
+
+def test_a_result_of_another_spec_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="do not belong together"):
+        store.record(make_spec(seed=1), finished(make_spec(seed=2)))
+
+
+def test_history_holds_the_asked_runs_in_the_asked_order(store: Store) -> None:
+    specs = [make_spec(seed=seed) for seed in range(4)]
+    for spec in specs:
+        store.record(spec, finished(spec))
+    wanted = [specs[2].run_id, "unknown", specs[0].run_id]
+    history = store.history(wanted)
+    assert history.runs == (specs[2].run_id, specs[0].run_id)
+    assert history.domains == history.eval_domains == DOMAINS
+    assert history.seeds.tolist() == [2, 0]
+    assert history.tokens_seen.tolist() == [[256, 128, 128]] * 2
+    assert history.losses[1].tolist() == list(finished(specs[0]).losses().values())
+
+
+def test_runs_with_other_domains_do_not_make_a_history(store: Store) -> None:
+    spec, other = make_spec(), make_spec(seed=1)
+    data = replace(other.data, domains=("code", "prose", "poems"))
+    other = replace(other, data=data)
+    store.record(spec, finished(spec))
+    result = finished(spec)
+    renamed = dict(zip(data.domains, result.domains.values(), strict=True))
+    store.record(other, replace(result, run_id=other.run_id, domains=renamed))
+    with pytest.raises(StoreError, match=r"do not share their domains.*legal.*poems"):
+        store.history()
+
+
+def test_the_frame_has_a_column_for_each_domain_and_number(store: Store, tmp_path: Path) -> None:
+    spec = make_spec()
+    store.record(spec, finished(spec))
+    lost = make_spec(seed=1)
+    store.record(lost, replace(finished(lost), status="failed", domains={}, curve={}, mixture={}))
+    frame = mixopt.results.load(tmp_path / "results").set_index("run_id")
+    row = frame.loc[spec.run_id]
+    assert row["ppl.code"] == math.exp(row["loss.code"])
+    assert row["epochs.prose"] == 0.128
+    assert row[["w.code", "w.prose", "w.legal"]].tolist() == [0.5, 0.25, 0.25]
+    assert np.isnan(frame.loc[lost.run_id, "loss.code"])
+
+
+def test_the_curve_holds_losses_and_the_trace_of_the_mixture(store: Store) -> None:
+    spec = make_spec()
+    store.record(spec, finished(spec))
+    curve = store.curve(spec.run_id)
+    assert curve["split"].tolist() == ["validation"] * 3 + ["mixture"] * 3
+    assert curve["weight"].tolist()[3:] == [0.5, 0.25, 0.25]
+
+
+def test_removed_runs_leave_neither_row_nor_curve(store: Store) -> None:
+    spec, kept = make_spec(), make_spec(seed=1)
+    for one in (spec, kept):
+        store.record(one, finished(one))
+    assert store.remove([spec.run_id, "unknown"]) == 1
+    assert [row["run_id"] for row in store.rows()] == [kept.run_id]
+    assert [path.stem for path in (store.folder / "curves").iterdir()] == [kept.run_id]
+
+
+def test_rows_can_be_chosen_by_status_and_by_study(store: Store) -> None:
+    specs = [make_spec(seed=seed) for seed in range(3)]
+    for spec in specs:
+        store.record(spec, finished(spec))
+    store.save_study("cafe", "ddo", {"a": 1}, [(specs[1].run_id, "base"), (specs[1].run_id, "verify uniform")])
+    assert [row["run_id"] for row in store.rows(study="cafe")] == [specs[1].run_id]
+    assert store.rows(status="failed") == []
+    assert store.studies()[0]["runs"] == [(specs[1].run_id, "base"), (specs[1].run_id, "verify uniform")]
+
+
+def test_a_unique_prefix_finds_a_run(store: Store) -> None:
+    specs = [make_spec(seed=seed) for seed in range(30)]
+    for spec in specs:
+        store.record(spec, finished(spec))
+    assert store.find(specs[3].run_id[:12].upper()) == specs[3].run_id
+    twice = next(s.run_id[0] for s in specs if sum(o.run_id[0] == s.run_id[0] for o in specs) > 1)
+    with pytest.raises(StoreError, match="could be any of"):
+        store.find(twice)
+    for nothing in ("xyz", ""):
+        with pytest.raises(StoreError, match="is not in"):
+            store.find(nothing)
+
+
+def test_export_to_csv_has_the_columns_that_recommend_reads(store: Store, tmp_path: Path) -> None:
+    spec = make_spec()
+    store.record(spec, finished(spec))
+    lost = make_spec(seed=1)
+    store.record(lost, replace(finished(lost), status="failed", domains={}))
+    assert store.export(tmp_path / "runs.csv") == 1
+    header, row = (tmp_path / "runs.csv").read_text().splitlines()
+    assert header == "run,tokens,seed,params,w.code,w.prose,w.legal,loss.code,loss.prose,loss.legal"
+    losses = finished(spec).losses()
+    assert row == f"{spec.run_id},512,0,{spec.model.parameters},0.5,0.25,0.25," + ",".join(
+        map(repr, losses.values())
+    )
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+results = st.builds(
+    dict,
+    status=st.sampled_from(["finished", "diverged", "failed"]),
+    tokens=st.integers(0, 2**60),
+    flops=numbers,
+    seconds=numbers,
+    device=st.text(max_size=20),
+    error=st.none() | st.text(max_size=20),
+    versions=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    domains=st.dictionaries(
+        st.sampled_from([*DOMAINS, "only evaluated"]),
+        st.builds(
+            DomainResult,
+            loss=st.none() | numbers,
+            bits_per_byte=st.none() | numbers,
+            train_loss=st.none() | numbers,
+            tokens_seen=st.integers(0, 2**60),
+            unique_tokens=st.integers(0, 2**60),
+        ),
+    ),
+    curve=st.lists(numbers | st.just(math.inf), max_size=4),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=results, seed=st.integers(0, 2**31 - 1), packed=st.booleans())
+def test_any_run_survives_recording_export_and_import(tmp_path_factory, parts, seed, packed) -> None:
+    folder = tmp_path_factory.mktemp("round")
+    spec = make_spec(seed=seed)
+    losses = parts.pop("curve")
+    curve = {
+        "step": list(range(len(losses))),
+        "tokens": [10 * i for i in range(len(losses))],
+        "split": ["train"] * len(losses),
+        "domain": ["code"] * len(losses),
+        "loss": losses,
+    }
+    result = replace(finished(spec), **parts, curve=curve if losses else {})
+    path = folder / ("runs.jsonl.gz" if packed else "runs.jsonl")
+    with Store(folder / "here") as here, Store(folder / "there") as there:
+        here.record(spec, result)
+        here.save_study("cafe", "ddo", {"x": 1}, [(spec.run_id, "base")])
+        assert here.get(spec.run_id) == (spec, result)
+        here.export(path)
+        assert there.import_(path) == 1
+        assert there.get(spec.run_id) == (spec, result)
+        assert there.created(spec.run_id) == here.created(spec.run_id)
+        assert [study["runs"] for study in there.studies()] == [[(spec.run_id, "base")]]

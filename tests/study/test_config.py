@@ -1,0 +1,88 @@
+"""The study file: defaults, short forms, flags over it, and one line for each mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from mixopt.errors import ConfigError
+from mixopt.study import StudyConfig
+from mixopt.study.template import TEMPLATE, write_template
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_template_as_it_stands_holds_the_defaults(tmp_path: Path) -> None:
+    assert StudyConfig.load(write_template(tmp_path / "study.yaml")) == StudyConfig()
+
+
+def test_the_template_names_every_key(tmp_path: Path) -> None:
+    content = yaml.safe_load(TEMPLATE)
+    defaults = StudyConfig().model_dump()
+    assert content.keys() == defaults.keys()
+    # The fields of a model are there as comments: a preset has them all.
+    for section in content.keys() - {"model", "results"}:
+        assert content[section].keys() == defaults[section].keys()
+
+
+def test_init_does_not_overwrite(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="left as it is"):
+        write_template(path)
+    assert path.read_text() == "mine"
+
+
+def test_flags_override_the_file_and_short_forms_do_the_same_as_long_ones(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("data: corpus\nmodel: {preset: gpt2-1m, layers: 6}\ntraining: {tokens: 10M, lr: 3e-3}\n")
+    config = StudyConfig.load(path, {"training.tokens": "800k", "model.layers": None, "method.factors": "1/4,2"})
+    assert config.data.dir == "corpus"
+    assert (config.model.preset, config.model.layers) == ("gpt2-1m", 6)
+    assert (config.training.tokens, config.training.lr) == (800_000, 0.003)
+    assert config.method.factors == (0.25, 2.0)
+    path.write_text("model: gpt2-1m\n")
+    assert StudyConfig.load(path, {"model.layers": 6}).model == config.model
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainning: {}", r"study\.yaml: unknown key `trainning`; did you mean `training`\?"),
+        ("training: {token: 1M}", r"study\.yaml: unknown key `training\.token`; did you mean `tokens`\?"),
+        ("lr: 0.1", r"unknown key `lr`; did you mean `training\.lr`\?"),
+        ("zzz: 1", r"unknown key `zzz`; there are data, model, training"),
+        ("training: {tokens: many}", r"training\.tokens: expected a count such as 800k.*found 'many'"),
+        ("training: {tokens: -3}", r"training\.tokens: expected a count"),
+        ("training: {lr: .nan}", r"training\.lr: .*finite.*nan"),
+        ("method: {factors: [a]}", r"method\.factors: expected numbers such as 1/3"),
+        ("method: {factors: [1/0]}", r"method\.factors: expected numbers such as 1/3"),
+        ("method: {perturb: both}", r"method\.perturb: expected 'add' or 'replace', found 'both'"),
+        ("method: {seeds: 0}", r"method\.seeds: expected greater than or equal to 1, found 0"),
+        ("executor: {kind: slurm}", r"executor\.kind: expected 'ray' or 'inline', found 'slurm'"),
+        ("training: 5", r"training: .*found 5"),
+        ("- a\n- b", r"expected sections"),
+        ("a: [", r"not YAML"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        StudyConfig.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_flag_is_named_and_not_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("training: {tokens: 1M}")
+    with pytest.raises(ConfigError, match=r"^flag for training\.tokens: .*'lots'"):
+        StudyConfig.load(path, {"training.tokens": "lots"})
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read .*mixopt init"):
+        StudyConfig.load(tmp_path / "none.yaml")

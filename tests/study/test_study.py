@@ -1,0 +1,248 @@
+"""A study resolves to specs, runs what the table lacks, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import mixopt
+from mixopt.errors import ConfigError, DataError
+from mixopt.execute.inline import InlineExecutor
+from mixopt.mixture import Mixture
+from mixopt.search.base import Proposal
+from mixopt.search.objective import MeanLoss
+from mixopt.store import Store
+from mixopt.study import Study, ddo_searcher, run_study
+from mixopt.study.plan import calibrate, make_plan, makespan
+from mixopt.study.verify import verify
+from tests.execute.trainers import law as any_law
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mixopt.result import RunResult
+    from mixopt.search.base import History
+    from mixopt.spec import RunSpec
+
+
+def make_study(data_dir: Path, results: Path, **changes: Any) -> Study:
+    given = {
+        "model": "gpt2-0.2m",
+        "training": {"batch_tokens": 256, "max_epochs": 50},
+        "executor": {"kind": "inline"},
+    }
+    return Study(data_dir, tokens="4k", results=results, **{**given, **changes})
+
+
+class Trainer:
+    """The law of `tests.execute.trainers` on the study's own domains; counts its calls and can be interrupted."""
+
+    def __init__(self, stop_after: int | None = None, lose: Callable[[RunSpec], bool] = lambda spec: False) -> None:
+        self.calls: list[str] = []
+        self._stop_after, self._lose = stop_after, lose
+
+    def __call__(self, spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
+        if len(self.calls) == self._stop_after:
+            raise KeyboardInterrupt
+        self.calls.append(spec.run_id)
+        if self._lose(spec):
+            raise RuntimeError("lost")
+        names = ("code", "prose", "legal")
+        result = any_law(replace(spec, data=replace(spec.data, domains=names)), runtime)
+        renamed = dict(zip(spec.data.domains, result.domains.values(), strict=True))
+        return replace(result, run_id=spec.run_id, domains=renamed, curve={}, mixture={})
+
+
+class TwoRounds:
+    """A searcher that asks for a second mixture when it has seen the first."""
+
+    def ask(self, history: History) -> list[Proposal]:
+        domains = ("chant", "arithmetic", "words")
+        first = Proposal(Mixture.uniform(domains), 2000, 0, "first")
+        second = Proposal(Mixture(domains, (0.5, 0.25, 0.25)), 2000, 0, "second")
+        return [first, second] if len(history) else [first]
+
+    def recommend(self, history: History) -> Any:
+        return history.runs
+
+
+def test_a_spec_has_whole_batches_and_the_studys_model(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, model={"preset": "gpt2-0.2m", "layers": 2, "context": 64})
+    spec = study.spec(Mixture.uniform(study.domains), 1000, seed=3)
+    assert spec.tokens == 1024
+    assert (spec.model.layers, spec.sequence_length, spec.seed) == (2, 64, 3)
+    assert spec.model.vocab_size == study.manifest.vocab_size
+    assert spec.data.fingerprint == study.manifest.fingerprint
+
+
+def test_where_a_study_runs_does_not_change_what_it_is(data_dir: Path, tmp_path: Path) -> None:
+    here = make_study(data_dir, tmp_path / "a")
+    there = make_study(data_dir, tmp_path / "b", executor={"kind": "ray", "workers": 2})
+    other = make_study(data_dir, tmp_path / "a", training={"batch_tokens": 256, "max_epochs": 50, "lr": 0.1})
+    assert here.study_id == there.study_id != other.study_id
+
+
+def test_a_study_is_run_round_by_round_and_rows_are_used_again(data_dir: Path, tmp_path: Path) -> None:
+    study, trainer = make_study(data_dir, tmp_path), Trainer()
+    with Store(tmp_path) as store:
+        first = run_study(study, TwoRounds(), store, InlineExecutor(trainer))
+        assert len(first) == 2
+        assert trainer.calls == list(first)
+        assert run_study(study, TwoRounds(), store, InlineExecutor(trainer)) == first
+        assert trainer.calls == list(first)
+        (saved,) = store.studies()
+    assert saved["config"] == json.loads(json.dumps(study.resolved()))
+    assert {role for _, role in saved["runs"]} == {"first", "second"}
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 4, 6])
+def test_an_interrupted_study_goes_on_to_the_same_recommendation(
+    data_dir: Path, tmp_path: Path, stop_after: int
+) -> None:
+    study = make_study(data_dir, tmp_path)
+    searcher = ddo_searcher(study)
+    with Store(tmp_path / "whole") as store:
+        whole = run_study(study, searcher, store, InlineExecutor(Trainer()))
+    with Store(tmp_path / "broken") as store:
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, searcher, store, InlineExecutor(Trainer(stop_after)))
+        assert len(store.rows(status="finished")) == stop_after
+        rest = Trainer()
+        broken = run_study(study, searcher, store, InlineExecutor(rest))
+    assert len(rest.calls) == 7 - stop_after
+    assert broken.to_dict() == whole.to_dict()
+
+
+def test_a_failed_run_is_recorded_and_the_others_are_still_trained(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+
+    def longest(spec: RunSpec) -> bool:
+        return spec.tokens == study.tokens
+
+    with Store(tmp_path) as store:
+        # DDO cannot do without its base run, and says so once everything else has been trained.
+        with pytest.raises(ConfigError, match="base"):
+            run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer(lose=longest)))
+        assert [row["error"] for row in store.rows(status="failed")] == ["RuntimeError: lost"]
+        assert len(store.rows(status="finished")) == 6
+        again = Trainer()
+        run_study(study, ddo_searcher(study), store, InlineExecutor(again))
+        assert len(again.calls) == 1
+        assert store.rows(status="failed") == []
+
+
+def test_more_repetition_than_allowed_is_refused_before_training(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, training={"batch_tokens": 256, "max_epochs": 0.1})
+    trainer = Trainer()
+    with (
+        Store(tmp_path) as store,
+        pytest.raises(ConfigError, match=r"chant x3.* epochs of .*the cap is 0\.1.*--max-epochs"),
+    ):
+        run_study(study, _AnyTokens(study), store, InlineExecutor(trainer))
+    assert trainer.calls == []
+
+
+class _AnyTokens:
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def ask(self, history: History) -> list[Proposal]:
+        return [Proposal(Mixture.uniform(self._study.domains), self._study.tokens * 3, 0, "chant x3")]
+
+    def recommend(self, history: History) -> Any:
+        raise AssertionError
+
+
+def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, method={"seeds": 3, "objective": "mean_loss"})
+    searcher = ddo_searcher(study)
+    with Store(tmp_path) as store:
+        executor = InlineExecutor(Trainer())
+        recommendation = run_study(study, searcher, store, executor)
+        found = verify(study, recommendation, MeanLoss(), searcher.baselines, store, executor)
+        frame = store.frame(found.runs)
+    assert list(found.mixtures) == ["recommended", "reference", "uniform", "natural"]
+    uniform = found.mixtures["uniform"]
+    rows = frame[np.isclose(frame["w.chant"], 1 / 3)]
+    losses = rows[[f"loss.{domain}" for domain in study.domains]].mean(axis=1)
+    assert uniform.measured.value == pytest.approx(losses.mean())
+    assert uniform.measured.standard_error == pytest.approx(losses.std(ddof=1) / np.sqrt(3))
+    best = found.mixtures["recommended"]
+    assert uniform.gain_measured is not None
+    assert uniform.gain_measured.seeds == pytest.approx(
+        [1 - a / b for a, b in zip(best.measured.seeds, uniform.measured.seeds, strict=True)]
+    )
+    assert uniform.predicted == recommendation.predicted["uniform"]
+    assert json.loads(json.dumps(found.to_dict()))["mixtures"]["uniform"]["measured"]["seeds"]
+
+
+def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    searcher = ddo_searcher(study)
+    with Store(tmp_path) as store:
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, searcher, store, InlineExecutor(Trainer(3)))
+        plan = make_plan(study, searcher, store, InlineExecutor(), Ticking())
+        assert len(plan.runs) == 7
+        assert len(plan.found) == 3
+        new = [run.spec for run in plan.runs if run.spec.run_id not in plan.found]
+        assert plan.tokens == sum(spec.tokens for spec in new)
+        assert plan.flops == sum(spec.flops for spec in new)
+        assert plan.seconds > plan.tokens / plan.tokens_per_second > 0
+        run_study(study, searcher, store, InlineExecutor(Trainer()))
+        done = make_plan(study, searcher, store, InlineExecutor(), Ticking())
+    assert (done.tokens, done.seconds, done.tokens_per_second) == (0, 0.0, None)
+
+
+class Ticking:
+    """A trainer that only reports progress, a batch at a time."""
+
+    def __call__(self, spec: RunSpec, runtime: Any, progress: Callable[[int], None]) -> None:
+        assert runtime.checkpoint_dir is None
+        for step in range(spec.steps):
+            progress((step + 1) * spec.optim.batch_tokens)
+
+
+def test_calibration_runs_the_real_model(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    speed = calibrate(study, study.spec(study.reference, 4000, 0))
+    assert 100 < speed < 1e9
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "workers", "expected"), [([], 2, 0.0), ([3, 2, 1], 1, 6), ([3, 3, 2, 2, 2], 2, 7), ([5], 4, 5)]
+)
+def test_the_makespan_gives_the_longest_job_to_the_first_free_worker(seconds, workers, expected) -> None:
+    assert makespan(seconds, workers) == expected
+
+
+def test_the_library_form_is_light_to_import_and_lazy() -> None:
+    heavy = "{'torch', 'ray', 'pandas', 'scipy'}"
+    code = f"import sys, mixopt; mixopt.Mixture; print({heavy} & sys.modules.keys())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = mixopt.nothing
+
+
+def test_mistakes_of_a_study_are_named(data_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no prepared data"):
+        _ = make_study(tmp_path / "none", tmp_path).manifest
+    with pytest.raises(ConfigError, match=r"unknown preset 'gpt2-0\.3m'"):
+        _ = make_study(data_dir, tmp_path, model="gpt2-0.3m").model
+    with pytest.raises(ConfigError, match=r"vocab_size: 10 is below"):
+        _ = make_study(data_dir, tmp_path, model={"vocab_size": 10}).model
+    weights = tmp_path / "weights.yaml"
+    weights.write_text("poems: 1.0")
+    with pytest.raises(ConfigError, match="unknown domain 'poems'"):
+        _ = make_study(data_dir, tmp_path, method={"reference": str(weights)}).reference
+    with pytest.raises(ConfigError, match="did you mean `tokens`"):
+        make_study(data_dir, tmp_path, training={"token": 3})
