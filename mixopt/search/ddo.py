@@ -171,7 +171,7 @@ class Ddo:
         self, analysis: Analysis, replicates: Replicates, mixture: Mixture
     ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
         """Predicted objective by mixture, and relative gain over each baseline; the optimism widens both."""
-        lines = analysis.sweep.lines
+        lines = analysis.lines
 
         def relative(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             return analysis.relative(weights), replicates.base + lines.change(replicates.fit, weights)

@@ -63,8 +63,8 @@ def _rising(analysis: Analysis) -> list[str]:
     own = sweep.layout.operator @ sweep.runs.losses  # (C, V)
     worse, hurts = [], []
     for index, domain in enumerate(sweep.design.reference.domains):
-        present = sweep.lines.present[index]
-        cells, x = sweep.lines.cells[index][present], sweep.lines.x[index][present]
+        present = analysis.lines.present[index]
+        cells, x = analysis.lines.cells[index][present], analysis.lines.x[index][present]
         least, most = cells[x.argmin()], cells[x.argmax()]
         if domain in sweep.runs.eval_domains:
             column = sweep.runs.eval_domains.index(domain)
@@ -79,7 +79,8 @@ def _rising(analysis: Analysis) -> list[str]:
             f"the loss on {', '.join(worse)} rises with the domain's own tokens: noise, an unstable learning rate, "
             "or training and validation text of different kinds"
         )
-    if hurts:
+    # Runs that hold the total measure a domain against the others: there some lines rise by construction.
+    if hurts and sweep.design.perturb == "add":
         warnings.append(
             f"more tokens of {', '.join(hurts)} make the objective worse; the law cannot rise, so it is fitted flat"
         )
@@ -87,7 +88,7 @@ def _rising(analysis: Analysis) -> list[str]:
 
 
 def _misfit(analysis: Analysis) -> list[str]:
-    lines = analysis.sweep.lines
+    lines = analysis.lines
     curve = analysis.fitted.fit.curve(lines.x.T).T
     off = np.abs(lines.y(analysis.effects) - curve) / lines.sd(analysis.spread)
     bad = [
@@ -118,8 +119,8 @@ def _at_bounds(analysis: Analysis, mixture: Mixture, bounds: Bounds) -> list[str
 
 
 def _extrapolation(analysis: Analysis, mixture: Mixture) -> list[str]:
-    lines = analysis.sweep.lines
-    amounts = lines.scale * mixture.array
+    lines = analysis.lines
+    amounts = mixture.array / lines.share
     low = np.where(lines.present, lines.x, np.inf).min(axis=1)
     high = np.where(lines.present, lines.x, -np.inf).max(axis=1)
     outside = [
@@ -171,7 +172,7 @@ def _unidentified(analysis: Analysis, preset: Preset) -> list[str]:
 
 
 def _few_points(analysis: Analysis) -> list[str]:
-    lines = analysis.sweep.lines
+    lines = analysis.lines
     domains = analysis.sweep.design.reference.domains
     few = [domain for domain, count in zip(domains, lines.present.sum(axis=1), strict=True) if count < 3]
     if not few:
@@ -188,9 +189,9 @@ def describe(
     supply: Supply | None,
 ) -> dict[str, Any]:
     """JSON values for plots and reports: amounts in multiples of the base's, objectives in their own units."""
-    sweep, lines, base = analysis.sweep, analysis.sweep.lines, analysis.base
-    y, sd = lines.y(analysis.effects), lines.sd(analysis.spread)
-    best = lines.scale * mixture.array
+    sweep, lines, base = analysis.sweep, analysis.lines, analysis.base
+    y, sd = lines.measured(analysis.effects), analysis.spread[lines.cells]
+    best = mixture.array / lines.share
     domains: dict[str, Any] = {}
     for index, domain in enumerate(mixture.domains):
         on = lines.present[index]
@@ -200,8 +201,8 @@ def describe(
         )
         law = analysis.fitted.fit.take(index)
         draws = replicates.fit.take(slice(None), slice(index, index + 1)).curve(x)
-        low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-        middle = law.curve(x)
+        ends = np.quantile(draws, [0.025, 0.975], axis=0)
+        low, middle, high = (lines.unfold(index, x, curve) for curve in (ends[0], law.curve(x), ends[1]))
         domains[domain] = {
             "law": {"a": float(law.a), "b": float(law.b), "c": float(law.c)},
             "points": {
@@ -219,6 +220,7 @@ def describe(
         }
     return {
         "law": "objective / base = (x + a)^-b + c, x in multiples of the base run's tokens of the domain",
+        "balanced": bool((lines.stretch != 1).any()),
         "perturb": sweep.design.perturb,
         "units": analysis.objective.units,
         "base_objective": base,

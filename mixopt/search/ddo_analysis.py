@@ -58,7 +58,10 @@ class Sweep:
             ConfigError: no base, or a domain with too few runs for a law; the message names what is missing.
         """
         found = design.match(history, seeds)
-        runs, filled = history.select(found >= 0), found[found >= 0]
+        # By cell and seed: the order of the history must not decide which draw of a replicate falls on which run.
+        order = np.lexsort((history.seeds, found))
+        order = order[found[order] >= 0]
+        runs, filled = history.select(order), found[order]
         wanted = design.cells
         measured = np.unique(filled)
         cells = [wanted[i] for i in measured]
@@ -103,8 +106,7 @@ def _lines(design: Design, cells: list[Cell], amounts: NDArray[np.float64], pres
     if preset.reduced_as is not None:
         x = np.where(x < 1 / 1.1, preset.reduced_as, x)
     weights = amounts[0] / amounts[0].sum()
-    amplitude = 1 - weights if design.perturb == "replace" else np.ones(domains)
-    return Lines(index, present, np.where(present, x, 1.0), amounts[0].sum() / amounts[0], amplitude)
+    return Lines(index, present, np.where(present, x, 1.0), weights, np.ones(domains), np.zeros(domains))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,7 @@ class Analysis:
 
     Attributes:
         sweep: the runs.
+        lines: one line a domain, balanced where the preset and the design ask for it.
         objective: what is minimised.
         base: the base's objective, in the objective's units.
         effects: (C,) objectives relative to the base's.
@@ -122,6 +125,7 @@ class Analysis:
     """
 
     sweep: Sweep
+    lines: Lines
     objective: Objective
     base: float
     effects: NDArray[np.float64]
@@ -142,8 +146,11 @@ class Analysis:
         estimate = sweep.layout.noise(values / base)
         noise = assumed_noise if estimate is None else max(estimate, LEAST_NOISE)
         relative = effects / base
-        fitted = fit_lines(sweep.lines, relative, noise * sweep.layout.spread, preset, bounds)
-        return cls(sweep, objective, base, relative, noise, sweep.layout.freedom if estimate else 0, fitted)
+        held = preset.balanced and sweep.design.perturb == "replace"
+        lines = sweep.lines.balance(relative) if held else sweep.lines
+        fitted = fit_lines(lines, relative, noise * sweep.layout.spread, preset, bounds)
+        freedom = 0 if estimate is None else sweep.layout.freedom
+        return cls(sweep, lines, objective, base, relative, noise, freedom, fitted)
 
     @property
     def spread(self) -> NDArray[np.float64]:
@@ -158,8 +165,8 @@ class Analysis:
             # The noise itself is an estimate: scaled so, draws follow Student's t with its degrees of freedom.
             draws *= np.sqrt(self.measured / rng.chisquare(self.measured, (count, 1)))
         errors = draws @ self.sweep.layout.operator.T
-        return resample(self.sweep.lines, self.effects, errors, self.spread, self.fitted, preset, bounds, rng)
+        return resample(self.lines, self.effects, errors, self.spread, self.fitted, preset, bounds, rng)
 
     def relative(self, weights: NDArray[np.float64]) -> float:
         """Predicted objective of a mixture at the base's tokens, relative to the base's: 1 + Σ_j [f_j − f_j(1)]."""
-        return 1 + float(self.sweep.lines.change(self.fitted.fit, weights))
+        return 1 + float(self.lines.change(self.fitted.fit, weights))

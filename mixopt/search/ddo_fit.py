@@ -6,7 +6,7 @@ relative to the base: amounts x in multiples of the domain's base amount, y in m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,17 +27,19 @@ class Preset:
         prior: on (a, b); None for plain least squares, where of two exact laws that of greater b is taken, as the
             published fit does.
         reduced_as: the amount that a reduced run counts as, whatever it was; None for the amount it was.
+        balanced: with runs that hold the total, allow for what the other domains lose (see `Lines.balance`).
     """
 
     name: str
     prior: Prior | None
     reduced_as: float | None = None
+    balanced: bool = False
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("default", Prior()),
+        Preset("default", Prior(), balanced=True),
         # Kang et al. 2024, section 2.2: three points, least squares.
         Preset("paper", None),
         # The published notebook says x1/3 and computes with x = 1/5.
@@ -54,34 +56,58 @@ class Lines:
         cells: (K, P) the cell of each point; 0, the base, first.
         present: (K, P) whether the point was measured.
         x: (K, P) amounts; 1 where not measured.
-        scale: (K,) u of the problem: x_j for w_j = 1 at the base's total tokens.
-        amplitude: (K,) s of the problem: 1; for runs that hold the total 1 − w_j of the base. There a line also
-            measures the others' loss of tokens, so that the sum over domains counts each change 1 / (1 − w_j) times
-            to first order.
+        share: (K,) weights of the base run; u_j = 1 / share_j is x_j for w_j = 1 at the base's total tokens.
+        stretch: (K,) and
+        tilt: (K,): laws are fitted to 1 + stretch · (y − 1) − tilt · (x − 1); 1 and 0 unless balanced.
     """
 
     cells: NDArray[np.int64]
     present: NDArray[np.bool_]
     x: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
+    share: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+    tilt: NDArray[np.float64]
 
-    def y(self, effects: NDArray[np.float64]) -> NDArray[np.float64]:
+    def balance(self, effects: NDArray[np.float64]) -> Lines:
+        """The same lines for runs that hold the total, allowing for what the other domains lose.
+
+        Such a run measures its domain against the others. To first order, with L_j = ∂y/∂w_j and S = Σ_k w_k L_k,
+        its line has slope (L_j − S) / (1 − w_j): the sum over domains would count every change 1 / (1 − w_j) times,
+        and some lines rise (Σ_j w_j (L_j − S) = 0), which Eq. 2 cannot. So lines are stretched by 1 − w_j, and
+        tilted by κ w_j (x − 1), which sums to κ (Σ w − 1) = 0 over any mixture, and so changes no prediction. κ,
+        which stands for −S, is the least number with which no line rises at its upper end.
+        """
+        y = self.measured(effects)
+        order = np.where(self.present, self.x, -np.inf).argsort(axis=1)
+        (x1, x2), (y1, y2) = (np.take_along_axis(array, order[:, -2:], axis=1).T for array in (self.x, y))
+        slope = (1 - self.share) * (y2 - y1) / (x2 - x1)
+        kappa = max(0.0, float((slope / self.share).max()))
+        return replace(self, stretch=1 - self.share, tilt=kappa * self.share)
+
+    def measured(self, effects: NDArray[np.float64]) -> NDArray[np.float64]:
         """(…, K, P) from (…, C) objectives relative to the base; 1 where not measured."""
         return np.where(self.present, effects[..., self.cells], 1.0)
 
+    def y(self, effects: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What laws are fitted to: (…, K, P) from (…, C)."""
+        stretched = 1 + self.stretch[:, None] * (self.measured(effects) - 1)
+        return stretched - self.tilt[:, None] * (self.x - 1)
+
+    def unfold(self, domain: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `y` for one domain: what a run with amount x would measure, from its law's value."""
+        return 1 + (y - 1 + self.tilt[domain] * (x - 1)) / self.stretch[domain]
+
     def sd(self, spread: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K, P) from (C,); infinite where not measured."""
-        return np.where(self.present, spread[self.cells], np.inf)
+        """(K, P) standard deviations of `y` from (C,); infinite where not measured."""
+        return np.where(self.present, self.stretch[:, None] * spread[self.cells], np.inf)
 
     def problem(self, fit: PowerFit) -> PowerSum:
-        """min Σ_j s_j (a_j + u_j w_j)^(−b_j)."""
-        return PowerSum(self.amplitude, fit.a, self.scale, fit.b)
+        """min Σ_j (a_j + u_j w_j)^(−b_j)."""
+        return PowerSum(np.ones_like(fit.a), fit.a, 1 / self.share, fit.b)
 
     def change(self, fit: PowerFit, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Σ_j s_j [f_j(u_j w_j) − f_j(1)], shape (…): predicted change from the base, relative to its objective."""
-        part = (self.scale * weights + fit.a) ** -fit.b - (1 + fit.a) ** -fit.b
-        return (self.amplitude * part).sum(axis=-1)
+        """Σ_j [f_j(u_j w_j) − f_j(1)], shape (…): predicted change from the base, relative to its objective."""
+        return ((weights / self.share + fit.a) ** -fit.b - (1 + fit.a) ** -fit.b).sum(axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ class RunEffects:
         """Standard deviation of one observation (n,) → scalar; None without repeats."""
         if self.freedom < 1:
             return None
-        return float(np.sqrt((self.residual @ values) @ values / self.freedom))
+        return float(np.sqrt(((self.residual @ values) ** 2).sum() / self.freedom))
 
     @property
     def spread(self) -> NDArray[np.float64]:

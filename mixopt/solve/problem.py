@@ -56,15 +56,15 @@ class PowerSum:
         """(…, m) the domains whose share changes nothing."""
         return self.amplitude * self.exponent == 0
 
-    def at(self, *index: int) -> PowerSum:
-        """One problem of the batch."""
+    def at(self, *index: int | NDArray[np.intp] | NDArray[np.bool_]) -> PowerSum:
+        """A part of the batch, or some domains of a single problem."""
         return PowerSum(*(getattr(self, name)[index] for name in _FIELDS))
 
     def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """F(w), shape (…): infinite where a_j + u_j w_j = 0 and the domain is not flat."""
-        with np.errstate(divide="ignore"):
-            terms = self.amplitude * (self.offset + self.scale * weights) ** -self.exponent
-        return np.where(self.flat & ~np.isfinite(terms), self.amplitude, terms).sum(axis=-1)
+        amount = np.where(self.flat, 1.0, self.offset + self.scale * weights)
+        with np.errstate(divide="ignore", over="ignore"):
+            return (self.amplitude * amount**-self.exponent).sum(axis=-1)
 
     def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """−∂F/∂w_j ≥ 0, shape (…, m): what one more unit of weight would save."""

@@ -53,7 +53,7 @@ def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solu
         weights = project(np.broadcast_to(floors, law.shape), np.where(flat, floors, caps), caps)
         undecided = room > 1
         if undecided.any():
-            part = PowerSum(*(array[undecided] for array in (law.amplitude, law.offset, law.scale, law.exponent)))
+            part = law.at(undecided)
             tight = np.where(part.flat, floors, caps)
             weights[undecided] = _minimise(part, floors, tight, method)
     return _solution(law, floors, caps, weights)

@@ -1,0 +1,164 @@
+"""`mixopt recommend`: a mixture from anybody's table of runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mixopt.mixture import Mixture
+    from mixopt.search.base import History, Searcher
+    from mixopt.solve import Supply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a method may be told, besides the runs."""
+
+    preset: str
+    objective: str
+    floor: str
+    supply: Supply | None
+    natural: Mixture | None
+
+
+def _ddo(history: History, options: Options) -> tuple[Searcher, dict[str, Mixture]]:
+    from mixopt.search.ddo import Ddo, DdoSettings
+    from mixopt.search.ddo_design import find_design
+    from mixopt.search.objective import parse_objective
+
+    design = find_design(history)
+    settings = DdoSettings(
+        factors=design.factors,
+        perturb=design.perturb,
+        objective=parse_objective(options.objective),
+        seeds=None,
+        preset=options.preset,
+        floor=options.floor,
+        supply=options.supply,
+    )
+    natural = {"natural": options.natural} if options.natural else {}
+    searcher = Ddo(design.reference, design.tokens, settings, natural)
+    return searcher, searcher.baselines
+
+
+# A method is a line here: a searcher set up for the runs, and the baselines that it predicts.
+METHODS: dict[str, Callable[[History, Options], tuple[Searcher, dict[str, Mixture]]]] = {
+    "ddo": _ddo,
+}
+
+
+def recommend(
+    runs: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with columns run, tokens, seed, params, w.DOMAIN, loss.DOMAIN or ppl.DOMAIN; or ratios.csv."
+        ),
+    ],
+    method: Annotated[str, typer.Option(help="How to choose the mixture: ddo.")] = "ddo",
+    metrics: Annotated[Path | None, typer.Option(help="Olmix's metrics.csv, joined on the run.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Tokens of every run, for files without that column.")] = None,
+    params: Annotated[
+        str | None, typer.Option(help="Use only the runs of models with this many parameters.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="How laws are fitted: default, paper or official.")] = "default",
+    objective: Annotated[str, typer.Option(help="mean_ppl, mean_loss, worst or weighted:FILE.")] = "mean_ppl",
+    floor: Annotated[str, typer.Option(help="Least weight of a domain: 0.02, or 0.2x of the uniform share.")] = "0",
+    natural: Annotated[Path | None, typer.Option(help="Mixture file (domain: weight) to compare with.")] = None,
+    max_epochs: Annotated[
+        float | None, typer.Option(help="Most passes over a domain's text at the target.")
+    ] = None,
+    target_tokens: Annotated[
+        str | None, typer.Option(help="Tokens of the training that the mixture is for.")
+    ] = None,
+    available: Annotated[
+        Path | None, typer.Option(help="YAML or JSON file of the tokens that there are (domain: count).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for recommendation.json and pictures [results/recommend/RUNS].")
+    ] = None,
+    plots: Annotated[bool, typer.Option(help="Draw pictures.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Recommend a mixture from a table of finished runs, whoever trained them."""
+    import difflib
+
+    from mixopt.errors import ConfigError
+    from mixopt.mixture import Mixture
+    from mixopt.report.recommendation import print_recommendation, save_recommendation
+    from mixopt.search.runs_csv import read_runs
+    from mixopt.units import parse_count
+
+    if method not in METHODS:
+        near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.4)
+        raise ConfigError(f"method: expected {', '.join(near or METHODS)}, found {method!r}")
+    history, notes = read_runs(runs, metrics, parse_count(tokens) if tokens else None)
+    if params is not None:
+        history = _of_size(history, parse_count(params, "params"))
+    options = Options(
+        preset=preset,
+        objective=objective,
+        floor=floor,
+        supply=_supply(max_epochs, target_tokens, available),
+        natural=Mixture.from_file(natural) if natural else None,
+    )
+    searcher, baselines = METHODS[method](history, options)
+    recommendation = searcher.recommend(history)
+    folder = out or Path("results") / "recommend" / runs.stem
+    written = save_recommendation(recommendation, folder, baselines, plots)
+    for note in notes:
+        print(f"mixopt: note: {note}", file=sys.stderr)
+    if as_json:
+        typer.echo(json.dumps(recommendation.to_dict(), allow_nan=False))
+        return
+    print_recommendation(recommendation, baselines)
+    typer.echo(f"\nwritten: {', '.join(str(path) for path in written)}")
+
+
+def _of_size(history: History, parameters: int) -> History:
+    from mixopt.errors import ConfigError
+
+    chosen = history.select(history.parameters == parameters)
+    if not len(chosen):
+        sizes = ", ".join(str(size) for size in sorted(set(history.parameters.tolist())))
+        raise ConfigError(f"--params: no run has {parameters} parameters; the runs have {sizes}")
+    return chosen
+
+
+def _supply(max_epochs: float | None, target_tokens: str | None, available: Path | None) -> Supply | None:
+    """What there is to train on, from three options that need each other."""
+    from mixopt.errors import ConfigError
+    from mixopt.solve import Supply
+    from mixopt.units import parse_count
+
+    if max_epochs is None and target_tokens is None and available is None:
+        return None
+    if target_tokens is None or available is None:
+        missing = "--target-tokens" if target_tokens is None else "--available"
+        raise ConfigError(f"{missing} is missing: epochs are counted from --target-tokens and --available together")
+    counts = {
+        domain: parse_count(count, f"{available}: {domain}") if count else 0
+        for domain, count in _mapping(available).items()
+    }
+    return Supply(counts, parse_count(target_tokens, "--target-tokens"), max_epochs)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    import yaml
+
+    from mixopt.errors import ConfigError
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--available {path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"--available {path}: expected `domain: tokens` lines, found {content!r:.60}")
+    return {str(domain): count for domain, count in content.items()}

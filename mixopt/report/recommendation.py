@@ -1,0 +1,175 @@
+"""A recommendation as tables in the terminal, and as files in a folder. Any method's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from mixopt.mixture import Mixture
+    from mixopt.search.base import Estimate, Recommendation
+
+
+def print_recommendation(
+    recommendation: Recommendation, baselines: Mapping[str, Mixture], console: Console | None = None
+) -> None:
+    """Weights against the baselines, predictions with error bars, other objectives, warnings.
+
+    Args:
+        recommendation: the answer.
+        baselines: mixtures to show beside it, by name.
+        console: where to; None for standard output.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from mixopt.units import format_count
+
+    console = console or Console()
+    shown = distinct(baselines)
+    console.print(
+        f"\n[bold]Recommended mixture[/bold] for {format_count(recommendation.tokens)} tokens  "
+        f"[dim]{escape(recommendation.method)}; objective {escape(recommendation.objective)}; "
+        f"{len(recommendation.runs)} runs[/dim]"
+    )
+    console.print(weights_table(recommendation, shown))
+    console.print(prediction_table(recommendation, shown))
+    if recommendation.other_objectives:
+        console.print(objectives_table(recommendation))
+    if recommendation.warnings:
+        console.print("[bold yellow]Warnings[/bold yellow]")
+        console.print(_bullets(recommendation.warnings))
+
+
+def distinct(baselines: Mapping[str, Mixture]) -> dict[str, Mixture]:
+    """Baselines without repeats: of two that are the same mixture, the one not called `reference` is kept."""
+    kept: dict[str, Mixture] = {}
+    for name, mixture in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
+        if all(mixture.distance(other) > 5e-4 for other in kept.values()):
+            kept[name] = mixture
+    return kept
+
+
+def weights_table(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Table:
+    """One row a domain: the weight with its 95 % interval, and what each baseline gives it."""
+    from rich.markup import escape
+
+    table = _table("domain", "recommended", "95 % interval", *baselines)
+    for domain, weight in recommendation.mixture.to_dict().items():
+        interval = recommendation.intervals.get(domain)
+        between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+        others = [f"{mixture.to_dict().get(domain, 0.0):.3f}" for mixture in baselines.values()]
+        table.add_row(escape(domain), f"[bold]{weight:.3f}[/bold]", between, *others)
+    return table
+
+
+def prediction_table(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Table:
+    """One row a mixture: its predicted objective, and the recommended mixture's relative gain over it."""
+    units = recommendation.details.get("units", recommendation.objective)
+    table = _table("predicted for", units, "95 % interval", "gain over it", "95 % interval ")
+    for name in ("recommended", *baselines):
+        estimate = recommendation.predicted.get(name)
+        if estimate is None:
+            continue
+        gain = recommendation.gains.get(name)
+        cells = [f"{estimate.value:.4g}", _between(estimate, "{:.4g}")]
+        if gain is not None:
+            percent = f"{100 * gain.value:+.2f} %"
+            solid = gain.low is not None and gain.low > 0
+            cells += [f"[green]{percent}[/green]" if solid else percent, _between(gain, "{:+.2f}", 100) + " %"]
+        table.add_row(f"[bold]{name}[/bold]" if name == "recommended" else name, *cells)
+    return table
+
+
+def objectives_table(recommendation: Recommendation) -> Table:
+    """The optimum under each objective, from the same runs."""
+    from rich.markup import escape
+
+    columns = {recommendation.objective: recommendation.mixture.to_dict(), **recommendation.other_objectives}
+    table = _table("optimum under", *(escape(name) for name in columns))
+    for domain in recommendation.mixture.domains:
+        table.add_row(escape(domain), *(f"{weights[domain]:.3f}" for weights in columns.values()))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _bullets(sentences: tuple[str, ...]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        grid.add_row("[yellow]•[/yellow]", escape(sentence))
+    return grid
+
+
+def _between(estimate: Estimate, form: str, scale: float = 1.0) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{form.format(estimate.low * scale)} to {form.format(estimate.high * scale)}"
+
+
+def save_recommendation(
+    recommendation: Recommendation, out_dir: str | Path, baselines: Mapping[str, Mixture], plots: bool = True
+) -> list[Path]:
+    """Write `recommendation.json`, and with `plots` the pictures that the method's details allow.
+
+    Each file is complete or absent: it is written beside its place and moved there.
+
+    Args:
+        recommendation: the answer.
+        out_dir: folder, made on demand.
+        baselines: mixtures to draw beside it, by name.
+        plots: draw `mixture.png`, and `curves.png` where there are fitted curves.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    from mixopt.errors import ConfigError
+
+    folder = Path(out_dir)
+    contents = {
+        "recommendation.json": (json.dumps(recommendation.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+    }
+    if plots:
+        from mixopt.report import ddo_plots
+
+        contents["mixture.png"] = ddo_plots.png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
+        if recommendation.details.get("domains"):
+            contents["curves.png"] = ddo_plots.png(ddo_plots.curves_figure(recommendation))
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            partial = folder / f".{name}.{os.getpid()}.part"
+            try:
+                partial.write_bytes(content)
+                partial.replace(folder / name)
+            finally:
+                partial.unlink(missing_ok=True)
+            written.append(folder / name)
+    except OSError as error:
+        raise ConfigError(
+            f"output folder {folder}: cannot be written ({error}); choose another with --out"
+        ) from error
+    return written

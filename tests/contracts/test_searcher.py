@@ -1,0 +1,97 @@
+"""What every search method must do. A new one is a line in `METHODS`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mixopt.search.base import History, Searcher
+from mixopt.search.ddo import Ddo, DdoSettings
+from tests.search.world import World
+
+WORLD = World(noise=0.001)
+
+METHODS = {
+    "ddo": lambda: Ddo(WORLD.uniform, WORLD.tokens, DdoSettings(replicates=100)),
+    "ddo, held total": lambda: Ddo(WORLD.uniform, WORLD.tokens, DdoSettings(perturb="replace", replicates=100)),
+    "ddo, seeds and a floor": lambda: Ddo(
+        WORLD.uniform, WORLD.tokens, DdoSettings(seeds=(0, 1), floor="0.4x", replicates=100)
+    ),
+}
+
+
+@pytest.fixture(params=METHODS)
+def searcher(request: pytest.FixtureRequest) -> Searcher:
+    return METHODS[request.param]()
+
+
+def nothing() -> History:
+    size = len(WORLD.domains)
+    none = np.zeros(0, dtype=np.int64)
+    return History((), WORLD.domains, WORLD.domains, np.zeros((0, size)), np.zeros((0, size)), none, none)
+
+
+@pytest.fixture
+def history(searcher: Searcher) -> History:
+    return World(noise=0.001).train(searcher.ask(nothing()))
+
+
+def test_ask_is_deterministic_and_changes_nothing(searcher, history):
+    assert searcher.ask(nothing()) == searcher.ask(nothing())
+    before = [array.copy() for array in (history.tokens_seen, history.losses, history.seeds)]
+    assert searcher.ask(history) == searcher.ask(history)
+    for array, copy in zip((history.tokens_seen, history.losses, history.seeds), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_proposals_are_runs_that_can_be_trained(searcher):
+    proposals = searcher.ask(nothing())
+    assert proposals
+    for proposal in proposals:
+        assert proposal.mixture.domains == WORLD.domains
+        assert sum(proposal.mixture.weights) == pytest.approx(1, abs=1e-9)
+        assert isinstance(proposal.tokens, int)
+        assert proposal.tokens > 0
+    keys = [(proposal.role, proposal.seed) for proposal in proposals]
+    assert len(set(keys)) == len(keys)
+
+
+def test_recommend_is_deterministic(searcher, history):
+    assert searcher.recommend(history).to_dict() == searcher.recommend(history).to_dict()
+
+
+def test_recommend_does_not_depend_on_the_order_of_runs(searcher, history):
+    order = np.random.default_rng(0).permutation(len(history))
+    one, other = searcher.recommend(history), searcher.recommend(history.select(order))
+    np.testing.assert_allclose(other.mixture.array, one.mixture.array, atol=1e-9)
+    assert other.runs == one.runs
+    for name, estimate in one.predicted.items():
+        again = other.predicted[name]
+        assert again.value == pytest.approx(estimate.value)
+        assert (again.low, again.high) == pytest.approx((estimate.low, estimate.high))
+
+
+def test_the_answer_is_whole(searcher, history):
+    answer = searcher.recommend(history)
+    assert answer.mixture.domains == WORLD.domains
+    assert set(answer.intervals) == set(WORLD.domains)
+    for domain, (low, high) in answer.intervals.items():
+        assert 0 <= low <= answer.mixture.to_dict()[domain] <= high <= 1
+    assert {"recommended", "uniform"} <= set(answer.predicted)
+    assert set(answer.runs) <= set(history.runs)
+    assert answer.runs
+
+
+def test_weights_stay_within_bounds(searcher, history):
+    bounds = searcher.bounds
+    weights = searcher.recommend(history).mixture.array
+    assert (weights >= bounds.floors - 1e-9).all()
+    assert (weights <= bounds.caps + 1e-9).all()
+
+
+def test_the_answer_survives_json(searcher, history):
+    content = searcher.recommend(history).to_dict()
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert {"weights", "intervals", "predicted", "warnings", "runs"} <= set(content)

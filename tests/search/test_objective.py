@@ -1,0 +1,55 @@
+"""Objectives against hand values."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError
+from mixopt.search.objective import parse_objective
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOSSES = np.log([[2.0, 8.0], [4.0, 4.0]])
+DOMAINS = ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("mean_ppl", [5.0, 4.0]), ("mean_loss", np.log([4.0, 4.0])), ("worst", np.log([8.0, 4.0]))],
+)
+def test_values(name, values):
+    objective = parse_objective(name)
+    assert objective.name == name
+    np.testing.assert_allclose(objective.value(LOSSES, DOMAINS), values)
+
+
+def test_weighted_loss_takes_its_weights_by_name(tmp_path: Path):
+    path = tmp_path / "goal.json"
+    path.write_text(json.dumps({"b": 0.25, "a": 0.75}))
+    objective = parse_objective(f"weighted:{path}")
+    assert objective.name == "weighted:goal.json"
+    np.testing.assert_allclose(objective.value(LOSSES, DOMAINS), np.log([2**0.75 * 8**0.25, 4.0]))
+
+
+def test_weights_of_a_domain_that_was_not_measured_are_refused(tmp_path: Path):
+    path = tmp_path / "goal.yaml"
+    path.write_text("c: 1.0\n")
+    with pytest.raises(ConfigError, match=r"objective weighted:goal\.yaml: mixture: unknown domain 'c'"):
+        parse_objective(f"weighted:{path}").value(LOSSES, DOMAINS)
+
+
+@pytest.mark.parametrize("text", ["ppl", "", "weighted"])
+def test_unknown_names_are_refused(text):
+    with pytest.raises(ConfigError, match="expected mean_ppl, mean_loss, worst or weighted:FILE"):
+        parse_objective(text)
+
+
+def test_leading_axes_are_kept():
+    losses = np.random.default_rng(0).uniform(1, 3, (3, 5, 2))
+    for name in ("mean_ppl", "mean_loss", "worst"):
+        assert parse_objective(name).value(losses, DOMAINS).shape == (3, 5)

@@ -1,0 +1,80 @@
+"""Floors and caps, and what is said of those that cannot be met."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.solve import Bounds, Supply, make_bounds, parse_floor
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.2x", 0.05), ("0.02", 0.02), (0.1, 0.1), ("1X", 0.25), ("0", 0.0)])
+def test_a_floor_is_a_weight_or_a_multiple_of_uniform(text, value):
+    assert parse_floor(text, 4) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["x", "a lot", "-0.1", "nan", "1.5", "9x", ""])
+def test_a_floor_that_is_neither_is_refused(text):
+    with pytest.raises(ConfigError, match="expected a weight such as"):
+        parse_floor(text, 4)
+
+
+def test_caps_are_the_epochs_that_the_text_allows():
+    supply = Supply({"a": 100, "b": 5000}, target_tokens=1000, max_epochs=4)
+    np.testing.assert_allclose(make_bounds(("a", "b"), "0.1x", supply).caps, [0.4, 1.0])
+    assert supply.epochs(Mixture.from_dict({"a": 0.4, "b": 0.6})) == pytest.approx({"a": 4.0, "b": 0.12})
+
+
+def test_epochs_of_an_empty_domain_are_infinite_when_it_is_wanted():
+    supply = Supply({"a": 0, "b": 10}, target_tokens=10)
+    assert supply.epochs(Mixture.from_dict({"a": 0.5, "b": 0.5}))["a"] == math.inf
+    assert supply.epochs(Mixture.from_dict({"a": 0.0, "b": 1.0}))["a"] == 0
+
+
+def test_floors_above_one_in_sum_name_the_domains():
+    with pytest.raises(ConfigError, match=r"floors: they sum to 1\.2, .*: code 0\.7, web 0\.5"):
+        Bounds(("code", "web", "books"), np.array([0.7, 0.5, 0.0]), np.ones(3))
+
+
+def test_caps_below_one_in_sum_name_the_domains():
+    with pytest.raises(ConfigError, match=r"caps: they sum to 0\.8.*code 0\.3, web 0\.5"):
+        Bounds(("code", "web"), np.zeros(2), np.array([0.3, 0.5]))
+
+
+def test_a_floor_above_its_cap_is_named():
+    supply = Supply({"code": 10, "web": 10_000}, target_tokens=1000, max_epochs=1)
+    with pytest.raises(ConfigError, match=r"the floor of 'code', 0\.1, is above its cap, 0\.01"):
+        make_bounds(("code", "web"), 0.1, supply)
+
+
+def test_a_domain_without_a_count_is_named():
+    with pytest.raises(ConfigError, match="none given for 'web'"):
+        make_bounds(("code", "web"), 0, Supply({"code": 10}, 100, 4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (({"a": -1}, 10), "available tokens of 'a'"),
+        (({"a": math.nan}, 10), "available tokens of 'a'"),
+        (({"a": 1}, 0), "target tokens"),
+        (({"a": 1}, 10, 0), "max epochs"),
+    ],
+)
+def test_a_supply_of_impossible_numbers_is_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        Supply(*arguments)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.2, math.nan])
+def test_a_bound_outside_zero_to_one_is_refused(bad):
+    with pytest.raises(ConfigError, match="floors: expected a weight from 0 to 1 for 'b'"):
+        Bounds(("a", "b"), np.array([0.0, bad]), np.ones(2))
+
+
+def test_floors_that_sum_to_one_by_rounding_are_feasible():
+    assert Bounds(tuple("abcde"), np.full(5, 0.2), np.ones(5)).floors.sum() == pytest.approx(1)
