@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mixopt.search.base import History, Searcher
+from mixopt.search.base import History, Searcher, empty_history
 from mixopt.search.ddo import Ddo, DdoSettings
 from tests.search.world import World
 
@@ -27,19 +27,13 @@ def searcher(request: pytest.FixtureRequest) -> Searcher:
     return METHODS[request.param]()
 
 
-def nothing() -> History:
-    size = len(WORLD.domains)
-    none = np.zeros(0, dtype=np.int64)
-    return History((), WORLD.domains, WORLD.domains, np.zeros((0, size)), np.zeros((0, size)), none, none)
-
-
 @pytest.fixture
 def history(searcher: Searcher) -> History:
-    return World(noise=0.001).train(searcher.ask(nothing()))
+    return World(noise=0.001).train(searcher.ask(empty_history()))
 
 
 def test_ask_is_deterministic_and_changes_nothing(searcher, history):
-    assert searcher.ask(nothing()) == searcher.ask(nothing())
+    assert searcher.ask(empty_history()) == searcher.ask(empty_history())
     before = [array.copy() for array in (history.tokens_seen, history.losses, history.seeds)]
     assert searcher.ask(history) == searcher.ask(history)
     for array, copy in zip((history.tokens_seen, history.losses, history.seeds), before, strict=True):
@@ -47,7 +41,7 @@ def test_ask_is_deterministic_and_changes_nothing(searcher, history):
 
 
 def test_proposals_are_runs_that_can_be_trained(searcher):
-    proposals = searcher.ask(nothing())
+    proposals = searcher.ask(empty_history())
     assert proposals
     for proposal in proposals:
         assert proposal.mixture.domains == WORLD.domains
