@@ -24,7 +24,7 @@ class Options:
 
     preset: str
     objective: str
-    floor: str
+    floor: str | None
     supply: Supply | None
     natural: Mixture | None
 
@@ -70,7 +70,10 @@ def recommend(
     ] = None,
     preset: Annotated[str, typer.Option(help="How laws are fitted: default, paper or official.")] = "default",
     objective: Annotated[str, typer.Option(help="mean_ppl, mean_loss, worst or weighted:FILE.")] = "mean_ppl",
-    floor: Annotated[str, typer.Option(help="Least weight of a domain: 0.02, or 0.2x of the uniform share.")] = "0",
+    floor: Annotated[
+        str | None,
+        typer.Option(help="Least weight of a domain: 0.02, or 0.2x of uniform [the least amount tested]."),
+    ] = None,
     natural: Annotated[Path | None, typer.Option(help="Mixture file (domain: weight) to compare with.")] = None,
     max_epochs: Annotated[
         float | None, typer.Option(help="Most passes over a domain's text at the target.")

@@ -37,7 +37,8 @@ class DdoSettings:
         seeds: initialisations and data orders; two or more measure the noise. None (when reading somebody's table):
             all that there are.
         preset: `default`, `paper` or `official` (see `mixopt.search.ddo_fit.PRESETS`).
-        floor: least weight of every domain: `0.02`, or `0.2x` of the uniform share.
+        floor: least weight of every domain: `0.02`, or `0.2x` of the uniform share; None for the preset's: the
+            least amount tested (`default`), or 0 (`paper`, `official`).
         supply: how much text there is for the target, which caps weights; None for no caps.
         noise: standard deviation of one run's objective, relative, assumed where seeds are not repeated. Measured
             on small proxies: 0.04 to 0.8 % of the loss, depending on the learning rate.
@@ -52,7 +53,7 @@ class DdoSettings:
     objective: Objective = field(default_factory=MeanPerplexity)
     seeds: tuple[int, ...] | None = (0,)
     preset: str = "default"
-    floor: str | float = 0.0
+    floor: str | float | None = None
     supply: Supply | None = None
     noise: float = 0.003
     replicates: int = 1000
@@ -105,8 +106,8 @@ class Ddo:
         if "recommended" in given:
             raise ConfigError("baselines: the name `recommended` is taken")
         self.baselines = {"reference": reference, "uniform": Mixture.uniform(domains), **given}
-        self.bounds = make_bounds(domains, self.settings.floor, self.settings.supply)
         self._preset: Preset = PRESETS[self.settings.preset]
+        self.bounds = make_bounds(domains, self._floor(), self.settings.supply)
 
     def ask(self, history: History) -> list[Proposal]:  # noqa: ARG002 (a one-shot design)
         """The base and the perturbed runs of every seed: the same whatever there is already."""
@@ -162,6 +163,12 @@ class Ddo:
             runs=sweep.runs.runs,
             details=describe(analysis, replicates, mixture, self.bounds, self.baselines, settings.supply),
         )
+
+    def _floor(self) -> str | float | NDArray[np.float64]:
+        if self.settings.floor is not None:
+            return self.settings.floor
+        least = min(self.settings.factors)
+        return self.design.reference.array * least if self._preset.tested_floor and least < 1 else 0.0
 
     def _mixture(self, analysis: Analysis) -> Mixture:
         weights = analysis.fitted.solution.weights.tolist()

@@ -106,7 +106,7 @@ def _at_bounds(analysis: Analysis, mixture: Mixture, bounds: Bounds) -> list[str
         floor, cap = bounds.floors[index], bounds.caps[index]
         units = analysis.objective.units
         if weight <= floor + 1e-9:
-            where = "at its floor" if floor > 0 else "at 0"
+            where = f"at its floor of {floor:.3g}" if floor > 0 else "at 0"
             warnings.append(
                 f"{domain} is {where}: raising it by 0.01 would cost {max(cost[index], 0.0):.2g} {units}"
             )

@@ -28,18 +28,21 @@ class Preset:
             published fit does.
         reduced_as: the amount that a reduced run counts as, whatever it was; None for the amount it was.
         balanced: with runs that hold the total, allow for what the other domains lose (see `Lines.balance`).
+        tested_floor: where no floor is given, no domain gets less than the least amount of it that was tested. A
+            law fitted at x1/3 and above says nothing of a domain left out: its own loss then explodes.
     """
 
     name: str
     prior: Prior | None
     reduced_as: float | None = None
     balanced: bool = False
+    tested_floor: bool = False
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("default", Prior(), balanced=True),
+        Preset("default", Prior(), balanced=True, tested_floor=True),
         # Kang et al. 2024, section 2.2: three points, least squares.
         Preset("paper", None),
         # The published notebook says x1/3 and computes with x = 1/5.

@@ -141,12 +141,21 @@ def parse_floor(text: str | float, domains: int) -> float:
     return value
 
 
-def make_bounds(domains: Sequence[str], floor: str | float = 0.0, supply: Supply | None = None) -> Bounds:
-    """Bounds from the option `floor` (see `parse_floor`) and from what there is to train on.
+def make_bounds(
+    domains: Sequence[str], floor: str | float | NDArray[np.float64] = 0.0, supply: Supply | None = None
+) -> Bounds:
+    """Bounds from a floor and from what there is to train on.
+
+    Args:
+        domains: m names.
+        floor: an option (see `parse_floor`), or (m,) weights; the latter yield to caps below them.
+        supply: for caps; None for none.
 
     Raises:
         ConfigError: no mixture satisfies them.
     """
     names = tuple(domains)
-    floors = np.full(len(names), parse_floor(floor, len(names)))
-    return Bounds(names, floors, supply.caps(names) if supply else np.ones(len(names)))
+    caps = supply.caps(names) if supply else np.ones(len(names))
+    if isinstance(floor, np.ndarray):
+        return Bounds(names, np.minimum(floor, caps), caps)
+    return Bounds(names, np.full(len(names), parse_floor(floor, len(names))), caps)

@@ -51,7 +51,7 @@ def test_default_settings_come_near_the_best_mixture(world, perturb, batch):
 def test_held_totals_do_not_overstate_the_gain(world):
     """`replace` measures each domain against the others' loss of tokens; the prediction allows for it."""
     gains = [
-        answer(world, replace(EXACT, perturb=perturb, factors=(1 / 2, 2.0))).gains["uniform"].value
+        answer(world, replace(EXACT, perturb=perturb, factors=(1 / 2, 2.0), floor=0.0)).gains["uniform"].value
         for perturb in ("add", "replace")
     ]
     assert gains[1] == pytest.approx(gains[0], rel=0.25)
@@ -87,7 +87,7 @@ def test_floors_and_caps_bind_and_their_prices_are_said(world):
     assert found.mixture.to_dict()["code"] == pytest.approx(0.2)
     assert found.mixture.to_dict()["books"] == pytest.approx(0.15)
     assert found.multipliers["books"] > 0 > found.multipliers["code"]
-    assert any(w.startswith("books is at its floor: raising it by 0.01 would cost") for w in found.warnings)
+    assert any(w.startswith("books is at its floor of 0.15: raising it by 0.01 would cost") for w in found.warnings)
     assert any(w.startswith("code is at its cap of 0.2: raising it by 0.01 would save") for w in found.warnings)
     assert found.details["epochs"]["code"] == pytest.approx(2.0)
 
@@ -169,8 +169,24 @@ def test_a_law_that_fits_badly_is_said(world):
     assert any("the law fits badly for code" in w for w in _with_losses(world, kink))
 
 
+def test_without_a_floor_no_domain_gets_less_than_was_tested():
+    world = World(b=(2.0, 0.01, 0.01, 0.01), a=(0.5, 1.0, 1.0, 1.0))
+    least = min(answer(world, replace(EXACT, factors=(1 / 3, 3.0), floor=None)).mixture.weights)
+    assert least == pytest.approx(1 / 12, rel=1e-6)
+    assert min(answer(world, replace(EXACT, factors=(1.5, 3.0), floor=None)).mixture.weights) < 1 / 12
+    assert min(answer(world, replace(EXACT, preset="paper", factors=(1 / 3, 3.0))).mixture.weights) < 1 / 12
+
+
+def test_the_tested_floor_yields_to_caps():
+    supply = Supply({"code": 1e3, "web": 1e9, "books": 1e9, "law": 1e9}, target_tokens=1e6, max_epochs=2)
+    assert answer(World(), replace(EXACT, factors=(1 / 3, 3.0), supply=supply)).mixture.to_dict()["code"] == (
+        pytest.approx(0.002)
+    )
+
+
 def test_an_optimum_outside_the_tested_amounts_is_said():
-    found = answer(World(b=(2.0, 0.01, 0.01, 0.01), a=(0.5, 1.0, 1.0, 1.0)), replace(EXACT, factors=(1 / 3, 3.0)))
+    world = World(b=(2.0, 0.01, 0.01, 0.01), a=(0.5, 1.0, 1.0, 1.0))
+    found = answer(world, replace(EXACT, factors=(1 / 3, 3.0), floor=0.0))
     assert any("outside the amounts that were tested" in w and "web (x" in w for w in found.warnings)
 
 
@@ -247,7 +263,7 @@ def test_intervals_of_weights_cover_the_truth():
     best = world.best().to_dict()
     for seed in range(30):
         noisy = replace(scaled, noise=0.004, rng=np.random.default_rng(seed))
-        settings = DdoSettings(objective=MeanLoss(), seeds=(0, 1, 2), replicates=300)
+        settings = DdoSettings(objective=MeanLoss(), seeds=(0, 1, 2), replicates=300, floor=0.0)
         for domain, (low, high) in answer(noisy, settings).intervals.items():
             held += low - 1e-3 <= best[domain] <= high + 1e-3
             count += 1
