@@ -38,9 +38,9 @@ training:
   max_epochs: 4                # no run, and no recommendation, repeats a domain more often
 
 evaluation:
-  tokens_per_domain: 65536     # validation tokens behind a final loss
-  points: 10                   # evaluations in a run, the last one included
-  point_tokens_per_domain: 8192
+  tokens_per_domain: 16384     # validation tokens behind a final loss
+  points: 5                    # evaluations in a run, the last one included
+  point_tokens_per_domain: 2048
 
 method:
   name: ddo

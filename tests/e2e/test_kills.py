@@ -1,4 +1,4 @@
-"""`mixopt ddo` on Ray, killed in every way: the same command then gives the same table, and leaves nothing behind."""
+"""`mixopt ddo` on Ray, killed in every way: the same command then gives the same table, and nothing is left."""
 
 from __future__ import annotations
 
