@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/mixopt ddo experiments/demo.yaml --verify
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu"
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -138,7 +138,7 @@ def _compare(spec: RunSpec, runtime: Runtime, rounds: int) -> None:
     contenders = {"mixopt": mixopt_loop, "plain PyTorch": plain_loop, "Hugging Face Trainer": hugging_face_trainer}
     warm_up = replace(spec, tokens=10 * spec.optim.batch_tokens)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for name, contender in contenders.items():
+    for contender in contenders.values():
         contender(warm_up, runtime)
     for _ in range(rounds):
         for name, contender in contenders.items():

@@ -204,9 +204,9 @@ class EvalSpec:
         point_tokens_per_domain: the same as `tokens_per_domain` for the points before the last.
     """
 
-    tokens_per_domain: int = 65536
-    points: int = 10
-    point_tokens_per_domain: int = 8192
+    tokens_per_domain: int = 16384
+    points: int = 5
+    point_tokens_per_domain: int = 2048
 
     def __post_init__(self) -> None:
         for name in ("tokens_per_domain", "points", "point_tokens_per_domain"):

@@ -35,7 +35,9 @@ def ddo(
     objective: Annotated[str | None, _flag("--objective", "mean_ppl, mean_loss, worst or weighted:FILE.")] = None,
     perturb: Annotated[str | None, _flag("--perturb", "add (the total changes) or replace (it is held).")] = None,
     preset: Annotated[str | None, _flag("--preset", "How laws are fitted: default, paper or official.")] = None,
-    floor: Annotated[str | None, _flag("--floor", "Least weight of a domain: 0.02, or 0.2x of uniform.")] = None,
+    floor: Annotated[
+        str | None, _flag("--floor", "Least weight of a domain: 0.02, or 0.2x of uniform [what was tested].")
+    ] = None,
     max_epochs: Annotated[float | None, _flag("--max-epochs", "Most repetitions of a domain's tokens.")] = None,
     target_tokens: Annotated[
         str | None, _flag("--target-tokens", "Tokens of the final training, for the cap on epochs.")
@@ -52,7 +54,7 @@ def ddo(
     results: Annotated[str | None, _flag("--results", "Folder of the results table.", _WHERE)] = None,
     dry_run: Annotated[bool, _flag("--dry-run", "Print the plan and its cost; train nothing.", _OUTPUT)] = False,
     verify: Annotated[
-        bool, _flag("--verify", "Train the recommended mixture and the baselines, and compare.", _OUTPUT)
+        bool, _flag("--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", _OUTPUT)
     ] = False,
     quiet: Annotated[bool, _flag("--quiet -q", "No progress.", _OUTPUT)] = False,
     as_json: Annotated[bool, _flag("--json", "Print one JSON object on standard output.", _OUTPUT)] = False,

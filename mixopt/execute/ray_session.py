@@ -26,6 +26,7 @@ _PREFIX = f"mixopt-ray-{os.getuid()}-"
 _OBJECT_STORE_BYTES = 100 * 2**20
 
 _CONNECT_SECONDS = 5.0
+_REMOVE_SECONDS = 10.0
 
 # The start of an HTTP/2 connection (RFC 9113, section 3.4): preface and an empty SETTINGS frame (type 4).
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -78,7 +79,15 @@ def _temp_folder() -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which processes that are just ending may still write."""
+    give_up = time.monotonic() + _REMOVE_SECONDS
+    while folder.exists() and time.monotonic() < give_up:
         shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _remove_stale_folders() -> None:

@@ -61,6 +61,7 @@ class ModelSection(_Section):
     kv_heads: int | None = None
     ffn_width: int | None = None
     tied_embeddings: bool | None = None
+    init_std: float | None = None
     vocab_size: int | None = None
 
 
@@ -105,7 +106,8 @@ class MethodSection(_Section):
     preset: str = "default"
     seeds: int = Field(default=1, ge=1, le=1000)
     reference: str = "uniform"
-    floor: float | str = 0.0
+    floor: float | str | None = None
+    verify_seeds: int = Field(default=3, ge=1, le=1000)
     target_tokens: Count | None = None
 
 
@@ -122,6 +124,7 @@ class ExecutorSection(_Section):
     compile: bool = False
     micro_batch: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
+    keep_checkpoints: bool = False
 
 
 class StudyConfig(_Section):

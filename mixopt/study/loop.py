@@ -93,5 +93,5 @@ def train_missing(
         for spec, result in results:
             store.record(spec, result)
             watch.done(spec, result)
-            if result.status == "finished":
+            if result.status == "finished" and not study.config.executor.keep_checkpoints:
                 shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)

@@ -194,6 +194,7 @@ class Study:
             compile=executor.compile,
             micro_batch=executor.micro_batch,
             checkpoint_seconds=executor.checkpoint_seconds,
+            keep_checkpoint=executor.keep_checkpoints,
         )
 
     def executor(self) -> Executor:

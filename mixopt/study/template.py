@@ -50,7 +50,8 @@ method:
   preset: default              # default, paper or official: how the laws are fitted
   seeds: 1                     # repeats of every run; two or more measure the noise
   reference: uniform           # mixture of the base run: uniform, natural or a YAML file of weights
-  floor: 0                     # least weight of every domain: 0.02, or 0.2x of the uniform share
+  floor: null                  # least weight of a domain: 0.02, or 0.2x of uniform; null: the least that was tested
+  verify_seeds: 3              # repeats of each mixture that --verify trains
   target_tokens: null          # tokens of the final training, for the cap on epochs; null: training.tokens
 
 executor:
@@ -64,6 +65,7 @@ executor:
   compile: false               # torch.compile
   micro_batch: null            # sequences in one forward pass; null: the whole batch
   checkpoint_seconds: 60
+  keep_checkpoints: false      # keep every trained model, for from_pretrained: results/checkpoints/RUN/final
 
 results: results               # folder of the results table
 """

@@ -97,7 +97,7 @@ def verify(
     executor: Executor,
     watch: Watch | None = None,
 ) -> Verification:
-    """Train the recommended mixture and the baselines for the study's tokens with its seeds, and compare.
+    """Train the recommended mixture and the baselines for the study's tokens with the same seeds, and compare.
 
     Args:
         study: what to train, on what.
@@ -115,7 +115,7 @@ def verify(
     proposals = [
         Proposal(mixture, study.tokens, seed, f"verify {name}")
         for name, mixture in mixtures.items()
-        for seed in study.seeds
+        for seed in range(max(study.config.method.seeds, study.config.method.verify_seeds))
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from mixopt.data.tokens import TokenData
     from mixopt.train.device import Device
 
-# Tokens of one forward pass without gradients: enough to fill a device, small enough for any logits.
-_FORWARD_TOKENS = 16384
+# Tokens of one forward pass without gradients: enough to fill a GPU; on a CPU, what stays in its
+# cache is fastest (0.95 s for 115k tokens of the smallest preset, against 2.2 s in passes of 16k).
+_FORWARD_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 
 def validation_windows(
@@ -42,7 +43,7 @@ def validation_losses(
 ) -> NDArray[np.float64]:
     """Mean loss of each domain in nats/token, shape (V,); NaN or infinite where the model's outputs are."""
     domains, windows = validation_windows(data, tokens_per_domain, sequence_length)
-    rows = max(1, _FORWARD_TOKENS // sequence_length)
+    rows = max(1, _FORWARD_TOKENS[device.name] // sequence_length)
     sums = torch.zeros(len(data.manifest.domain_names), dtype=torch.float64, device=device.name)
     model.eval()
     with torch.no_grad():

@@ -63,7 +63,18 @@ def test_verify_reports_predicted_against_measured(mixopt: Callable[..., Result]
     assert mixtures["uniform"]["measured"]["value"] > 1
     study = answer["study"]
     assert "verify natural" in result.stderr
-    assert len(json.loads(mixopt("runs", "list", "--study", study[:6], "--json").stdout)) == 9
+    assert len(mixtures["natural"]["measured"]["seeds"]) == 3
+    # Seven of the sweep, and three seeds of three mixtures, of which uniform's first is the sweep's base.
+    assert len(json.loads(mixopt("runs", "list", "--study", study[:6], "--json").stdout)) == 15
+
+
+def test_trained_models_are_kept_on_request(mixopt: Callable[..., Result]) -> None:
+    from transformers import AutoModelForCausalLM
+
+    mixopt("ddo", "--data", "DATA", *SMALL, "--set", "executor.keep_checkpoints=true")
+    kept = sorted(Path("results/checkpoints").glob("*/final"))
+    assert len(kept) == 7
+    assert AutoModelForCausalLM.from_pretrained(kept[0]).config.n_positions == 32
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
