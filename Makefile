@@ -19,7 +19,9 @@ demo: setup
 	$(BIN)/mixopt ddo experiments/demo.yaml --verify
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu"
+	@# Tests of Ray look at what it leaves in the machine, and use all of it: one after the other.
+	$(BIN)/python -m pytest -m "ray and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray and not gpu"
 
 check: setup
 	$(BIN)/ruff format --check .
