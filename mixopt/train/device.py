@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mixopt.train.runtime import Runtime
+
+# malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,24 @@ def use_device(runtime: Runtime) -> Iterator[Device]:
     torch.set_num_threads(runtime.threads)
     if name == "cuda":
         torch.set_float32_matmul_precision("high")
+    else:
+        _keep_freed_memory()
     try:
         yield Device(name, bfloat16, label)
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(matmul)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep what a step frees for the next step, in place of giving it back and faulting it in again.
+
+    For the rest of the process: a tenth of a small model's time on a CPU. Other C libraries are left alone.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
+        mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
 
 
 def token_losses(model: Callable[..., Any], tokens: Tensor, device: Device) -> Tensor:
