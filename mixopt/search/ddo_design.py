@@ -189,7 +189,7 @@ def find_design(history: History) -> Design:
         others = np.delete(ratio, domain)
         if max(np.exp(abs(ratio[domain])), 1.0) < LEAST_FACTOR:
             continue
-        if np.abs(others).max() <= TOLERANCE / 2:
+        if np.abs(others).max() <= TOLERANCE:
             found["add"].append(float(np.exp(ratio[domain])))
         elif (
             np.ptp(others) <= TOLERANCE / 2

@@ -110,6 +110,12 @@ def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
     frame = store.frame(ids)
     frame = frame[frame["status"] == "finished"] if len(frame) else frame
     names = [name for name in frame.columns if name.startswith(("w.", "loss."))]
+    # The weights that were realised in whole sequences, as `Store.history` has them: both then give one answer.
+    trained = frame[[name.replace("w.", "tokens.", 1) for name in names if name.startswith("w.")]]
+    total = trained.sum(axis=1)
+    for name in trained.columns:
+        weight = name.replace("tokens.", "w.", 1)
+        frame[weight] = (trained[name] / total).where(frame[weight].notna())
     columns = {"run_id": "run", "tokens": "tokens", "seed": "seed", "parameters": "params"}
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*columns.values(), *names])

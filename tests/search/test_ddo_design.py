@@ -164,3 +164,21 @@ def test_a_table_without_a_design_says_what_it_expected(world):
     ]
     with pytest.raises(ConfigError, match="expected a base run, and runs that differ from it in one domain"):
         find_design(world.train(runs))
+
+
+def test_the_design_of_tiny_runs_is_found_though_they_are_rounded_to_sequences():
+    sequences = np.array(
+        [[20, 19, 19], [59, 19, 20], [7, 20, 19], [20, 57, 20], [19, 7, 20], [20, 20, 57], [20, 20, 7]]
+    )
+    history = History(
+        runs=tuple("abcdefg"),
+        domains=("code", "web", "law"),
+        eval_domains=("code",),
+        tokens_seen=sequences * 32.0,
+        losses=np.full((7, 1), 4.0),
+        seeds=np.zeros(7, dtype=np.int64),
+        parameters=np.zeros(7, dtype=np.int64),
+    )
+    design = find_design(history)
+    assert (design.perturb, design.factors) == ("add", pytest.approx((1 / 3, 3.0)))
+    assert sorted(design.match(history).tolist()) == list(range(7))

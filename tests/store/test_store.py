@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import mixopt.results
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
+from mixopt.search.runs_csv import read_runs
 from mixopt.store import Store
 from mixopt.train.runtime import Runtime
 from tests.execute.trainers import DOMAINS, law, make_spec
@@ -154,6 +155,17 @@ def test_export_to_csv_has_the_columns_that_recommend_reads(store: Store, tmp_pa
     assert row == f"{spec.run_id},512,0,{spec.model.parameters},0.5,0.25,0.25," + ",".join(
         map(repr, losses.values())
     )
+
+
+def test_export_to_csv_holds_the_weights_that_were_trained(store: Store, tmp_path: Path) -> None:
+    spec = make_spec()
+    result = finished(spec)
+    first = replace(result.domains["code"], tokens_seen=result.domains["code"].tokens_seen + 64)
+    store.record(spec, replace(result, tokens=576, domains={**result.domains, "code": first}))
+    store.export(tmp_path / "runs.csv")
+    history, notes = read_runs(tmp_path / "runs.csv")
+    assert notes == []
+    assert history.tokens_seen == pytest.approx(store.history().tokens_seen, rel=1e-12)
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
