@@ -95,6 +95,12 @@ class Manifest:
         names = self.domain_names
         if not names or len(set(names)) != len(names):
             raise DataError(f"manifest: expected one or more distinct domains, found {', '.join(names) or 'none'}")
+        largest = 2 ** (16 if self.dtype == "uint16" else 32)
+        if not 0 <= self.eot_id < self.vocab_size <= largest:
+            raise DataError(
+                "manifest: expected an end-of-text token below the vocabulary, and a vocabulary of at most "
+                f"{largest} ({self.dtype}), found {self.eot_id} and {self.vocab_size}; prepare the data again"
+            )
 
     @property
     def domain_names(self) -> tuple[str, ...]:

@@ -132,6 +132,9 @@ def _claim(out: Path, request: PrepareRequest) -> bool:
     foreign = [entry.name for entry in out.glob("*") if not re.fullmatch(rf"{REQUEST_FILE}\.\d+\.tmp", entry.name)]
     if foreign:
         raise DataError(f"{out}: expected a new or empty folder, found {foreign[0]!r} in it; choose another folder")
+    if bpe_vocabulary(request.tokenizer) is None:
+        # A mistyped name is found now: before hours of reading, and before the folder is tied to it.
+        load_tokenizer(request.tokenizer)
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(identity))
     return False

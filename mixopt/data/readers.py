@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -110,15 +111,19 @@ def _read_jsonl(path: Path, text_key: str) -> Iterator[str]:
                     continue
                 try:
                     record = json.loads(text)
-                except ValueError as error:
+                except json.JSONDecodeError as error:
+                    # The error's own line number counts within this line and would only mislead.
+                    reason = f"{error.msg}, column {error.pos + 1}"
                     raise DataError(
-                        f"{path}, line {number}: expected one JSON object a line, found {error}"
+                        f"{path}, line {number}: expected one JSON object a line, found bad JSON ({reason})"
                     ) from error
                 yield from _texts(path, [(number, _field(record, text_key, f"{path}, line {number}"))])
     except EOFError as error:
         raise DataError(f"{path}: the compressed file ends early, after line {number}; fetch it again") from error
     except gzip.BadGzipFile as error:
         raise DataError(f"{path}: not a gzip file ({error})") from error
+    except zlib.error as error:
+        raise DataError(f"{path}: damaged after line {number} ({error}); fetch it again") from error
 
 
 def _open(path: Path) -> BinaryIO:

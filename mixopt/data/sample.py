@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixopt.data.manifest import TOKENIZER_FOLDER, Manifest
 from mixopt.data.tokenizer import load_tokenizer
 from mixopt.data.tokens import TokenData
+from mixopt.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,21 @@ _TOKENS = 40
 
 
 def sample_texts(folder: Path, manifest: Manifest, characters: int = 40) -> list[str]:
-    """The start of a training document from the middle of each domain, in one line of printable characters."""
-    tokenizer = load_tokenizer(str(folder / TOKENIZER_FOLDER / "tokenizer.json"), label=manifest.tokenizer)
+    """The start of a training document from the middle of each domain, in one line of printable characters.
+
+    Raises:
+        DataError: the folder's tokenizer is missing, or is not the one that made its tokens.
+    """
+    path = folder / TOKENIZER_FOLDER / "tokenizer.json"
+    if not path.is_file():
+        raise DataError(f"{path}: the tokenizer is missing; put it back or prepare the data again")
+    tokenizer = load_tokenizer(str(path), label=manifest.tokenizer)
+    if tokenizer.hash != manifest.tokenizer_hash:
+        raise DataError(
+            f"{path}: expected the tokenizer that made the tokens ({manifest.tokenizer}, hash "
+            f"{manifest.tokenizer_hash[:12]}), found another ({tokenizer.hash[:12]}); put it back or prepare the "
+            "data again"
+        )
     samples = []
     for tokens in TokenData.open(folder, verify=False).train:
         middle = len(tokens) // 2

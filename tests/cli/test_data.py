@@ -40,6 +40,27 @@ def test_prepare_then_show(text, tmp_path):
     assert [entry["name"] for entry in content["domains"]] == ["chant", "words"]
 
 
+def test_show_refuses_a_tokenizer_that_did_not_make_the_tokens(text, tmp_path):
+    for name, size in (("one", 300), ("other", 280)):
+        call(
+            "data",
+            "prepare",
+            *domain_flags(text),
+            "--tokenizer",
+            f"bpe:{size}",
+            "--out",
+            tmp_path / name,
+            "--quiet",
+        )
+    path = tmp_path / "one" / "tokenizer" / "tokenizer.json"
+    path.write_bytes((tmp_path / "other" / "tokenizer" / "tokenizer.json").read_bytes())
+    with pytest.raises(DataError, match="expected the tokenizer that made the tokens"):
+        call("data", "show", tmp_path / "one")
+    path.unlink()
+    with pytest.raises(DataError, match="the tokenizer is missing"):
+        call("data", "show", tmp_path / "one")
+
+
 def test_show_prints_no_control_characters(tmp_path):
     path = tmp_path / "evil.jsonl"
     path.write_text("".join(json.dumps({"text": f"\x1b[31m[red]\x07 text {n}"}) + "\n" for n in range(30)))

@@ -182,3 +182,9 @@ def test_bad_line_is_named_with_its_domain(tmp_path):
     path.write_text('{"text": "fine"}\n{"text"\n')
     with pytest.raises(DataError, match=r"domain 'web': .*bad.jsonl, line 2: expected one JSON object"):
         prepare({"web": path}, "bpe:300", tmp_path / "out")
+
+
+def test_a_tokenizer_that_is_not_there_does_not_claim_the_folder(text, tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        prepare(text, str(tmp_path / "nowhere.json"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

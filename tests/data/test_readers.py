@@ -87,6 +87,23 @@ def test_bad_line_is_named_by_file_and_number(tmp_path, line, message, suffix):
     fails(path, f"bad{suffix}, line 3", message)
 
 
+def test_bad_json_is_placed_in_the_file_alone(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"text": "good"}\n' * 6 + '{"text": "cut"\n')
+    with pytest.raises(DataError, match=r"line 7: .*bad JSON \(Expecting ',' delimiter, column \d+\)") as caught:
+        read(path)
+    assert str(caught.value).count("line ") == 1
+
+
+def test_gzip_file_that_is_damaged_inside(tmp_path):
+    content = bytearray(
+        gzip.compress("".join(json.dumps({"text": t}) + "\n" for t in documents("words", 200)).encode())
+    )
+    content[3000:3050] = b"x" * 50
+    (tmp_path / "bad.jsonl.gz").write_bytes(content)
+    fails(tmp_path, "bad.jsonl.gz", "damaged")
+
+
 def test_text_that_is_not_utf8_is_named_by_line(tmp_path):
     (tmp_path / "latin.txt").write_bytes("one\ntwo\ncaf\xe9".encode("latin-1"))
     fails(tmp_path, "latin.txt, line 3", "UTF-8")

@@ -124,6 +124,8 @@ def test_tokens_cannot_be_written_through(data_dir):
         ({"surprise": 1}, "surprise"),
         ({"dtype": "uint8"}, "dtype"),
         ({"domains": []}, "distinct domains"),
+        ({"vocab_size": 100_000}, r"at most 65536 \(uint16\), found 0 and 100000"),
+        ({"eot_id": 300}, "end-of-text token below the vocabulary"),
     ],
 )
 def test_manifest_that_is_wrong_is_refused(folder, changes, message):
