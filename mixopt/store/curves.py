@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from mixopt.errors import StoreError
 from mixopt.result import CURVE_COLUMNS
 from mixopt.store.schema import disk_error
 
@@ -68,10 +69,24 @@ def check_folder(folder: Path) -> None:
 
 
 def read(path: Path) -> pa.Table | None:
-    """The long table of one run; None if the run left no curve."""
+    """The long table of one run; None if the run left no curve.
+
+    Raises:
+        StoreError: the file is damaged or cannot be read.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(path) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StoreError(
+            f"curve {path}: cannot be read ({reason}); restore a copy, or remove the file: the run's final losses "
+            "are in the table"
+        ) from error
 
 
 def split(table: pa.Table | None) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:

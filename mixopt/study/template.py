@@ -86,6 +86,12 @@ def write_template(path: str | Path) -> Path:
         ) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another name") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(TEMPLATE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except OSError as error:  # a full disk, say: a part of the file would only be in the way
+        path.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{path}: cannot be written ({error.strerror}); make room or give another name"
+        ) from error
     return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +36,19 @@ def test_init_does_not_overwrite(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="left as it is"):
         write_template(path)
     assert path.read_text() == "mine"
+
+
+def test_init_leaves_no_part_of_a_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "study.yaml"
+
+    def full(descriptor: int, *_: object, **__: object) -> None:
+        os.close(descriptor)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(ConfigError, match=r"cannot be written \(No space left on device\)"):
+        write_template(path)
+    assert not path.exists()
 
 
 def test_flags_override_the_file_and_short_forms_do_the_same_as_long_ones(tmp_path: Path) -> None:
