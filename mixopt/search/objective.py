@@ -117,8 +117,8 @@ def parse_objective(text: str) -> Objective:
     for objective in BUILT_IN:
         if objective.name == text:
             return objective
-    if text.startswith("weighted:"):
-        path = text.removeprefix("weighted:")
+    kind, _, path = text.partition(":")
+    if kind == "weighted" and path:
         return WeightedLoss(Mixture.from_file(path), name=f"weighted:{Path(path).name}")
     names = ", ".join(objective.name for objective in BUILT_IN)
     raise ConfigError(f"objective: expected {names} or weighted:FILE, found {text!r}")

@@ -69,7 +69,7 @@ class TrainingSection(_Section):
     """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size."""
 
     tokens: Count = 800_000
-    sequence_length: int | None = None
+    sequence_length: int | None = Field(default=None, ge=2)
     batch_tokens: Count | None = None
     lr: float | None = None
     schedule: Literal["linear", "cosine"] = "cosine"

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixopt.errors import ExecutorError
 from mixopt.execute.base import Job
 from mixopt.report.progress import Quiet
 
@@ -45,7 +46,7 @@ def run_study(
 
     Raises:
         ConfigError: a run repeats its data too often, or too few runs came through for the method.
-        ExecutorError: there is no place to train.
+        ExecutorError: there is no place to train, or not one run came through.
         StoreError: the table cannot be written.
     """
     store.check_writable()
@@ -53,7 +54,20 @@ def run_study(
     while new := _new_runs(study, searcher.ask(store.history(runs)), runs):
         runs.update(new)
         train_missing(study, list(new.values()), store, executor, watch)
+        _check_any_finished(study, runs, store)
     return searcher.recommend(store.history(runs))
+
+
+def _check_any_finished(study: Study, runs: dict[str, Planned], store: Store) -> None:
+    """Where nothing came through the cause is common to all runs, and the method has nothing to say about it."""
+    if any(store.has_finished(run_id) for run_id in runs):
+        return
+    rows = [row for row in store.rows(study=study.study_id) if row["run_id"] in runs]
+    first = f" (the first: {rows[0]['error'] or rows[0]['status']})" if rows else ""
+    raise ExecutorError(
+        f"none of {len(runs)} runs finished{first}; `mixopt runs list --results {store.folder}` shows them; mend "
+        "the cause and run the same command again"
+    )
 
 
 def _new_runs(study: Study, proposals: Iterable[Proposal], known: dict[str, Planned]) -> dict[str, Planned]:

@@ -43,7 +43,7 @@ class Plan:
         found: ids of those that the table has.
         tokens: training tokens of the others.
         flops: training FLOPs of the others.
-        tokens_per_second: of one worker, measured on this machine; None with nothing to train.
+        tokens_per_second: of one worker, measured on this machine; None with nothing to train, or one step only.
         workers: runs at once.
         seconds: estimated wall time.
         disk_bytes: estimated disk, checkpoints included.
@@ -121,8 +121,11 @@ def make_plan(
     )
 
 
-def calibrate(study: Study, spec: RunSpec, trainer: Trainer | None = None) -> float:
-    """Training tokens a second of one worker: some real steps of the real model on this machine's device."""
+def calibrate(study: Study, spec: RunSpec, trainer: Trainer | None = None) -> float | None:
+    """Training tokens a second of one worker: some real steps of the real model on this machine's device.
+
+    None where a run is a single step, which takes no time worth telling.
+    """
     if trainer is None:
         from mixopt.train.loop import train as trainer
     runtime = replace(study.runtime(spec.run_id), checkpoint_dir=None)
@@ -156,11 +159,11 @@ class _Stopwatch:
         if len(self._marks) > 2 and self._marks[-1][0] - self._marks[0][0] > _CALIBRATION_SECONDS:
             raise _EnoughError
 
-    def rate(self) -> float:
+    def rate(self) -> float | None:
         (begun, first), (ended, last) = self._marks[0], self._marks[-1]
         if last > first:
             return (last - first) / max(ended - begun, 1e-9)
-        return float("inf")  # one step: too short to take any time
+        return None  # one step: too short to be measured
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:

@@ -185,10 +185,13 @@ class Study:
     def runtime(self, run_id: str) -> Runtime:
         """Where and how a run is trained."""
         executor = self.config.executor
+        device = executor.device
+        if executor.kind == "inline" and executor.gpus_per_run is not None:  # Ray hands out GPUs itself
+            device = "cuda" if executor.gpus_per_run else "cpu"
         return Runtime(
             data_dir=str(Path(self.config.data.dir).absolute()),
             checkpoint_dir=str(self.checkpoint_dir(run_id)),
-            device=executor.device,
+            device=device,
             threads=executor.cpus_per_run,
             precision=executor.precision,
             compile=executor.compile,

@@ -37,10 +37,15 @@ def print_plan(plan: Plan, console: Console) -> None:
     if not new:
         console.print("every run is in the table: nothing to train")
         return
+    speed = (
+        f"about {format_seconds(plan.seconds)} with {plan.workers} at once, "
+        f"{format_count(plan.tokens_per_second)} tokens/s each (calibrated on this machine)"
+        if plan.tokens_per_second
+        else "too short to be timed (one step a run)"
+    )
     console.print(
-        f"{new} runs to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; about "
-        f"{format_seconds(plan.seconds)} with {plan.workers} at once, {format_count(plan.tokens_per_second or 0)} "
-        f"tokens/s each (calibrated on this machine); {format_bytes(plan.disk_bytes)} of disk",
+        f"{new} runs to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; {speed}; "
+        f"{format_bytes(plan.disk_bytes)} of disk",
         highlight=False,
     )
     for domain, epochs in plan.repeated.items():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mixopt
-from mixopt.errors import ConfigError, DataError
+from mixopt.errors import ConfigError, DataError, ExecutorError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.search.base import Proposal
@@ -201,6 +201,28 @@ def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: P
     assert (done.tokens, done.seconds, done.tokens_per_second) == (0, 0.0, None)
 
 
+def test_a_study_of_which_no_run_comes_through_says_why(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    with (
+        Store(tmp_path) as store,
+        pytest.raises(ExecutorError, match=r"none of 7 runs finished \(the first: RuntimeError: lost\)"),
+    ):
+        run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer(lose=lambda spec: True)))
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(None, "auto"), (0, "cpu"), (1, "cuda")])
+def test_gpus_asked_for_decide_the_device_without_ray_too(
+    data_dir: Path, tmp_path: Path, gpus: int | None, device: str
+) -> None:
+    study = make_study(data_dir, tmp_path, executor={"kind": "inline", "gpus_per_run": gpus})
+    assert study.runtime("run").device == device
+
+
+def test_a_run_of_one_step_is_too_short_to_time(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    assert calibrate(study, study.spec(study.reference, 256, 0), Ticking()) is None
+
+
 class Ticking:
     """A trainer that only reports progress, a batch at a time."""
 
@@ -213,6 +235,7 @@ class Ticking:
 def test_calibration_runs_the_real_model(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     speed = calibrate(study, study.spec(study.reference, 4000, 0))
+    assert speed is not None
     assert 100 < speed < 1e9
     assert list(tmp_path.iterdir()) == []
 
