@@ -58,5 +58,8 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as exit_:
         if exit_.code == _INTERRUPTED:  # typer has turned Ctrl-C into this status
-            print("mixopt: interrupted; finished runs are kept, the same command continues", file=sys.stderr)
+            print(
+                "mixopt: interrupted; what is finished is kept, the same command goes on from there",
+                file=sys.stderr,
+            )
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -206,12 +205,12 @@ def _print_manifest(manifest: Manifest, folder: Path, quiet: bool, as_json: bool
 
 def _print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # A pipe has no width: what does not fit a page is no reason to cut numbers short.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    from mixopt.report.console import page
+
+    console = page()
     table = Table(box=box.SIMPLE_HEAD)
     for name in header:
         table.add_column(name, justify="left" if name in ("domain", "sample") else "right", no_wrap=True)

@@ -63,6 +63,8 @@ def ddo(
 
     Trains one proxy on the reference mixture and two for each domain (three times its tokens, and a third), fits a
     law to each domain, and solves for the best mixture. Stop it whenever you like: the same command goes on.
+
+    Example: `mixopt ddo --data data/ --model gpt2-0.4m --tokens 800k --seeds 3`
     """
     from mixopt.study import Study, StudyConfig
 

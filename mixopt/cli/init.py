@@ -10,7 +10,10 @@ import typer
 def init(
     path: Annotated[str, typer.Argument(help="The file to write; it must not exist.")] = "study.yaml",
 ) -> None:
-    """Write a commented study file that holds every default."""
+    """Write a commented study file that holds every default.
+
+    Example: `mixopt init study.yaml`, then `mixopt ddo study.yaml`
+    """
     from mixopt.study.template import write_template
 
     written = write_template(path)

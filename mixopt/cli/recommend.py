@@ -90,7 +90,10 @@ def recommend(
     plots: Annotated[bool, typer.Option(help="Draw pictures.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Recommend a mixture from a table of finished runs, whoever trained them."""
+    """Recommend a mixture from a table of finished runs, whoever trained them.
+
+    Example: `mixopt recommend --runs runs.csv --natural natural.yaml`
+    """
     import difflib
 
     from mixopt.errors import ConfigError

@@ -30,7 +30,10 @@ RunId = Annotated[str, typer.Argument(help="A run's id, or as much of its start 
 def list_runs(
     status: ByStatus = None, study: ByStudy = None, results: Results = "results", as_json: AsJson = False
 ) -> None:
-    """List runs, oldest first."""
+    """List runs, oldest first.
+
+    Example: `mixopt runs list --status failed`
+    """
     from mixopt.store import Store
 
     with Store(results, read_only=True) as store:
@@ -38,16 +41,18 @@ def list_runs(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    from rich.console import Console
-
+    from mixopt.report.console import page
     from mixopt.report.runs_table import runs_table
 
-    Console().print(runs_table(rows) if rows else "no runs")
+    page().print(runs_table(rows) if rows else "no runs")
 
 
 @app.command()
 def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> None:
-    """Show one run: what was asked for and what came out, by domain."""
+    """Show one run: what was asked for and what came out, by domain.
+
+    Example: `mixopt runs show 3fa9`
+    """
     from mixopt.store import Store
 
     with Store(results, read_only=True) as store:
@@ -57,11 +62,10 @@ def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> N
     if as_json:
         typer.echo(json.dumps({"spec": spec.to_dict(), "result": result.to_dict(), "created": created}))
         return
-    from rich.console import Console
-
+    from mixopt.report.console import page
     from mixopt.report.runs_table import print_run
 
-    print_run(spec, result, created, Console())
+    print_run(spec, result, created, page())
 
 
 @app.command()
@@ -73,7 +77,10 @@ def export(
     study: ByStudy = None,
     results: Results = "results",
 ) -> None:
-    """Write runs to a file."""
+    """Write runs to a file.
+
+    Example: `mixopt runs export runs.csv`, then `mixopt recommend --runs runs.csv`
+    """
     from mixopt.store import Store
 
     with Store(results, read_only=True) as store:
@@ -87,7 +94,10 @@ def import_runs(
     path: Annotated[str, typer.Argument(help="A `.jsonl` or `.jsonl.gz` that `mixopt runs export` wrote.")],
     results: Results = "results",
 ) -> None:
-    """Take in runs that were exported elsewhere; finished runs that are here stay as they are."""
+    """Take in runs that were exported elsewhere; finished runs that are here stay as they are.
+
+    Example: `mixopt runs import runs.jsonl.gz`
+    """
     from mixopt.store import Store
 
     with Store(results) as store:
@@ -100,7 +110,10 @@ def rm(
     runs: Annotated[list[str], typer.Argument(help="Run ids, or as much of their start as is unique.")],
     results: Results = "results",
 ) -> None:
-    """Remove runs and their curves from the table."""
+    """Remove runs and their curves from the table.
+
+    Example: `mixopt runs rm 3fa9 81c0`
+    """
     from mixopt.store import Store
 
     with Store(results, read_only=True) as store:

@@ -61,7 +61,7 @@ def print_run(spec: RunSpec, result: RunResult, created: str, console: Console) 
     if result.error:
         lines.append(f"error     [red]{escape(result.error)}[/red]")
     console.print("\n".join(lines), highlight=False)
-    names = ("weight", "tokens", "epochs", "loss", "perplexity", "bits/byte", "training loss")
+    names = ("weight", "tokens", "epochs", "loss", "perplexity", "bits/byte", "train loss")
     table = _table(("domain",), names)
     weights = spec.mixture.to_dict()
     for domain, part in result.domains.items():

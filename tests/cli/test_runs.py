@@ -118,3 +118,18 @@ def test_init_refuses_to_overwrite(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     before = Path("study.yaml").read_text()
     assert "such a file already" in error_of(monkeypatch, capsys, "init")
     assert Path("study.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["init", "ddo", "recommend", *(f"runs {name}" for name in ("list", "show", "export", "import", "rm"))],
+)
+def test_help_has_an_example(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"]).output
+    assert f"Example: mixopt {command}" in " ".join(shown.split())
+
+
+def test_tables_in_a_pipe_are_not_cut_short(table: list[str]) -> None:
+    listed = CliRunner().invoke(app, ["runs", "list"]).output
+    assert "mean loss" in listed
+    assert "…" not in listed + CliRunner().invoke(app, ["runs", "show", table[0]]).output

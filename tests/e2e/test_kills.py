@@ -158,7 +158,9 @@ def test_ctrl_c_keeps_finished_runs_and_ends_ray(data_dir: Path, tmp_path: Path,
     status, out, err = driver.end()
     assert status == 130
     assert out == ""
-    assert err.splitlines()[-1] == "mixopt: interrupted; finished runs are kept, the same command continues"
+    assert (
+        err.splitlines()[-1] == "mixopt: interrupted; what is finished is kept, the same command goes on from there"
+    )
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []

@@ -1,0 +1,16 @@
+"""Where tables are printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.console import Console
+
+_PAGE = 120
+
+
+def page() -> Console:
+    """Standard output. A pipe has no width, which is no reason to cut numbers short: it gets 120 characters."""
+    own = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if own else _PAGE)
