@@ -168,7 +168,7 @@ def test_a_table_without_a_design_says_what_it_expected(world):
 
 def test_the_design_of_tiny_runs_is_found_though_they_are_rounded_to_sequences():
     sequences = np.array(
-        [[20, 19, 19], [59, 19, 20], [7, 20, 19], [20, 57, 20], [19, 7, 20], [20, 20, 57], [20, 20, 7]]
+        [[20, 20, 20], [59, 19, 20], [7, 20, 19], [20, 60, 19], [19, 7, 20], [20, 19, 61], [20, 19, 7]]
     )
     history = History(
         runs=tuple("abcdefg"),
