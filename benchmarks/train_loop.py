@@ -1,6 +1,8 @@
-"""Training speed against a plain PyTorch loop and the Hugging Face Trainer: same model, batch, optimiser, machine.
+r"""Training speed against a plain PyTorch loop and the Hugging Face Trainer: same model, batch, optimiser, machine.
 
-    python benchmarks/train_loop.py [--data DIR] [--model gpt2-0.4m] [--tokens 200k] [--device cpu] [--rounds 5]
+    python benchmarks/train_loop.py --data demo/data [--model gpt2-0.4m] [--tokens 100k] [--rounds 5]
+    python benchmarks/train_loop.py --data demo/data --model gpt2-124m --vocabulary 50257 --batch-tokens 65536 \
+        --tokens 20M --device cuda --compile --peak-tflops 989
 
 The three take turns in each round, so that a machine that slows down slows all of them; the ratios are medians over
 rounds. Evaluation and checkpoints are left out of all three. On a GPU, `--compile` compiles all three models.
@@ -9,13 +11,11 @@ rounds. Evaluation and checkpoints are left out of all three. On a GPU, `--compi
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import statistics
 import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -104,37 +104,38 @@ def _shuffled_batches(spec: RunSpec, runtime: Runtime) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=None, help="prepared data; a synthetic set if left out")
+    parser.add_argument("--data", required=True, help="a folder of prepared data, such as the demo's")
     parser.add_argument("--model", default="gpt2-0.4m")
     parser.add_argument("--tokens", default="100k")
     parser.add_argument("--batch-tokens", type=int, default=512)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--vocabulary", type=int, help="of the model, if larger than the data's (GPT-2: 50257)")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--peak-tflops", type=float, help="of the chip, for the share of it that is used (MFU)")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        data_dir = options.data or _synthetic(Path(folder))
-        manifest = Manifest.load(data_dir)
-        model = model_spec(options.model, manifest.vocab_size)
-        share = 1 / len(manifest.domain_names)
-        spec = RunSpec(
-            model=model,
-            data=DataSpec(fingerprint=manifest.fingerprint, domains=manifest.domain_names),
-            policy=PolicySpec(weights=(share,) * len(manifest.domain_names)),
-            optim=OptimSpec(lr=1e-3, batch_tokens=max(options.batch_tokens, model.context)),
-            evaluation=EvalSpec(points=1, tokens_per_domain=model.context),
-            tokens=whole_batches(parse_count(options.tokens), max(options.batch_tokens, model.context)),
-            sequence_length=model.context,
-        )
-        runtime = Runtime(
-            data_dir=str(data_dir), device=options.device, threads=options.threads, compile=options.compile
-        )
-        _compare(spec, runtime, options.rounds)
+    manifest = Manifest.load(options.data)
+    model = model_spec(options.model, options.vocabulary or manifest.vocab_size)
+    batch_tokens = max(options.batch_tokens, model.context)
+    share = 1 / len(manifest.domain_names)
+    spec = RunSpec(
+        model=model,
+        data=DataSpec(fingerprint=manifest.fingerprint, domains=manifest.domain_names),
+        policy=PolicySpec(weights=(share,) * len(manifest.domain_names)),
+        optim=OptimSpec(lr=1e-3, batch_tokens=batch_tokens),
+        evaluation=EvalSpec(points=1, tokens_per_domain=model.context),
+        tokens=whole_batches(parse_count(options.tokens), batch_tokens),
+        sequence_length=model.context,
+    )
+    runtime = Runtime(
+        data_dir=options.data, device=options.device, threads=options.threads, compile=options.compile
+    )
+    _compare(spec, runtime, options.rounds, options.peak_tflops)
 
 
-def _compare(spec: RunSpec, runtime: Runtime, rounds: int) -> None:
+def _compare(spec: RunSpec, runtime: Runtime, rounds: int, peak_tflops: float | None) -> None:
     contenders = {"mixopt": mixopt_loop, "plain PyTorch": plain_loop, "Hugging Face Trainer": hugging_face_trainer}
     warm_up = replace(spec, tokens=10 * spec.optim.batch_tokens)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -146,17 +147,13 @@ def _compare(spec: RunSpec, runtime: Runtime, rounds: int) -> None:
     for name, times in seconds.items():
         ratios = [other / ours for ours, other in zip(seconds["mixopt"], times, strict=True)]
         speed = spec.tokens / statistics.median(times)
+        tflops = speed * spec.model.flops_per_token(spec.sequence_length) / 1e12
+        used = f", MFU {tflops / peak_tflops:.1%}" if peak_tflops else ""
         print(
-            f"{name:22s} {speed:10,.0f} tokens/s (median of {rounds})   mixopt's speed relative to it "
-            f"{statistics.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+            f"{name:22s} {speed:10,.0f} tokens/s, {tflops:.3g} TFLOP/s{used} (median of {rounds})   "
+            f"mixopt's speed relative to it {statistics.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
         )
-    print(json.dumps({"model_parameters": spec.model.parameters, "tokens": spec.tokens, "device": runtime.device}))
-
-
-def _synthetic(folder: Path) -> Path:
-    from tests.corpus import make_data
-
-    return make_data(folder / "data", tokens_per_domain=50_000)
+    print(f"{spec.model.parameters:,} parameters, {spec.tokens:,} tokens, {runtime.device} x{runtime.threads}")
 
 
 if __name__ == "__main__":

@@ -163,11 +163,17 @@ class Study:
         return {domain: wanted[domain] / have for domain, have in self.available.items()}
 
     def check_epochs(self, spec: RunSpec, role: str) -> None:
-        """Refuse a run that repeats a domain more often than allowed.
+        """Refuse a run on a domain of less than one sequence, or that repeats a domain more often than allowed.
 
         Raises:
             ConfigError: it does; the message says how often.
         """
+        for name, have in self.available.items():
+            if have <= self.sequence_length:
+                raise ConfigError(
+                    f"domain {name!r}: expected at least one sequence ({self.sequence_length + 1} training tokens), "
+                    f"found {have}; give it more text, shorten training.sequence_length, or leave it out"
+                )
         domain, epochs = max(self.epochs(spec).items(), key=lambda item: item[1])
         cap = self.config.training.max_epochs
         if epochs > cap:

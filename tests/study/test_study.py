@@ -21,6 +21,7 @@ from mixopt.store import Store
 from mixopt.study import Study, ddo_searcher, run_study
 from mixopt.study.plan import calibrate, make_plan, makespan
 from mixopt.study.verify import verify
+from tests.corpus import make_data
 from tests.execute.trainers import law as any_law
 
 if TYPE_CHECKING:
@@ -158,6 +159,13 @@ class _AnyTokens:
 
     def recommend(self, history: History) -> Any:
         raise AssertionError
+
+
+def test_a_domain_of_less_than_a_sequence_is_named_before_its_epochs(tmp_path: Path) -> None:
+    small = make_data(tmp_path / "data", tokens_per_domain=1000)
+    study = make_study(small, tmp_path, model={"preset": "gpt2-0.2m", "context": 2048}, training={})
+    with pytest.raises(ConfigError, match=r"at least one sequence \(2049 training tokens\), found"):
+        ddo_searcher(study)
 
 
 def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir: Path, tmp_path: Path) -> None:
