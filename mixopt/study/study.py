@@ -171,7 +171,7 @@ class Study:
         for name, have in self.available.items():
             if have <= self.sequence_length:
                 raise ConfigError(
-                    f"domain {name!r}: expected at least one sequence ({self.sequence_length + 1} training tokens), "
+                    f"domain {name!r}: expected at least a sequence ({self.sequence_length + 1} training tokens), "
                     f"found {have}; give it more text, shorten training.sequence_length, or leave it out"
                 )
         domain, epochs = max(self.epochs(spec).items(), key=lambda item: item[1])
