@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from mixopt.mixture import Mixture
+from mixopt.model_spec import ModelSpec
 from mixopt.result import DomainResult, RunResult
-from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec
+from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
 from mixopt.store import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from mixopt.errors import ConfigError
-from mixopt.spec import ModelSpec
+from mixopt.model_spec import ModelSpec
 
 # Names give the size with the vocabulary that the preset is meant for: 1,024 below 10M parameters, else GPT-2's.
 # Small ones start from wider weights than GPT-2's 0.02 (0.55 / √width, which is 0.02 at 768): measured at width 64,

@@ -11,107 +11,18 @@ import json
 from dataclasses import field
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
+from mixopt.model_spec import STRICT, ModelSpec, require
 
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
 NUMERICS = 1
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class ModelSpec:
-    """Dimensions of a model.
-
-    Attributes:
-        family: `gpt2` (learned positions, LayerNorm, GELU) or `llama` (rotary, RMSNorm, SwiGLU).
-        vocab_size: entries of the embedding; at least the tokenizer's.
-        context: longest sequence, in tokens.
-        width: size of the residual stream.
-        layers: number of blocks.
-        heads: attention heads; divides `width`.
-        kv_heads: key and value heads (llama); None means `heads`.
-        ffn_width: inner size of the feed-forward layers; None means 4·width (gpt2) or 8/3·width rounded up
-            to a multiple of 64 (llama).
-        tied_embeddings: the output layer shares the input embedding.
-        init_std: standard deviation of the initial weights. GPT-2's 0.02 suits its widths; a narrow model trains
-            faster, and with less spread between seeds, from about 0.55 / √width.
-    """
-
-    family: Literal["gpt2", "llama"]
-    vocab_size: int
-    context: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int | None = None
-    ffn_width: int | None = None
-    tied_embeddings: bool = True
-    init_std: float = 0.02
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "layers", "heads"):
-            value = getattr(self, name)
-            _require(value >= 1, f"model.{name}: expected at least 1, found {value}")
-        _require(self.init_std > 0, f"model.init_std: expected a number above 0, found {self.init_std}")
-        _require(
-            self.width % self.heads == 0,
-            f"model: width must be a multiple of heads, found width {self.width} and heads {self.heads}",
-        )
-        if self.family == "gpt2":
-            _require(self.kv_heads in (None, self.heads), "model.kv_heads: gpt2 has as many as heads; leave it out")
-        else:
-            _require(
-                self.heads % self.key_value_heads == 0,
-                f"model: heads must be a multiple of kv_heads, found {self.heads} and {self.kv_heads}",
-            )
-            _require(self.width // self.heads % 2 == 0, "model: rotary embeddings need an even width / heads")
-
-    @property
-    def key_value_heads(self) -> int:
-        """Key and value heads, resolved."""
-        return self.kv_heads or self.heads
-
-    @property
-    def inner_width(self) -> int:
-        """Inner size of the feed-forward layers, resolved."""
-        if self.ffn_width:
-            return self.ffn_width
-        return 4 * self.width if self.family == "gpt2" else -(-8 * self.width // (3 * 64)) * 64
-
-    @property
-    def parameters(self) -> int:
-        """Trained parameters, tied ones once, as transformers' own class has them."""
-        d, f = self.width, self.inner_width
-        head = 0 if self.tied_embeddings else self.vocab_size * d
-        if self.family == "gpt2":
-            block = (4 * d * d + 4 * d) + (2 * d * f + f + d) + 4 * d
-            return self.vocab_size * d + self.context * d + self.layers * block + 2 * d + head
-        kv = d // self.heads * self.key_value_heads
-        block = 2 * d * d + 2 * d * kv + 3 * d * f + 2 * d
-        return self.vocab_size * d + self.layers * block + d + head
-
-    def flops_per_token(self, sequence_length: int) -> float:
-        """Training FLOPs (forward and backward) for one token: 6 per weight of a matrix product, attention too.
-
-        Source: PaLM (Chowdhery et al. 2022), appendix B; look-ups of embeddings and positions are free.
-        """
-        d, f = self.width, self.inner_width
-        kv = d // self.heads * self.key_value_heads
-        matrices = 2 * d * d + 2 * d * kv + (2 if self.family == "gpt2" else 3) * d * f
-        return 6.0 * (self.layers * matrices + self.vocab_size * d) + 12.0 * self.layers * d * sequence_length
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataSpec:
     """The prepared data of a run, by content.
 
@@ -127,16 +38,16 @@ class DataSpec:
     unique_tokens: tuple[int | None, ...] | None = None
 
     def __post_init__(self) -> None:
-        _require(len(self.domains) > 0, "data: expected at least one domain, found none")
-        _require(len(set(self.domains)) == len(self.domains), "data: domain names must be distinct")
+        require(len(self.domains) > 0, "data: expected at least one domain, found none")
+        require(len(set(self.domains)) == len(self.domains), "data: domain names must be distinct")
         if self.unique_tokens is not None:
-            _require(
+            require(
                 len(self.unique_tokens) == len(self.domains),
                 "data.unique_tokens: expected one entry for each domain",
             )
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class PolicySpec:
     """How the mixture of each step is chosen.
 
@@ -151,7 +62,7 @@ class PolicySpec:
     options: dict[str, float | int | bool | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class OptimSpec:
     """AdamW, its schedule and its batch.
 
@@ -180,20 +91,20 @@ class OptimSpec:
     batch_tokens: int = 524288
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, f"training.lr: expected a rate above 0, found {self.lr}")
+        require(self.lr > 0, f"training.lr: expected a rate above 0, found {self.lr}")
         for name in ("warmup", "final_lr"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, f"training.{name}: expected a share from 0 to 1, found {value}")
+            require(0 <= value <= 1, f"training.{name}: expected a share from 0 to 1, found {value}")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"training.{name}: expected a number from 0 to below 1, found {value}")
+            require(0 <= value < 1, f"training.{name}: expected a number from 0 to below 1, found {value}")
         for name in ("weight_decay", "grad_clip"):
             value = getattr(self, name)
-            _require(value >= 0, f"training.{name}: expected at least 0, found {value}")
-        _require(self.epsilon > 0, f"training.epsilon: expected a number above 0, found {self.epsilon}")
+            require(value >= 0, f"training.{name}: expected at least 0, found {value}")
+        require(self.epsilon > 0, f"training.epsilon: expected a number above 0, found {self.epsilon}")
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class EvalSpec:
     """What is measured on the validation documents.
 
@@ -211,10 +122,10 @@ class EvalSpec:
     def __post_init__(self) -> None:
         for name in ("tokens_per_domain", "points", "point_tokens_per_domain"):
             value = getattr(self, name)
-            _require(value >= 1, f"evaluation.{name}: expected at least 1, found {value}")
+            require(value >= 1, f"evaluation.{name}: expected at least 1, found {value}")
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunSpec:
     """One training run, fully resolved: JSON round-trip exact, valid once built.
 
@@ -241,26 +152,26 @@ class RunSpec:
     objective: Literal["causal"] = "causal"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             1 < self.sequence_length <= self.model.context,
             f"sequence_length: expected 2 to {self.model.context} (the model's context), found "
             f"{self.sequence_length}",
         )
-        _require(
+        require(
             self.optim.batch_tokens > 0 and self.optim.batch_tokens % self.sequence_length == 0,
             f"training.batch_tokens: expected a multiple of the sequence length {self.sequence_length}, "
             f"found {self.optim.batch_tokens}",
         )
-        _require(
+        require(
             self.tokens > 0 and self.tokens % self.optim.batch_tokens == 0,
             f"tokens: expected a multiple of batch_tokens {self.optim.batch_tokens}, found {self.tokens}",
         )
-        _require(
+        require(
             len(self.policy.weights) == len(self.data.domains),
             f"policy.weights: expected {len(self.data.domains)} (one for each domain), found "
             f"{len(self.policy.weights)}",
         )
-        _require(0 <= self.seed < 2**31, f"seed: expected 0 to {2**31 - 1}, found {self.seed}")
+        require(0 <= self.seed < 2**31, f"seed: expected 0 to {2**31 - 1}, found {self.seed}")
         _ = self.mixture  # validates the weights
 
     @property

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
+from mixopt.model_spec import ModelSpec
 from mixopt.presets import PRESETS, model_spec
-from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 
 
 def make_spec(**changes) -> RunSpec:

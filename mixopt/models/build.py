@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from mixopt.spec import ModelSpec
+    from mixopt.model_spec import ModelSpec
 
 # A family is a file with a config function, and a line here.
 FAMILIES: dict[str, Callable[[ModelSpec, int | None], PreTrainedConfig]] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import GPT2Config
 
-    from mixopt.spec import ModelSpec
+    from mixopt.model_spec import ModelSpec
 
 
 def gpt2_config(spec: ModelSpec, eot_id: int | None) -> GPT2Config:

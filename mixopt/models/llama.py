@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import LlamaConfig
 
-    from mixopt.spec import ModelSpec
+    from mixopt.model_spec import ModelSpec
 
 
 def llama_config(spec: ModelSpec, eot_id: int | None) -> LlamaConfig:

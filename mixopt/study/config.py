@@ -51,7 +51,7 @@ class DataSection(_Section):
 
 
 class ModelSection(_Section):
-    """A preset and what differs from it (see `mixopt.spec.ModelSpec`)."""
+    """A preset and what differs from it (see `mixopt.model_spec.ModelSpec`)."""
 
     preset: str = "gpt2-0.4m"
     context: int | None = None

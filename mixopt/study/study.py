@@ -12,13 +12,15 @@ from mixopt.data.manifest import Manifest
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.presets import model_spec
-from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+from mixopt.search.objective import WeightedLoss, parse_objective
+from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study.config import StudyConfig
 from mixopt.train.runtime import Runtime
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from mixopt.execute.base import Executor
+    from mixopt.model_spec import ModelSpec
 
 # Learning rate and tokens of a batch by size. From 100M on: Brown et al. 2020 (GPT-3), table 2.1. Below: tried on
 # the demo corpus, where small models want many small steps; a start, not an optimum.
@@ -176,8 +178,9 @@ class Study:
                 )
         domain, epochs = max(self.epochs(spec).items(), key=lambda item: item[1])
         cap = self.config.training.max_epochs
-        if epochs > cap:
-            have = self.available[domain]
+        have = self.available[domain]
+        # A recommendation at its cap may be a token over it: runs hold whole tokens.
+        if epochs * have > cap * have + 1:
             raise ConfigError(
                 f"run `{role}` asks for {format_count(epochs * have)} tokens of {domain!r}, {epochs:.2g} epochs of "
                 f"the {format_count(have)} that there are, and the cap is {cap:g}: use fewer --tokens, or allow it "
@@ -224,8 +227,9 @@ class Study:
         )
 
     def resolved(self) -> dict[str, Any]:
-        """Everything that the runs rest on, as JSON values: config, model, optimiser, reference, data."""
+        """Everything that the answer rests on, as JSON values: config, model, optimiser, files of weights, data."""
         base = self.spec(self.reference, self.tokens, seed=0).to_dict()
+        objective = parse_objective(self.config.method.objective)
         return {
             "config": self.config.model_dump(mode="json"),
             "model": base["model"],
@@ -234,6 +238,7 @@ class Study:
             "sequence_length": base["sequence_length"],
             "tokens": self.tokens,
             "reference": self.reference.to_dict(),
+            **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
             "fingerprint": self.manifest.fingerprint,
         }
 

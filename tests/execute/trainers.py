@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.mixture import Mixture
+from mixopt.model_spec import ModelSpec
 from mixopt.result import DomainResult, RunResult
-from mixopt.spec import DataSpec, EvalSpec, ModelSpec, OptimSpec, PolicySpec, RunSpec
+from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
