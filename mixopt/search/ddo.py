@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.search.ddo_design import Cell
+
 
 @dataclass(frozen=True, kw_only=True)
 class DdoSettings:
@@ -113,7 +115,7 @@ class Ddo:
         """The base and the perturbed runs of every seed: the same whatever there is already."""
         return [
             Proposal(
-                mixture=Mixture.normalised(dict(zip(self.design.reference.domains, cell.tokens, strict=True))),
+                mixture=self._asked(cell),
                 tokens=cell.total,
                 seed=seed,
                 role=cell.role,
@@ -163,6 +165,13 @@ class Ddo:
             runs=sweep.runs.runs,
             details=describe(analysis, replicates, mixture, self.bounds, self.baselines, settings.supply),
         )
+
+    def _asked(self, cell: Cell) -> Mixture:
+        """A cell's mixture; the base's is the reference to the last bit, so that others share the run."""
+        reference = self.design.reference
+        if cell.domain is None:
+            return reference
+        return Mixture.normalised(dict(zip(reference.domains, cell.tokens, strict=True)))
 
     def _floor(self) -> str | float | NDArray[np.float64]:
         if self.settings.floor is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.search.base import History
+from mixopt.search.base import History, empty_history
 from mixopt.search.ddo import Ddo, DdoSettings
 from mixopt.search.objective import MeanLoss, WeightedLoss
 from mixopt.solve import Supply
@@ -284,3 +284,11 @@ def test_intervals_of_weights_cover_the_truth():
 def test_settings_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         DdoSettings(**arguments)
+
+
+@pytest.mark.parametrize("tokens", [2560, 399872, 400128])
+def test_the_base_run_is_the_reference_to_the_last_bit(tokens):
+    """Else rounding gives the same run two identities, and a verification trains it again."""
+    for count in range(2, 20):
+        uniform = Mixture.uniform(f"domain {index}" for index in range(count))
+        assert Ddo(uniform, tokens).ask(empty_history())[0].mixture == uniform
