@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,9 @@ def save_checkpoint(
         state: JSON values and numpy arrays (kept exactly), `run_id` among them.
     """
     with _whole_folder(folder, folder / f"step-{step:08d}") as writing:
-        _save_model(model, writing)
-        save_file(_optimizer_tensors(model, optimizer), writing / "optimizer.safetensors")
+        with _disk_errors():
+            _save_model(model, writing)
+            save_file(_optimizer_tensors(model, optimizer), writing / "optimizer.safetensors")
         (writing / "state.json").write_text(json.dumps(_encode({**state, "step": step})))
     for older in _checkpoints(folder)[1:]:
         shutil.rmtree(older, ignore_errors=True)
@@ -78,7 +80,8 @@ def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path) -> Path:
     """Keep the trained model with its tokenizer in `folder/final`; the run's other checkpoints go."""
     final = folder / "final"
     with _whole_folder(folder, final) as writing:
-        _save_model(model, writing)
+        with _disk_errors():
+            _save_model(model, writing)
         if tokenizer.is_dir():
             shutil.copytree(tokenizer, writing, dirs_exist_ok=True)
     for older in _checkpoints(folder):
@@ -96,6 +99,18 @@ def _whole_folder(parent: Path, target: Path) -> Iterator[Path]:
     yield writing
     shutil.rmtree(target, ignore_errors=True)
     writing.replace(target)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """The system's error as an OSError again: safetensors gives its number in the message only."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _save_model(model: PreTrainedModel, folder: Path) -> None:

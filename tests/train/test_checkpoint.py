@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import resource
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from mixopt.models.build import build_model
 from mixopt.policy import POLICIES
@@ -109,6 +113,24 @@ def test_a_checkpoint_that_was_being_written_does_not_count(make_spec, runtime, 
             train(spec, resumable)
     assert [p.name for p in (tmp_path / "run").glob("step-*")] == ["step-00000020"]
     assert train(spec, resumable).curve == whole.curve
+
+
+def test_a_checkpoint_that_the_disk_does_not_take_raises_the_systems_error(make_spec, runtime, tmp_path):
+    """Which an executor knows for a full disk; here a limit on the size of files stands for one."""
+    spec = make_spec()
+    resumable = replace(runtime, checkpoint_dir=str(tmp_path / "run"), checkpoint_seconds=0.0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            train(spec, resumable)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert raised.value.errno == errno.EFBIG
+    assert isinstance(raised.value.__cause__, SafetensorError)
+    assert not list((tmp_path / "run").glob("step-*"))
 
 
 def test_a_checkpoint_of_another_run_is_not_used(make_spec, runtime, tmp_path):
