@@ -87,6 +87,9 @@ def prepare_request(request: PrepareRequest, *, progress: bool = False) -> Manif
             shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)
             return Manifest.load(out)
         with _locked(out):
+            if (out / FILE_NAME).exists():  # by a process that ended between the claim and the lock
+                shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)
+                return Manifest.load(out)
             started = time.monotonic()
             scans = {name: _scan(request, index, display) for index, name in enumerate(request.domains)}
             tokenizer = _tokenizer(request, scans, display)

@@ -38,8 +38,8 @@ def read_documents(location: str, text_key: str = "text") -> Iterator[str]:
     """
     if is_hub(location):
         yield from _read_hub(location, text_key)
-    elif _is_datasets_folder(Path(location)):
-        yield from _read_datasets_folder(Path(location), text_key)
+    elif _is_datasets_folder(root := Path(location).expanduser()):
+        yield from _read_datasets_folder(root, text_key)
     else:
         for path in _files(location):
             try:
@@ -56,7 +56,7 @@ def inventory(location: str) -> list[list[Any]]:
     """
     if is_hub(location):
         return [[location]]
-    root = Path(location)
+    root = Path(location).expanduser()
     files = sorted(root.rglob("*.arrow")) if _is_datasets_folder(root) else _files(location)
     entries = []
     for path in files:

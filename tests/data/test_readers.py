@@ -189,3 +189,11 @@ def test_inventory_changes_with_the_files(tmp_path):
     assert inventory(str(path)) == before
     (path / "00002.txt").write_text("another text")
     assert inventory(str(path)) != before
+
+
+def test_a_path_from_the_home_folder(tmp_path, monkeypatch):
+    """No shell expands `~` within --domain NAME=~/text, nor in a YAML file."""
+    path = write_text(tmp_path, 5, domains=("chant",))["chant"]
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert inventory(f"~/{path.name}") == inventory(str(path))
+    assert list(read_documents(f"~/{path.name}")) == list(read_documents(str(path)))

@@ -148,6 +148,35 @@ def test_two_at_once_do_not_mix(text, tmp_path):
     assert prepare(text, "bpe:300", out) == Manifest.load(out)
 
 
+def test_a_process_that_comes_to_the_lock_too_late_writes_nothing(text, tmp_path, monkeypatch):
+    """It claimed the folder while the other was at work, and gets the lock when that one has ended."""
+    out = tmp_path / "out"
+    claim = prepare_module._claim
+
+    def claim_then_wait(*arguments):
+        claimed = claim(*arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr(prepare_module, "_claim", claim)
+            prepare(text, "bpe:300", out)
+        return claimed
+
+    monkeypatch.setattr(prepare_module, "_claim", claim_then_wait)
+    monkeypatch.setattr(prepare_module, "_write", _write_once(prepare_module._write))
+    assert prepare(text, "bpe:300", out) == Manifest.load(out)
+    assert not (out / prepare_module.WORK_FOLDER).exists()
+
+
+def _write_once(write):
+    calls = []
+
+    def once(*arguments):
+        calls.append(arguments)
+        assert len(calls) == 1
+        return write(*arguments)
+
+    return once
+
+
 _CHILD = """
 import sys
 from mixopt.data import write
