@@ -21,8 +21,9 @@ APPLICATION_ID = 0x6D69786F
 # A writer holds the lock for milliseconds; only a stopped process or a slow network disk makes anyone wait long.
 BUSY_SECONDS = 30.0
 
+# Made by whichever of two processes comes first.
 TABLES = """
-CREATE TABLE runs (
+CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY,
     status TEXT NOT NULL CHECK (status IN ('finished', 'diverged', 'failed')),
     created TEXT NOT NULL,
@@ -41,7 +42,7 @@ CREATE TABLE runs (
     versions TEXT NOT NULL,
     spec TEXT NOT NULL
 );
-CREATE TABLE run_domains (
+CREATE TABLE IF NOT EXISTS run_domains (
     run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
     position INTEGER NOT NULL,
     domain TEXT NOT NULL,
@@ -53,13 +54,13 @@ CREATE TABLE run_domains (
     unique_tokens INTEGER,
     PRIMARY KEY (run_id, position)
 ) WITHOUT ROWID;
-CREATE TABLE studies (
+CREATE TABLE IF NOT EXISTS studies (
     study_id TEXT PRIMARY KEY,
     command TEXT NOT NULL,
     config TEXT NOT NULL,
     created TEXT NOT NULL
 );
-CREATE TABLE study_runs (
+CREATE TABLE IF NOT EXISTS study_runs (
     study_id TEXT NOT NULL REFERENCES studies ON DELETE CASCADE,
     run_id TEXT NOT NULL,
     role TEXT NOT NULL,
@@ -78,9 +79,12 @@ MEASURED_COLUMNS = ("loss", "bits_per_byte", "train_loss", "tokens_seen", "uniqu
 
 def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     """Make the tables in a new database; check that an old one is ours and not from the future."""
+    # One transaction, so that a table that another process is just making is there as a whole or not at all.
+    connection.execute("BEGIN")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    connection.execute("COMMIT")
     if tables == 0 and version == 0 and not read_only:
         connection.executescript(
             f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "

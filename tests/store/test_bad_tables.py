@@ -12,6 +12,7 @@ import pytest
 
 from mixopt.errors import StoreError
 from mixopt.store import Store, curves
+from mixopt.store.schema import prepare
 from tests.execute.trainers import law, make_spec
 from tests.store.test_store import WHERE, finished
 
@@ -169,3 +170,19 @@ def test_a_damaged_curve_is_named(table: Path) -> None:
         ):
             store.get(run_id)
         assert run_id in store.history().runs
+
+
+def test_two_processes_that_make_the_table_at_once_both_get_it(tmp_path: Path) -> None:
+    """The second one looks when there is nothing, and writes when the first one has."""
+    path = tmp_path / "mixopt.db"
+
+    class Late(sqlite3.Connection):
+        def executescript(self, script: str, /) -> sqlite3.Cursor:
+            Store(tmp_path).close()
+            return super().executescript(script)
+
+    late = sqlite3.connect(path, factory=Late, isolation_level=None)
+    prepare(late, path, read_only=False)
+    late.close()
+    with Store(tmp_path) as store:
+        assert store.record(make_spec(), finished(make_spec()))
