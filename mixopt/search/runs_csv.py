@@ -1,4 +1,4 @@
-"""Histories from anybody's CSV files, and back.
+"""Histories from anybody's CSV files.
 
 One file: columns `run`, `tokens`, `seed` (0 if absent), `params` (optional), `w.<domain>` for every training
 domain, and for every evaluation domain `loss.<domain>` (nats/token) or `ppl.<domain>` (perplexity, exp of the
@@ -230,19 +230,3 @@ def _join(ratios: _Table, metrics: _Table) -> _Table:
     order = [metrics.runs.index(run) for run in ratios.runs]
     columns = {name: [cells[i] for i in order] for name, cells in metrics.columns.items()}
     return _Table(metrics.path, ratios.runs, [metrics.lines[i] for i in order], columns)
-
-
-def history_to_csv(history: History) -> str:
-    """The history as one CSV text that `read_runs` reads back: tokens to the unit, losses exactly."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["run", "tokens", "seed", "params"]
-        + [f"w.{domain}" for domain in history.domains]
-        + [f"loss.{domain}" for domain in history.eval_domains]
-    )
-    for i, run in enumerate(history.runs):
-        plain = [run, round(float(history.tokens[i])), int(history.seeds[i]), int(history.parameters[i])]
-        numbers = [repr(value) for value in (*history.weights[i].tolist(), *history.losses[i].tolist())]
-        writer.writerow([*plain, *numbers])
-    return out.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.search.runs_csv import history_to_csv, read_runs
+from mixopt.search.runs_csv import read_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,18 +45,6 @@ def test_seed_and_params_may_be_left_out(write):
     assert history.seeds.tolist() == [0]
     assert history.parameters.tolist() == [0]
     assert history.eval_domains == ("x",)
-
-
-def test_what_is_written_is_read_back(write, world):
-    from mixopt.search.ddo import Ddo
-
-    history = world.train(Ddo(world.uniform, world.tokens).ask(None), 2048)
-    again, notes = read_runs(write(history_to_csv(history)))
-    assert notes == []
-    assert (again.runs, again.domains, again.eval_domains) == (history.runs, history.domains, history.eval_domains)
-    np.testing.assert_array_equal(again.losses, history.losses)
-    np.testing.assert_allclose(again.tokens_seen, history.tokens_seen, rtol=1e-12)
-    np.testing.assert_array_equal(again.seeds, history.seeds)
 
 
 def test_rounded_weights_are_divided_by_their_sum_and_the_reader_is_told(write):
