@@ -11,20 +11,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mixopt import results
     from mixopt.mixture import Mixture
     from mixopt.study import Study, ddo
 
 __version__ = "0.1.0"
 
-__all__ = ["Mixture", "Study", "ddo"]
+__all__ = ["Mixture", "Study", "ddo", "results"]
 
 _HOMES = {"Mixture": "mixopt.mixture", "Study": "mixopt.study", "ddo": "mixopt.study"}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `import mixopt` stays light."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name == "results":
+        return importlib.import_module("mixopt.results")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

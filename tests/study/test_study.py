@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -90,6 +91,15 @@ def test_where_a_study_runs_does_not_change_what_it_is(data_dir: Path, tmp_path:
     assert here.study_id == there.study_id != other.study_id
 
 
+def test_a_study_is_known_by_what_its_files_say(data_dir: Path, tmp_path: Path) -> None:
+    weights, ids = tmp_path / "weights.yaml", set()
+    for share in (0.25, 0.5):
+        weights.write_text(f"{{chant: {share}, words: {1 - share}}}")
+        for method in ({"reference": str(weights)}, {"objective": f"weighted:{weights}"}):
+            ids.add(make_study(data_dir, tmp_path, method=method).study_id)
+    assert len(ids) == 4
+
+
 def test_a_study_is_run_round_by_round_and_rows_are_used_again(data_dir: Path, tmp_path: Path) -> None:
     study, trainer = make_study(data_dir, tmp_path), Trainer()
     with Store(tmp_path) as store:
@@ -148,6 +158,16 @@ def test_more_repetition_than_allowed_is_refused_before_training(data_dir: Path,
     ):
         run_study(study, _AnyTokens(study), store, InlineExecutor(trainer))
     assert trainer.calls == []
+
+
+@pytest.mark.parametrize(("over", "expected"), [(0.5, contextlib.nullcontext()), (2, pytest.raises(ConfigError))])
+def test_a_mixture_at_its_cap_may_be_a_token_over_it(data_dir: Path, tmp_path: Path, over: float, expected) -> None:
+    study = make_study(data_dir, tmp_path)
+    spec = study.spec(study.reference, study.tokens, seed=0)
+    domain, epochs = max(study.epochs(spec).items(), key=lambda item: item[1])
+    cap = epochs - over / study.available[domain]
+    with expected:
+        make_study(data_dir, tmp_path, training={"batch_tokens": 256, "max_epochs": cap}).check_epochs(spec, "base")
 
 
 class _AnyTokens:
@@ -257,7 +277,7 @@ def test_the_makespan_gives_the_longest_job_to_the_first_free_worker(seconds, wo
 
 def test_the_library_form_is_light_to_import_and_lazy() -> None:
     heavy = "{'torch', 'ray', 'pandas', 'scipy'}"
-    code = f"import sys, mixopt; mixopt.Mixture; print({heavy} & sys.modules.keys())"
+    code = f"import sys, mixopt; mixopt.Mixture; mixopt.results.load; print({heavy} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
     with pytest.raises(AttributeError, match="nothing"):
