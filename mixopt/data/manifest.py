@@ -108,9 +108,14 @@ class Manifest:
         return tuple(domain.name for domain in self.domains)
 
     @property
+    def tokens(self) -> dict[str, int]:
+        """Training tokens by domain."""
+        return {domain.name: domain.train.tokens for domain in self.domains}
+
+    @property
     def natural(self) -> Mixture:
         """The natural mixture: each domain's share of the training tokens."""
-        return Mixture.normalised({domain.name: domain.train.tokens for domain in self.domains})
+        return Mixture.normalised(self.tokens)
 
     @property
     def fingerprint(self) -> str:

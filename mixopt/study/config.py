@@ -45,9 +45,14 @@ class _Section(BaseModel):
 
 
 class DataSection(_Section):
-    """Which prepared data."""
+    """Which prepared data, and how much of it.
+
+    `unique_tokens` limits the distinct training tokens of a domain, so that proxies repeat it as often as the final
+    training will (see `mixopt.spec.DataSpec`).
+    """
 
     dir: str = "data"
+    unique_tokens: dict[str, Count] | None = None
 
 
 class ModelSection(_Section):

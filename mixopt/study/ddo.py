@@ -33,7 +33,8 @@ def ddo_searcher(study: Study) -> Ddo:
         preset=method.preset,
         floor=method.floor,
         supply=Supply(
-            available=study.available,
+            # The limits on distinct tokens are the proxies'; the target has all the text.
+            available=study.manifest.tokens if method.target_tokens else study.available,
             target_tokens=method.target_tokens or study.tokens,
             max_epochs=study.config.training.max_epochs,
         ),

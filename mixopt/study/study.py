@@ -143,14 +143,26 @@ class Study:
 
     @property
     def available(self) -> dict[str, int]:
-        """Distinct training tokens by domain."""
-        return {entry.name: entry.train.tokens for entry in self.manifest.domains}
+        """Distinct training tokens by domain, limits applied.
+
+        Raises:
+            ConfigError: a limit names a domain that the data does not have.
+        """
+        limits = self.config.data.unique_tokens or {}
+        unknown = [name for name in limits if name not in self.domains]
+        if unknown:
+            raise ConfigError(
+                f"data.unique_tokens: unknown domain {unknown[0]!r}; the data has {', '.join(self.domains)}"
+            )
+        return {name: min(tokens, limits.get(name, tokens)) for name, tokens in self.manifest.tokens.items()}
 
     def spec(self, mixture: Mixture, tokens: int, seed: int) -> RunSpec:
         """The run that trains on `mixture` for about `tokens`."""
         return RunSpec(
             model=self.model,
-            data=DataSpec(fingerprint=self.manifest.fingerprint, domains=self.domains),
+            data=DataSpec(
+                fingerprint=self.manifest.fingerprint, domains=self.domains, unique_tokens=self._unique_tokens()
+            ),
             policy=PolicySpec(weights=mixture.ordered(self.domains).weights),
             optim=self.optim,
             evaluation=EvalSpec(**self.config.evaluation.model_dump()),
@@ -158,6 +170,10 @@ class Study:
             sequence_length=self.sequence_length,
             seed=seed,
         )
+
+    def _unique_tokens(self) -> tuple[int | None, ...] | None:
+        limits = self.config.data.unique_tokens
+        return tuple(limits.get(name) for name in self.domains) if limits else None
 
     def epochs(self, spec: RunSpec) -> dict[str, float]:
         """Passes over each domain's distinct tokens in a run."""
@@ -240,6 +256,7 @@ class Study:
             "reference": self.reference.to_dict(),
             **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
             "fingerprint": self.manifest.fingerprint,
+            "unique_tokens": self._unique_tokens(),
         }
 
     @property

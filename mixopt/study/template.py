@@ -13,6 +13,7 @@ TEMPLATE = """\
 
 data:
   dir: data                    # folder that `mixopt data prepare` made
+  unique_tokens: null          # {DOMAIN: 2M}: proxies see no more distinct tokens of it, and repeat them
 
 model:
   preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b

@@ -45,12 +45,17 @@ class Curve:
             validation: (K,) validation losses, nats/token.
             weights: (K,) mixture of the step to come.
         """
+        self.close_stretch(step, tokens)
         for index, domain in enumerate(self.domains):
-            if self._tokens[index]:
-                self._add(step, tokens, "train", domain, self._sums[index] / self._tokens[index])
             self._add(step, tokens, "validation", domain, validation[index])
             for column, value in zip(self.mixture, (step, domain, float(weights[index])), strict=True):
                 self.mixture[column].append(value)
+
+    def close_stretch(self, step: int, tokens: int) -> None:
+        """Write the training losses since the last point: at a point, and where a run diverges between points."""
+        for index, domain in enumerate(self.domains):
+            if self._tokens[index]:
+                self._add(step, tokens, "train", domain, self._sums[index] / self._tokens[index])
         self._sums[:] = 0
         self._tokens[:] = 0
 

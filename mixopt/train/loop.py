@@ -139,6 +139,7 @@ class _Run:
         sums = late.sums()
         if not np.isfinite(sums).all():
             self.diverged = True
+            self.curve.close_stretch(late.step, late.step * self.spec.optim.batch_tokens)
             return
         self.curve.add_step(sums, late.tokens)
         with np.errstate(invalid="ignore"):

@@ -19,10 +19,9 @@ from mixopt.mixture import Mixture
 from mixopt.search.base import Proposal
 from mixopt.search.objective import MeanLoss
 from mixopt.store import Store
-from mixopt.study import Study, ddo_searcher, run_study
+from mixopt.study import Study, StudyConfig, ddo_searcher, run_study
 from mixopt.study.plan import calibrate, make_plan, makespan
 from mixopt.study.verify import verify
-from tests.corpus import make_data
 from tests.execute.trainers import law as any_law
 
 if TYPE_CHECKING:
@@ -40,7 +39,14 @@ def make_study(data_dir: Path, results: Path, **changes: Any) -> Study:
         "training": {"batch_tokens": 256, "max_epochs": 50},
         "executor": {"kind": "inline"},
     }
-    return Study(data_dir, tokens="4k", results=results, **{**given, **changes})
+    limits = changes.pop("data_limits", None)
+    study = Study(data_dir, tokens="4k", results=results, **{**given, **changes})
+    if limits:
+        content = study.config.model_dump()
+        return Study.of(
+            StudyConfig.build({**content, "data": {"dir": str(data_dir), "unique_tokens": limits}}, "test")
+        )
+    return study
 
 
 class Trainer:
@@ -179,13 +185,6 @@ class _AnyTokens:
 
     def recommend(self, history: History) -> Any:
         raise AssertionError
-
-
-def test_a_domain_of_less_than_a_sequence_is_named_before_its_epochs(tmp_path: Path) -> None:
-    small = make_data(tmp_path / "data", tokens_per_domain=1000)
-    study = make_study(small, tmp_path, model={"preset": "gpt2-0.2m", "context": 2048}, training={})
-    with pytest.raises(ConfigError, match=r"at least a sequence \(2049 training tokens\), found"):
-        ddo_searcher(study)
 
 
 def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir: Path, tmp_path: Path) -> None:

@@ -145,6 +145,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_with_its_curve(make_
     assert "not finite at step" in result.error
     assert result.tokens < spec.tokens or points == 1
     assert result.losses() == {}
+    assert "train" in result.curve["split"]  # the steps before it are kept, evaluated or not
+    assert np.isfinite(
+        [v for s, v in zip(result.curve["split"], result.curve["loss"], strict=True) if s == "train"]
+    ).all()
 
 
 class Recorder(Static):
