@@ -12,5 +12,7 @@ _PAGE = 120
 
 def page() -> Console:
     """Standard output. A pipe has no width, which is no reason to cut numbers short: it gets 120 characters."""
-    own = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if own else _PAGE)
+    if sys.stdout.isatty():
+        return Console()
+    asked = os.environ.get("COLUMNS", "")
+    return Console(width=max(_PAGE, int(asked) if asked.isdigit() else 0))
