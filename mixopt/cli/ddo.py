@@ -116,8 +116,7 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
 def _dry_run(study: Study, *, as_json: bool) -> None:
     from contextlib import nullcontext
 
-    from rich.console import Console
-
+    from mixopt.report.console import page
     from mixopt.store import Store
     from mixopt.study.ddo import ddo_searcher
     from mixopt.study.plan import make_plan
@@ -130,12 +129,13 @@ def _dry_run(study: Study, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(plan.to_dict()))
     else:
-        print_plan(plan, Console())
+        print_plan(plan, page())
 
 
 def _run(study: Study, *, verify: bool, quiet: bool, as_json: bool) -> None:
     from rich.console import Console
 
+    from mixopt.report.console import page
     from mixopt.report.progress import Live, Quiet
     from mixopt.report.recommendation import distinct, print_recommendation, save_recommendation
     from mixopt.store import Store
@@ -164,7 +164,7 @@ def _run(study: Study, *, verify: bool, quiet: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
         return
-    console = Console()
+    console = page()
     print_recommendation(recommendation, searcher.baselines, console)
     if verification:
         from mixopt.study.tables import print_verification

@@ -27,12 +27,12 @@ def print_recommendation(
         baselines: mixtures to show beside it, by name.
         console: where to; None for standard output.
     """
-    from rich.console import Console
     from rich.markup import escape
 
+    from mixopt.report.console import page
     from mixopt.units import format_count
 
-    console = console or Console()
+    console = console or page()
     shown = distinct(baselines)
     console.print(
         f"\n[bold]Recommended mixture[/bold] for {format_count(recommendation.tokens)} tokens  "

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mixopt.errors import ConfigError
+from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.units import parse_count
 
 
@@ -77,14 +78,14 @@ class TrainingSection(_Section):
     sequence_length: int | None = Field(default=None, ge=2)
     batch_tokens: Count | None = None
     lr: float | None = None
-    schedule: Literal["linear", "cosine"] = "cosine"
-    warmup: float = 0.1
-    final_lr: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    grad_clip: float = 1.0
+    schedule: Literal["linear", "cosine"] = OptimSpec.schedule
+    warmup: float = OptimSpec.warmup
+    final_lr: float = OptimSpec.final_lr
+    beta1: float = OptimSpec.beta1
+    beta2: float = OptimSpec.beta2
+    epsilon: float = OptimSpec.epsilon
+    weight_decay: float = OptimSpec.weight_decay
+    grad_clip: float = OptimSpec.grad_clip
     # Muennighoff et al. 2023 (data-constrained scaling): up to 4 epochs are nearly as good as new text.
     max_epochs: float = Field(default=4.0, gt=0)
 
@@ -96,9 +97,9 @@ class EvaluationSection(_Section):
     measured on the same validation tokens, so differences are far more exact than each loss.
     """
 
-    tokens_per_domain: Count = 16_384
-    points: int = 5
-    point_tokens_per_domain: Count = 2_048
+    tokens_per_domain: Count = EvalSpec.tokens_per_domain
+    points: int = EvalSpec.points
+    point_tokens_per_domain: Count = EvalSpec.point_tokens_per_domain
 
 
 class MethodSection(_Section):
