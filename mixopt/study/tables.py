@@ -13,9 +13,10 @@ from mixopt.units import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mixopt.comparison import Measured
     from mixopt.search.base import Estimate
     from mixopt.study.plan import Plan
-    from mixopt.study.verify import Measured, Verification
+    from mixopt.study.verify import Verification
 
 
 def print_plan(plan: Plan, console: Console) -> None:

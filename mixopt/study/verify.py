@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
 from mixopt.search.base import Proposal
 from mixopt.study.loop import plan_runs, train_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mixopt.execute.base import Executor
     from mixopt.mixture import Mixture
@@ -23,27 +22,6 @@ if TYPE_CHECKING:
     from mixopt.search.objective import Objective
     from mixopt.store import Store
     from mixopt.study.study import Study
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A mean over seeds.
-
-    Attributes:
-        value: the mean.
-        standard_error: of that mean, from the spread over seeds; None with one seed.
-        seeds: the value of each seed.
-    """
-
-    value: float
-    standard_error: float | None
-    seeds: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Measured:
-        """Mean and standard error of one value a seed."""
-        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-        return cls(statistics.fmean(values), error, tuple(values))
 
 
 @dataclass(frozen=True)
