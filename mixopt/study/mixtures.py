@@ -1,0 +1,121 @@
+"""A mixture as people name it: uniform, natural, a file, a published name, or what a study recommended."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.published import published, spelled
+from mixopt.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mixopt.study.study import Study
+
+METHODS = ("autoscale", "ddo")
+
+
+def resolve_mixture(text: str, study: Study, store: Store | None = None) -> Mixture:
+    """The mixture that `text` names, over the study's training domains.
+
+    Args:
+        text: `uniform`, `natural`, a YAML or JSON file of weights, a name of `mixopt mixtures`, or
+            `autoscale:STUDY` or `ddo:STUDY` (as much of the id's start as is unique).
+        study: whose data, and whose results table.
+        store: the results table, if it is open already.
+
+    Returns:
+        K weights, in the order of `study.domains`. A file may leave domains out (they get 0); a name or a study
+        has to have all of them.
+
+    Raises:
+        ConfigError: there is no such mixture, or its domains are not the data's.
+        StoreError: there is no such study, or no results table.
+    """
+    tokens = {name: study.manifest.tokens[name] for name in study.domains}
+    return mixture_for(text, tokens, store or study.config.results)
+
+
+def mixture_for(text: str, tokens: Mapping[str, int], results: Store | str | Path) -> Mixture:
+    """`resolve_mixture` for data that is told as training tokens by domain.
+
+    Args:
+        text: as in `resolve_mixture`.
+        tokens: training tokens of the K domains.
+        results: the results table, or its folder.
+    """
+    if text == "uniform":
+        return Mixture.uniform(tokens)
+    if text == "natural":
+        return Mixture.normalised(tokens)
+    mixture, is_file = _named(text, results)
+    return spelled(mixture, tokens, f"mixture {text!r}", complete=not is_file)
+
+
+def named_mixture(text: str, results: Store | str | Path) -> Mixture:
+    """The mixture of a file, a published name or a study, with its own domains, where no data is at hand.
+
+    Raises:
+        ConfigError: there is no such mixture, or it needs data (`uniform`, `natural`).
+        StoreError: there is no such study, or no results table.
+    """
+    if text in ("uniform", "natural"):
+        raise ConfigError(f"mixture {text!r}: it depends on the data; say which with --data FOLDER")
+    return _named(text, results)[0]
+
+
+def _named(text: str, results: Store | str | Path) -> tuple[Mixture, bool]:
+    """A mixture that data does not decide, and whether it comes from a file."""
+    if text in published():
+        return published()[text].mixture, False
+    method, colon, prefix = text.partition(":")
+    if colon and method in METHODS:
+        if isinstance(results, Store):
+            return _recommended(method, prefix, results), False
+        with Store(results, read_only=True) as store:
+            return _recommended(method, prefix, store), False
+    if _exists(text):
+        return Mixture.from_file(text), True
+    known = ["uniform", "natural", *published()]
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+    hint = f"nearest: {', '.join(near)}" if near else "`mixopt mixtures` lists the names"
+    raise ConfigError(
+        f"mixture {text!r:.80}: no such file and no mixture of that name ({hint}); expected uniform, natural, a "
+        "YAML or JSON file of weights, a published name, autoscale:STUDY or ddo:STUDY"
+    )
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # weights written out in place of a file, longer than any path may be
+        return False
+
+
+def _recommended(method: str, prefix: str, store: Store) -> Mixture:
+    """What the study `prefix` recommended."""
+    study_id = store.find_study(prefix)
+    command = next(study["command"] for study in store.studies() if study["study_id"] == study_id)
+    if command != method:
+        raise ConfigError(
+            f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {command}`; "
+            f"write {command}:{study_id}"
+        )
+    path = store.folder / "studies" / study_id / "recommendation.json"
+    again = f"run the study again (`mixopt {method}`), its finished runs are used again"
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        weights = {str(name): float(weight) for name, weight in content["weights"].items()}
+    except FileNotFoundError as error:
+        raise ConfigError(f"mixture '{method}:{prefix}': {path} is not there; {again}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"mixture '{method}:{prefix}': {path} holds no weights ({error}); {again}") from error
+    try:
+        return Mixture.from_dict(weights)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}; {again}") from error
