@@ -1,7 +1,7 @@
 """AutoScale's extrapolation: optimal compositions at small scales, carried on to any number of tokens.
 
-Source: Kang et al. 2024 (AutoScale, v1), Theorem 1 and Algorithm 2. Where losses are sums of pure powers and no bound
-binds, every optimum satisfies ∂L/∂N_i = −λ for all domains, so log N_i* is linear in log λ: with the position
+Source: Kang et al. 2024 (AutoScale, v1), Theorem 1 and Algorithm 2. Where losses are sums of pure powers and no
+bound binds, every optimum satisfies ∂L/∂N_i = −λ for all domains, so log N_i* is linear in log λ: with the position
 t ~ −log λ of a scale,
 
     log N_i*(t) = level_i + rate_i · t.
@@ -77,9 +77,9 @@ class Growth:
             raise ConfigError(
                 f"scales: expected two or more different ones, found {', '.join(f'{n:g}' for n in totals)}"
             )
-        held = (weights <= 0).any(axis=-2)
+        held = np.any(weights <= 0, axis=-2)
         if pinned is not None:
-            held = held | pinned.any(axis=-2)
+            held = held | np.any(pinned, axis=-2)
         logs = np.log(np.where(held[..., None, :], 1.0, weights * totals[:, None]))
         middle = logs.mean(axis=-2)
         centred = logs - middle[..., None, :]
@@ -103,7 +103,7 @@ class Growth:
         return np.where(self.held[..., None, :], 0.0, off)
 
     def steps(self, total: float) -> NDArray[np.float64]:
-        """(…) the position t of `total` tokens: k steps of Algorithm 2 beyond the largest scale; NaN where no domain grows."""
+        """(…) position of `total` tokens: k steps of Algorithm 2 beyond the largest scale; NaN where none grows."""
         free = ~self.held
         return self._solve(free, self._rest(free) * total)
 
@@ -111,8 +111,8 @@ class Growth:
         """(…, K) optimal weights for `total` tokens.
 
         At or below the smallest scale: that scale's own optimum. Weights beyond a bound are put at it and the other
-        domains share the rest by their lines, which is the optimum under the bounds (its condition is the same λ for
-        all domains at no bound).
+        domains share the rest by their lines, which is the optimum under the bounds (its condition is the same λ
+        for all domains at no bound).
 
         Args:
             total: tokens.
@@ -139,7 +139,7 @@ class Growth:
         return np.maximum(1 - np.where(free, 0.0, fixed).sum(axis=-1), 0.0)
 
     def _share(self, total: float, free: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(…, K) weights of the free domains, by their lines; where no position will do, in proportion to the last."""
+        """(…, K) weights of the free domains by their lines; where no position will do, as at the largest scale."""
         rest = self._rest(free, weights)
         found = self._solve(free, rest * total)
         amounts = np.exp(self.level + self.rate * np.nan_to_num(found)[..., None]) * free

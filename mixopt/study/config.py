@@ -31,7 +31,13 @@ def _factors(value: object) -> tuple[float, ...]:
         raise ValueError(f"expected numbers such as 1/3, 3, found {value!r}") from error
 
 
+def _counts(value: object) -> tuple[int, ...]:
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+    return tuple(_count(part) for part in parts)
+
+
 Count = Annotated[int, BeforeValidator(_count)]
+Counts = Annotated[tuple[int, ...], BeforeValidator(_counts)]
 Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
 
 
@@ -49,11 +55,12 @@ class DataSection(_Section):
     """Which prepared data, and how much of it.
 
     `unique_tokens` limits the distinct training tokens of a domain, so that proxies repeat it as often as the final
-    training will (see `mixopt.spec.DataSpec`).
+    training will (see `mixopt.spec.DataSpec`); the domains in `eval_only` are measured and never trained on.
     """
 
     dir: str = "data"
     unique_tokens: dict[str, Count] | None = None
+    eval_only: tuple[str, ...] = ()
 
 
 class ModelSection(_Section):
@@ -103,9 +110,12 @@ class EvaluationSection(_Section):
 
 
 class MethodSection(_Section):
-    """The search method and its settings (see `mixopt.search.ddo.DdoSettings`)."""
+    """The search method and its settings (see `mixopt.search.ddo.DdoSettings`, `mixopt.search.autoscale`).
 
-    name: Literal["ddo"] = "ddo"
+    `scales`, `predictor` and `match_epochs` are autoscale's; `target_tokens` is what it predicts.
+    """
+
+    name: Literal["ddo", "autoscale"] = "ddo"
     factors: Factors = (1 / 3, 3.0)
     perturb: Literal["add", "replace"] = "add"
     objective: str = "mean_ppl"
@@ -115,6 +125,9 @@ class MethodSection(_Section):
     floor: float | str | None = None
     verify_seeds: int = Field(default=3, ge=1, le=1000)
     target_tokens: Count | None = None
+    scales: Counts | None = None
+    predictor: Literal["auto", "geometric", "joint"] = "auto"
+    match_epochs: bool = False
 
 
 class ExecutorSection(_Section):
