@@ -2,8 +2,8 @@
 
     python benchmarks/bench_corpus.py --out data/bench
 
-The demo corpus's seven domains, and seven more from Debian packages (`apt-get download`, unpacked by `dpkg-deb`, never
-installed), so it needs a Debian machine. Text is cached beside the demo's. Package versions move with the
+The demo corpus's seven domains, and seven more from Debian packages (`apt-get download`, unpacked by `dpkg-deb`,
+never installed), so it needs a Debian machine. Text is cached beside the demo's. Package versions move with the
 distribution; those used are printed, and the data's fingerprint says whether two machines have the same text.
 
 | domain | source | licence |
