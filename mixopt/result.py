@@ -42,7 +42,7 @@ class RunResult:
         run_id: `RunSpec.run_id`.
         status: `finished`; `diverged` (a loss was not finite: the curve up to there is kept); `failed`
             (the worker died or raised three times: see `error`).
-        domains: results by domain.
+        domains: results by domain: the training domains, then those that were only measured (no tokens seen).
         tokens: training tokens used.
         parameters: trained parameters.
         flops: training FLOPs of those tokens.

@@ -21,6 +21,10 @@ from mixopt.model_spec import STRICT, ModelSpec, require
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
 NUMERICS = 1
 
+# Fields that came after `NUMERICS` was set, with their defaults in JSON: at these they stay out of the hash, so
+# that the ids of older runs hold.
+_ADDED: tuple[tuple[str, str, Any], ...] = (("evaluation", "only", []),)
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataSpec:
@@ -113,16 +117,19 @@ class EvalSpec:
             if fewer).
         points: evaluations in the run, the last one included, evenly spaced in steps.
         point_tokens_per_domain: the same as `tokens_per_domain` for the points before the last.
+        only: domains of the data that are measured and not trained on.
     """
 
     tokens_per_domain: int = 16384
     points: int = 5
     point_tokens_per_domain: int = 2048
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("tokens_per_domain", "points", "point_tokens_per_domain"):
             value = getattr(self, name)
             require(value >= 1, f"evaluation.{name}: expected at least 1, found {value}")
+        require(len(set(self.only)) == len(self.only), "evaluation.only: domain names must be distinct")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -171,6 +178,8 @@ class RunSpec:
             f"policy.weights: expected {len(self.data.domains)} (one for each domain), found "
             f"{len(self.policy.weights)}",
         )
+        both = [name for name in self.evaluation.only if name in self.data.domains]
+        require(not both, f"evaluation.only: {', '.join(both)} cannot be trained on and only be measured")
         require(0 <= self.seed < 2**31, f"seed: expected 0 to {2**31 - 1}, found {self.seed}")
         _ = self.mixture  # validates the weights
 
@@ -178,6 +187,11 @@ class RunSpec:
     def mixture(self) -> Mixture:
         """The policy's prior weights as a mixture."""
         return Mixture(self.data.domains, self.policy.weights)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """V domains whose losses are measured: the training domains, then those that are only measured."""
+        return self.data.domains + self.evaluation.only
 
     @property
     def batch_sequences(self) -> int:
@@ -197,8 +211,12 @@ class RunSpec:
     @property
     def run_id(self) -> str:
         """The run's identity: 16 hexadecimal digits from the hash of everything above."""
+        spec = self.to_dict()
+        for section, name, default in _ADDED:
+            if spec[section][name] == default:
+                del spec[section][name]
         content = json.dumps(
-            {"numerics": NUMERICS, "spec": self.to_dict()},
+            {"numerics": NUMERICS, "spec": spec},
             sort_keys=True,
             separators=(",", ":"),
             allow_nan=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,3 +140,28 @@ def test_flops_are_six_per_weight_of_a_matrix_product_and_attention():
     spec = ModelSpec(family="gpt2", vocab_size=10, context=8, width=4, layers=1, heads=1)
     # attention in and out 4·16, feed-forward 2·4·16, output 10·4; attention scores and values 12·width·length.
     assert spec.flops_per_token(8) == 6 * (64 + 128 + 40) + 12 * 4 * 8
+
+
+def test_ids_of_runs_made_before_a_field_was_added_hold():
+    spec = RunSpec(
+        model=model_spec("gpt2-0.4m", 4096),
+        data=DataSpec(fingerprint="0123456789abcdef" * 2, domains=("code", "prose", "legal")),
+        policy=PolicySpec(weights=(0.5, 0.25, 0.25)),
+        optim=OptimSpec(batch_tokens=1024),
+        evaluation=EvalSpec(),
+        tokens=819200,
+        sequence_length=128,
+        seed=3,
+    )
+    assert spec.run_id == "119da6e3ac061b56"  # of version 0.1.0
+    assert replace(spec, evaluation=EvalSpec(only=("extra",))).run_id != spec.run_id
+
+
+def test_measured_domains_are_the_trained_ones_then_the_others():
+    spec = make_spec(evaluation=EvalSpec(only=("z", "c")))
+    assert spec.measured == ("a", "b", "z", "c")
+    assert RunSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(ConfigError, match="b cannot be trained on and only be measured"):
+        make_spec(evaluation=EvalSpec(only=("b",)))
+    with pytest.raises(ConfigError, match=r"evaluation\.only: domain names must be distinct"):
+        EvalSpec(only=("c", "c"))

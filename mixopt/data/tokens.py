@@ -76,21 +76,33 @@ class TokenData:
             [_map(folder / domain.validation.file, dtype) for domain in manifest.domains],
         )
 
-    def train_sequences(self, length: int) -> tuple[int, ...]:
-        """Training windows of `length` tokens in each domain, (K,).
+    def indices(self, domains: Sequence[str]) -> NDArray[np.int64]:
+        """Where each of `domains` stands in the manifest, and so in `train`, `validation` and `batch`.
+
+        Raises:
+            DataError: the data has no such domain.
+        """
+        names = self.manifest.domain_names
+        for name in domains:
+            if name not in names:
+                raise DataError(f"{self.folder}: no domain {name!r}; the data has {', '.join(names)}")
+        return np.array([names.index(name) for name in domains], dtype=np.int64)
+
+    def train_sequences(self, length: int, domains: Sequence[str] | None = None) -> tuple[int, ...]:
+        """Training windows of `length` tokens in each of `domains`, or in all K.
 
         Raises:
             DataError: a domain has less than one.
         """
-        return self._sequences("train", length)
+        return self._sequences("train", length, domains)
 
-    def validation_sequences(self, length: int) -> tuple[int, ...]:
-        """Validation windows of `length` tokens in each domain, (K,).
+    def validation_sequences(self, length: int, domains: Sequence[str] | None = None) -> tuple[int, ...]:
+        """Validation windows of `length` tokens in each of `domains`, or in all K.
 
         Raises:
             DataError: a domain has less than one.
         """
-        return self._sequences("validation", length)
+        return self._sequences("validation", length, domains)
 
     def batch(
         self,
@@ -103,7 +115,7 @@ class TokenData:
 
         Args:
             split: `train` or `validation`.
-            domain_ids: (n,) index of each window's domain.
+            domain_ids: (n,) index of each window's domain in the manifest.
             window_ids: (n,) index of each window in its domain, below the domain's number of windows.
             length: tokens of a training sequence.
         """
@@ -131,9 +143,10 @@ class TokenData:
             self._windows[key] = views
         return self._windows[key]
 
-    def _sequences(self, split: SplitName, length: int) -> tuple[int, ...]:
+    def _sequences(self, split: SplitName, length: int, domains: Sequence[str] | None) -> tuple[int, ...]:
         counts = []
-        for domain, tokens in zip(self.manifest.domains, getattr(self, split), strict=True):
+        for index in self.indices(self.manifest.domain_names if domains is None else domains):
+            domain, tokens = self.manifest.domains[index], getattr(self, split)[index]
             count = (len(tokens) - 1) // length
             if count < 1:
                 raise DataError(

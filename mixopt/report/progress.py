@@ -178,7 +178,7 @@ class Live:
                 f"warning: {role} {result.status} ({result.error}); going on without it", markup=False
             )
         elif self._bar is None:
-            losses = result.losses().values()
+            losses = [loss for domain, loss in result.losses().items() if domain in spec.data.domains]
             mean = sum(losses) / max(1, len(losses))
             self._console.print(
                 f"{role}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False, soft_wrap=True

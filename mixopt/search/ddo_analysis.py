@@ -138,7 +138,7 @@ class Analysis:
         cls, sweep: Sweep, objective: Objective, preset: Preset, bounds: Bounds, assumed_noise: float
     ) -> Analysis:
         """Fit and solve; `assumed_noise` is used where repeats give none."""
-        values = objective.value(sweep.runs.losses, sweep.runs.eval_domains)
+        values = objective.value(sweep.runs.losses, sweep.runs.eval_domains, sweep.runs.domains)
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ConfigError(f"ddo: the objective {objective.name} must be finite and above 0 in every run")
         effects = sweep.layout.operator @ values

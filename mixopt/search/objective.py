@@ -31,17 +31,32 @@ class Objective(Protocol):
     @property
     def units(self) -> str: ...  # noqa: D102
 
-    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:
+    def value(
+        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
+    ) -> NDArray[np.float64]:
         """The objective of each run.
 
         Args:
             losses: (…, V) nats/token.
             domains: V names, in the order of the last axis.
+            trained: names of the training domains; the other ones of `domains` are only measured, and count only
+                for an objective that names them.
 
         Returns:
             (…).
         """
         ...
+
+
+def trained_losses(
+    losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
+) -> NDArray[np.float64]:
+    """The losses (…, V) of those domains that are trained on; all of them where none is.
+
+    The last is for tables from elsewhere, whose validation sets have names of their own.
+    """
+    columns = [column for column, domain in enumerate(domains) if domain in trained]
+    return losses[..., columns] if columns else losses
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,11 @@ class MeanPerplexity:
     name: str = "mean_ppl"
     units: str = "perplexity"
 
-    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+    def value(
+        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
+    ) -> NDArray[np.float64]:
         """Mean of exp(loss)."""
-        return np.exp(losses).mean(axis=-1)
+        return np.exp(trained_losses(losses, domains, trained)).mean(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,11 @@ class MeanLoss:
     name: str = "mean_loss"
     units: str = "nats/token"
 
-    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+    def value(
+        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
+    ) -> NDArray[np.float64]:
         """Mean loss."""
-        return losses.mean(axis=-1)
+        return trained_losses(losses, domains, trained).mean(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -75,9 +94,11 @@ class WorstLoss:
     name: str = "worst"
     units: str = "nats/token"
 
-    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:  # noqa: ARG002
+    def value(
+        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
+    ) -> NDArray[np.float64]:
         """Greatest loss."""
-        return losses.max(axis=-1)
+        return trained_losses(losses, domains, trained).max(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -85,7 +106,7 @@ class WeightedLoss:
     """Mean loss weighted by domain: Σ_v weight_v · loss_v.
 
     Attributes:
-        weights: a mixture over evaluation domains; those that it does not name count nothing.
+        weights: a mixture over evaluation domains, trained on or not; those that it does not name count nothing.
         name: `weighted:FILE`.
     """
 
@@ -93,7 +114,12 @@ class WeightedLoss:
     name: str = "weighted"
     units: str = "nats/token"
 
-    def value(self, losses: NDArray[np.float64], domains: Sequence[str]) -> NDArray[np.float64]:
+    def value(
+        self,
+        losses: NDArray[np.float64],
+        domains: Sequence[str],
+        trained: Sequence[str],  # noqa: ARG002
+    ) -> NDArray[np.float64]:
         """Weighted loss.
 
         Raises:

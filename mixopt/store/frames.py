@@ -45,11 +45,12 @@ def history(runs: list[sqlite3.Row], parts: list[sqlite3.Row], wanted: list[str]
     for row, run in enumerate(order):
         seen = {part["domain"]: part["tokens_seen"] for part in by_run[run] if part["weight"] is not None}
         loss = {part["domain"]: part["loss"] for part in by_run[run] if part["loss"] is not None}
-        if seen.keys() != set(domains) or loss.keys() != set(evaluated):
-            raise StoreError(
-                f"runs {order[0]} and {run} do not share their domains ({', '.join(domains)} against "
-                f"{', '.join(seen)}); choose runs of one study with `--study`"
-            )
+        for kind, one, other in (("training", domains, seen), ("measured", evaluated, loss)):
+            if other.keys() != set(one):
+                raise StoreError(
+                    f"runs {order[0]} and {run} do not share their {kind} domains ({', '.join(one)} against "
+                    f"{', '.join(other)}); choose runs of one study with `--study`"
+                )
         tokens[row] = [seen[domain] for domain in domains]
         losses[row] = [loss[domain] for domain in evaluated]
     return History(

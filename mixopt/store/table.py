@@ -166,7 +166,7 @@ class Store:
         return found[0]
 
     def rows(self, *, status: str | None = None, study: str | None = None) -> list[dict[str, Any]]:
-        """Scalars of every run and its mean validation loss (`mean_loss`), oldest first, one dict a run.
+        """Scalars of every run and its training domains' mean validation loss (`mean_loss`), oldest first.
 
         Args:
             status: only runs with this status.
@@ -174,8 +174,8 @@ class Store:
         """
         query = (
             f"SELECT {', '.join(RUN_COLUMNS[:-2])}, "
-            "(SELECT avg(loss) FROM run_domains WHERE run_domains.run_id = runs.run_id) AS mean_loss "
-            "FROM runs WHERE 1"
+            "(SELECT avg(loss) FROM run_domains WHERE run_domains.run_id = runs.run_id AND weight IS NOT NULL) "
+            "AS mean_loss FROM runs WHERE 1"
         )
         values: list[str] = []
         if status is not None:

@@ -109,7 +109,12 @@ def _write_jsonl(store: Store, file: IO[str], ids: list[str]) -> int:
 def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
     frame = store.frame(ids)
     frame = frame[frame["status"] == "finished"] if len(frame) else frame
-    names = [name for name in frame.columns if name.startswith(("w.", "loss."))]
+    # A domain that no run trained on is only measured: it has losses and no column of weights.
+    names = [
+        name
+        for name in frame.columns
+        if name.startswith("loss.") or (name.startswith("w.") and frame[name].notna().any())
+    ]
     # The weights that were realised in whole sequences, as `Store.history` has them: both then give one answer.
     trained = frame[[name.replace("w.", "tokens.", 1) for name in names if name.startswith("w.")]]
     total = trained.sum(axis=1)

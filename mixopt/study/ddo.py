@@ -34,12 +34,12 @@ def ddo_searcher(study: Study) -> Ddo:
         floor=method.floor,
         supply=Supply(
             # The limits on distinct tokens are the proxies'; the target has all the text.
-            available=study.manifest.tokens if method.target_tokens else study.available,
+            available=study.corpus if method.target_tokens else study.available,
             target_tokens=method.target_tokens or study.tokens,
             max_epochs=study.config.training.max_epochs,
         ),
     )
-    return Ddo(study.reference, study.tokens, settings, baselines={"natural": study.manifest.natural})
+    return Ddo(study.reference, study.tokens, settings, baselines={"natural": study.natural})
 
 
 def ddo(study: Study, watch: Watch | None = None) -> Recommendation:

@@ -80,7 +80,7 @@ class Plan:
 def make_plan(
     study: Study, searcher: Searcher, store: Store | None, executor: Executor, trainer: Trainer | None = None
 ) -> Plan:
-    """The plan of a study; nothing is recorded.
+    """The plan of a study: the runs that its method asks for first. Nothing is recorded.
 
     Args:
         study: what to train, on what.
@@ -92,20 +92,23 @@ def make_plan(
     Raises:
         MixoptError: the study could not be run as it stands.
     """
-    runs = plan_runs(study, searcher.ask(empty_history()))
+    return plan_of(study, plan_runs(study, searcher.ask(empty_history())), store, executor, trainer)
+
+
+def plan_of(
+    study: Study,
+    runs: Sequence[Planned],
+    store: Store | None,
+    executor: Executor,
+    trainer: Trainer | None = None,
+) -> Plan:
+    """The plan of runs that are known already; the arguments are those of `make_plan`."""
     found = frozenset(run.spec.run_id for run in runs if store and store.has_finished(run.spec.run_id))
     new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
     speed = calibrate(study, new[0], trainer) if new else None
     workers = min(executor.workers(), len(new)) if new else 0
-    evaluation = study.config.evaluation
-    points = evaluation.points * len(study.domains)
-    evaluated = sum(
-        (evaluation.points - 1) * min(evaluation.point_tokens_per_domain, entry.validation.tokens)
-        + min(evaluation.tokens_per_domain, entry.validation.tokens)
-        for entry in study.manifest.domains
-    )
-    costs = [(spec.tokens + _EVALUATION_COST * evaluated) / speed for spec in new] if speed else []
-    kept = len(new) * (_RUN_BYTES + _CURVE_ROW_BYTES * 3 * points)
+    costs = [(spec.tokens + _EVALUATION_COST * _evaluated(study, spec)) / speed for spec in new] if speed else []
+    kept = sum(_RUN_BYTES + _CURVE_ROW_BYTES * 3 * spec.evaluation.points * len(spec.measured) for spec in new)
     epochs = [study.epochs(run.spec) for run in runs]
     most = {domain: max(run[domain] for run in epochs) for domain in study.domains} if epochs else {}
     return Plan(
@@ -118,6 +121,17 @@ def make_plan(
         seconds=makespan(costs, workers),
         disk_bytes=kept + workers * study.model.parameters * _CHECKPOINT_BYTES,
         repeated={domain: times for domain, times in most.items() if times > 1},
+    )
+
+
+def _evaluated(study: Study, spec: RunSpec) -> int:
+    """Validation tokens that a run is measured on, all points together."""
+    evaluation = spec.evaluation
+    sizes = [entry.validation.tokens for entry in study.manifest.domains if entry.name in spec.measured]
+    return sum(
+        (evaluation.points - 1) * min(evaluation.point_tokens_per_domain, size)
+        + min(evaluation.tokens_per_domain, size)
+        for size in sizes
     )
 
 

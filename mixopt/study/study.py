@@ -81,10 +81,32 @@ class Study:
         """
         return Manifest.load(self.config.data.dir)
 
-    @property
+    @cached_property
     def domains(self) -> tuple[str, ...]:
-        """K domain names, in the order of every (K,) array."""
-        return self.manifest.domain_names
+        """K training domains, in the order of every (K,) array: those of the data that are not `data.eval_only`.
+
+        Raises:
+            ConfigError: the data has no such domain, or none is left to train on.
+        """
+        names, only = self.manifest.domain_names, self.config.data.eval_only
+        unknown = [name for name in only if name not in names]
+        if unknown:
+            raise ConfigError(f"data.eval_only: unknown domain {unknown[0]!r}; the data has {', '.join(names)}")
+        trained = tuple(name for name in names if name not in only)
+        if not trained:
+            raise ConfigError("data.eval_only: it names every domain of the data, which leaves none to train on")
+        return trained
+
+    @property
+    def corpus(self) -> dict[str, int]:
+        """Training tokens that there are of each training domain, limits left aside."""
+        tokens = self.manifest.tokens
+        return {name: tokens[name] for name in self.domains}
+
+    @property
+    def natural(self) -> Mixture:
+        """The natural mixture: each training domain's share of their training tokens."""
+        return Mixture.normalised(self.corpus)
 
     @cached_property
     def model(self) -> ModelSpec:
@@ -118,6 +140,12 @@ class Study:
         return OptimSpec(**{"lr": lr, "batch_tokens": max(1, batch // length) * length, **given})
 
     @cached_property
+    def evaluation(self) -> EvalSpec:
+        """What is measured in every proxy run."""
+        only = tuple(name for name in self.manifest.domain_names if name not in self.domains)
+        return EvalSpec(**self.config.evaluation.model_dump(), only=only)
+
+    @cached_property
     def tokens(self) -> int:
         """Tokens of the base run, in whole batches."""
         return whole_batches(self.config.training.tokens, self.optim.batch_tokens)
@@ -138,7 +166,7 @@ class Study:
         if name == "uniform":
             return Mixture.uniform(self.domains)
         if name == "natural":
-            return self.manifest.natural
+            return self.natural
         return Mixture.from_file(name).ordered(self.domains)
 
     @property
@@ -154,7 +182,7 @@ class Study:
             raise ConfigError(
                 f"data.unique_tokens: unknown domain {unknown[0]!r}; the data has {', '.join(self.domains)}"
             )
-        return {name: min(tokens, limits.get(name, tokens)) for name, tokens in self.manifest.tokens.items()}
+        return {name: min(tokens, limits.get(name, tokens)) for name, tokens in self.corpus.items()}
 
     def spec(self, mixture: Mixture, tokens: int, seed: int) -> RunSpec:
         """The run that trains on `mixture` for about `tokens`."""
@@ -165,7 +193,7 @@ class Study:
             ),
             policy=PolicySpec(weights=mixture.ordered(self.domains).weights),
             optim=self.optim,
-            evaluation=EvalSpec(**self.config.evaluation.model_dump()),
+            evaluation=self.evaluation,
             tokens=whole_batches(tokens, self.optim.batch_tokens),
             sequence_length=self.sequence_length,
             seed=seed,

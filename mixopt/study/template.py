@@ -14,6 +14,7 @@ TEMPLATE = """\
 data:
   dir: data                    # folder that `mixopt data prepare` made
   unique_tokens: null          # {DOMAIN: 2M}: proxies see no more distinct tokens of it, and repeat them
+  eval_only: []                # domains that are measured and not trained on
 
 model:
   preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b

@@ -101,7 +101,7 @@ def verify(
     ids = {name: [run.spec.run_id for run in planned if run.role == f"verify {name}"] for name in mixtures}
     history = store.history(run for some in ids.values() for run in some)
     row_of = {run: row for row, run in enumerate(history.runs)}
-    values = objective.value(history.losses, history.eval_domains)
+    values = objective.value(history.losses, history.eval_domains, history.domains)
     measured: dict[str, list[float]] = {}
     for name, some in ids.items():
         lost = [run for run in some if run not in row_of]

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 class Curve:
     """Grows by a stretch at every evaluation; training losses are means over the stretch's tokens.
 
+    Args:
+        domains: K training domains.
+        only: domains that are measured and not trained on.
+
     Attributes:
         rows: columns `CURVE_COLUMNS`.
         mixture: columns `step`, `domain`, `weight`.
     """
 
-    def __init__(self, domains: Iterable[str]) -> None:
+    def __init__(self, domains: Iterable[str], only: Iterable[str] = ()) -> None:
         self.domains = tuple(domains)
+        self.measured = (*self.domains, *only)
         self.rows: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
         self.mixture: dict[str, list[Any]] = {"step": [], "domain": [], "weight": []}
         self._sums = np.zeros(len(self.domains))
@@ -42,12 +47,13 @@ class Curve:
         Args:
             step: steps trained.
             tokens: tokens trained.
-            validation: (K,) validation losses, nats/token.
+            validation: (V,) validation losses, nats/token: of the K domains, then of the others.
             weights: (K,) mixture of the step to come.
         """
         self.close_stretch(step, tokens)
+        for domain, loss in zip(self.measured, validation, strict=True):
+            self._add(step, tokens, "validation", domain, loss)
         for index, domain in enumerate(self.domains):
-            self._add(step, tokens, "validation", domain, validation[index])
             for column, value in zip(self.mixture, (step, domain, float(weights[index])), strict=True):
                 self.mixture[column].append(value)
 

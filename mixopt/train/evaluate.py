@@ -11,6 +11,8 @@ import torch
 from mixopt.train.device import token_losses
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import nn
 
@@ -24,36 +26,42 @@ _FORWARD_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 
 def validation_windows(
-    data: TokenData, tokens_per_domain: int, sequence_length: int
+    data: TokenData, domains: Sequence[str], tokens_per_domain: int, sequence_length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Domain index and window index of every validation sequence that is measured, both shape (S,).
+    """Index in `domains` and window index of every validation sequence that is measured, both shape (S,).
 
     Raises:
-        DataError: a domain has less than one validation sequence.
+        DataError: a domain is not in the data, or has less than one validation sequence.
     """
-    available = data.validation_sequences(sequence_length)
+    available = data.validation_sequences(sequence_length, domains)
     counts = [min(count, max(1, tokens_per_domain // sequence_length)) for count in available]
-    domains = np.repeat(np.arange(len(counts)), counts)
+    positions = np.repeat(np.arange(len(counts)), counts)
     windows = np.concatenate([np.arange(count) for count in counts])
-    return domains, windows
+    return positions, windows
 
 
 def validation_losses(
-    model: nn.Module, data: TokenData, device: Device, tokens_per_domain: int, sequence_length: int
+    model: nn.Module,
+    data: TokenData,
+    domains: Sequence[str],
+    device: Device,
+    tokens_per_domain: int,
+    sequence_length: int,
 ) -> NDArray[np.float64]:
-    """Mean loss of each domain in nats/token, shape (V,); NaN or infinite where the model's outputs are."""
-    domains, windows = validation_windows(data, tokens_per_domain, sequence_length)
+    """Mean loss of each of V domains in nats/token, shape (V,); NaN or infinite where the model's outputs are."""
+    positions, windows = validation_windows(data, domains, tokens_per_domain, sequence_length)
+    in_data = data.indices(domains)[positions]
     rows = max(1, _FORWARD_TOKENS[device.name] // sequence_length)
-    sums = torch.zeros(len(data.manifest.domain_names), dtype=torch.float64, device=device.name)
+    sums = torch.zeros(len(domains), dtype=torch.float64, device=device.name)
     model.eval()
     with torch.no_grad():
-        for start in range(0, len(domains), rows):
+        for start in range(0, len(positions), rows):
             part = slice(start, start + rows)
-            tokens = device.put(data.batch("validation", domains[part], windows[part], sequence_length))
+            tokens = device.put(data.batch("validation", in_data[part], windows[part], sequence_length))
             losses = token_losses(model, tokens, device).sum(dim=1, dtype=torch.float64)
-            sums.index_add_(0, device.put(domains[part]), losses)
+            sums.index_add_(0, device.put(positions[part]), losses)
     model.train()
-    counts = np.bincount(domains, minlength=len(sums)) * sequence_length
+    counts = np.bincount(positions, minlength=len(sums)) * sequence_length
     return sums.cpu().numpy() / counts
 
 

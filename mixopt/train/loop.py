@@ -1,7 +1,8 @@
 """The training loop: one for every policy, static or online.
 
-Symbols: K domains, B sequences of L tokens in a step. Losses are read from the device one step late, so that it
-never waits for the host; the policy therefore sees step t's losses before it is asked for step t + 2.
+Symbols: K training domains, V measured ones, B sequences of L tokens in a step. Losses are read from the device one
+step late, so that it never waits for the host; the policy therefore sees step t's losses before it is asked for
+step t + 2.
 """
 
 from __future__ import annotations
@@ -81,18 +82,19 @@ class _Run:
         self.spec, self.runtime, self.device = spec, runtime, device
         self.started = self.saved = time.monotonic()
         self.data = _open_data(spec, runtime)
+        self.in_data = self.data.indices(spec.data.domains)
         self.model = build_model(spec.model, spec.seed, self.data.manifest.eot_id)
         torch.nn.Module.to(self.model, device.name)
         self.parameters = list(self.model.parameters())
         self.optimizer = make_adamw(self.model, spec.optim)
         self.policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
         self.sampler = MixtureSampler(
-            sequences=self.data.train_sequences(spec.sequence_length),
+            sequences=self.data.train_sequences(spec.sequence_length, spec.data.domains),
             seed=spec.seed,
             domains=spec.data.domains,
             limits=_sequence_limits(spec),
         )
-        self.curve = Curve(spec.data.domains)
+        self.curve = Curve(spec.data.domains, spec.evaluation.only)
         self.step, self.diverged = 0, False
         self.pending: LateLosses | None = None
         self.train_seconds = self.seconds_before = 0.0
@@ -119,7 +121,8 @@ class _Run:
         rows = self.runtime.micro_batch or len(domain_ids)
         for start in range(0, len(domain_ids), rows):
             part = slice(start, start + rows)
-            tokens = device.put(self.data.batch("train", domain_ids[part], window_ids[part], spec.sequence_length))
+            in_data = self.in_data[domain_ids[part]]
+            tokens = device.put(self.data.batch("train", in_data, window_ids[part], spec.sequence_length))
             losses = token_losses(self.forward_model, tokens, device).sum(dim=1)
             (losses.sum() / spec.optim.batch_tokens).backward()
             sums.index_add_(0, device.put(domain_ids[part]), losses.detach())
@@ -156,7 +159,9 @@ class _Run:
         evaluation = self.spec.evaluation
         final = self.step == self.spec.steps
         tokens = evaluation.tokens_per_domain if final else evaluation.point_tokens_per_domain
-        losses = validation_losses(self.model, self.data, self.device, tokens, self.spec.sequence_length)
+        losses = validation_losses(
+            self.model, self.data, self.spec.measured, self.device, tokens, self.spec.sequence_length
+        )
         weights = self.policy.weights(self.step)
         self.curve.add_point(self.step, self.step * self.spec.optim.batch_tokens, losses, weights)
         self.diverged = not np.isfinite(losses).all()
@@ -228,15 +233,16 @@ class _Run:
         losses = self.curve.last_validation() if status == "finished" else {}
         train_losses = self.curve.last_training()
         entries = {entry.name: entry for entry in self.data.manifest.domains}
-        drawn = self.sampler.sequences_drawn
-        for index, name in enumerate(self.spec.data.domains):
+        drawn, unique = self.sampler.sequences_drawn, self.sampler.unique_sequences
+        length, trained = self.spec.sequence_length, len(self.spec.data.domains)
+        for index, name in enumerate(self.spec.measured):
             loss = losses.get(name)
             results[name] = DomainResult(
                 loss=loss,
                 bits_per_byte=None if loss is None else bits_per_byte(loss, entries[name].validation),
                 train_loss=train_losses.get(name),
-                tokens_seen=int(drawn[index]) * self.spec.sequence_length,
-                unique_tokens=int(self.sampler.unique_sequences[index]) * self.spec.sequence_length,
+                tokens_seen=int(drawn[index]) * length if index < trained else 0,
+                unique_tokens=int(unique[index]) * length if index < trained else 0,
             )
         return results
 

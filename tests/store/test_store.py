@@ -86,7 +86,7 @@ def test_runs_with_other_domains_do_not_make_a_history(store: Store) -> None:
     result = finished(spec)
     renamed = dict(zip(data.domains, result.domains.values(), strict=True))
     store.record(other, replace(result, run_id=other.run_id, domains=renamed))
-    with pytest.raises(StoreError, match=r"do not share their domains.*legal.*poems"):
+    with pytest.raises(StoreError, match=r"do not share their training domains.*legal.*poems"):
         store.history()
 
 

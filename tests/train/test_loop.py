@@ -91,6 +91,49 @@ def test_a_domain_without_weight_is_measured_and_not_trained_on(make_spec, runti
     assert absent.epochs == 0
 
 
+def test_domains_that_are_only_measured_do_not_touch_the_training(make_spec, runtime, data_dir):
+    """The same run with a third domain measured beside it: it trains on the same, bit by bit."""
+    names = TokenData.open(data_dir).manifest.domain_names
+    for trained, extra in (((0, 2), 1), ((1, 2), 0)):
+        domains = tuple(names[index] for index in trained)
+        data = DataSpec(fingerprint=make_spec().data.fingerprint, domains=domains)
+        alone = make_spec(weights=(0.7, 0.3), data=data, evaluation=EvalSpec(points=2, tokens_per_domain=640))
+        beside = replace(alone, evaluation=replace(alone.evaluation, only=(names[extra],)))
+        assert beside.run_id != alone.run_id
+        one, two = train(alone, runtime), train(beside, runtime)
+        assert list(two.domains) == [*domains, names[extra]]
+        for name in domains:
+            loss = two.domains[name].loss
+            assert loss == pytest.approx(one.domains[name].loss, rel=1e-6)  # measured in other passes
+            bits = two.domains[name].bits_per_byte
+            assert replace(one.domains[name], loss=loss, bits_per_byte=bits) == two.domains[name]
+        assert two.mixture == one.mixture
+        only = two.domains[names[extra]]
+        assert (only.tokens_seen, only.unique_tokens, only.train_loss, only.epochs) == (0, 0, None, 0)
+        assert only.loss > 0
+        assert only.bits_per_byte > 0
+        points = zip(two.curve["split"], two.curve["domain"], strict=True)
+        assert [split for split, domain in points if domain == names[extra]] == ["validation"] * 2
+
+
+def test_an_only_measured_domain_has_the_loss_that_it_has_with_weight_zero(make_spec, runtime, data_dir):
+    names = TokenData.open(data_dir).manifest.domain_names
+    zero = make_spec(weights=(0.5, 0.5, 0.0))
+    only = replace(
+        zero,
+        data=replace(zero.data, domains=names[:2]),
+        policy=PolicySpec(weights=(0.5, 0.5)),
+        evaluation=replace(zero.evaluation, only=names[2:]),
+    )
+    assert train(only, runtime).losses() == train(zero, runtime).losses()
+
+
+def test_a_domain_that_the_data_lacks_is_refused(make_spec, runtime):
+    spec = make_spec(evaluation=EvalSpec(only=("poems",)))
+    with pytest.raises(DataError, match="no domain 'poems'; the data has chant, arithmetic, words"):
+        train(spec, runtime)
+
+
 def test_bits_per_byte_follow_from_the_validation_text(make_spec, runtime, data_dir):
     result = train(make_spec(), runtime)
     for entry in TokenData.open(data_dir).manifest.domains:
