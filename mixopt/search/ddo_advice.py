@@ -192,6 +192,8 @@ def describe(
     sweep, lines, base = analysis.sweep, analysis.lines, analysis.base
     y, sd = lines.measured(analysis.effects), analysis.spread[lines.cells]
     best = mixture.array / lines.share
+    found = sweep.design.match(sweep.runs)
+    runs = [[sweep.runs.runs[row] for row in np.flatnonzero(found == cell)] for cell in np.unique(found)]
     domains: dict[str, Any] = {}
     for index, domain in enumerate(mixture.domains):
         on = lines.present[index]
@@ -209,6 +211,7 @@ def describe(
                 "x": points.tolist(),
                 "y": (y[index][on] * base).tolist(),
                 "sd": (sd[index][on] * base).tolist(),
+                "runs": [runs[cell] for cell in lines.cells[index][on]],
             },
             "curve": {
                 "x": x.tolist(),
