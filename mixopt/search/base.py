@@ -106,12 +106,15 @@ class Proposal:
         tokens: for how long (rounded to whole batches by the study).
         seed: with which initialisation and data order.
         role: what it is for, in the study's own words (`base`, `code x3`, `code x1/3`).
+        unique_tokens: most distinct tokens of each domain that the run may see, in the mixture's order; None for
+            what the study allows.
     """
 
     mixture: Mixture
     tokens: int
     seed: int
     role: str
+    unique_tokens: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def warn(
 ) -> tuple[str, ...]:
     """Everything that should make a reader careful, a sentence each, the weightiest first."""
     return (
-        *_no_evidence(mixture, baselines, gains),
+        *warn_of_gains(mixture, baselines, gains),
         *_rising(analysis),
         *_misfit(analysis),
         *_at_bounds(analysis, mixture, bounds),
@@ -43,7 +43,15 @@ def warn(
     )
 
 
-def _no_evidence(mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]) -> list[str]:
+def warn_of_runs(analysis: Analysis) -> tuple[str, ...]:
+    """What is to be said of the runs and the laws' fit to them, whatever mixture is made of it."""
+    return (*_rising(analysis), *_misfit(analysis), *_noise(analysis), *_few_points(analysis))
+
+
+def warn_of_gains(
+    mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]
+) -> list[str]:
+    """Baselines that the recommended mixture may well not beat."""
     distinct: dict[tuple[float, ...], str] = {}
     for name, baseline in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
         distinct.setdefault(tuple(np.round(baseline.array, 6).tolist()), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
@@ -81,6 +81,9 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
     for proposal in proposals:
         spec = study.spec(proposal.mixture, proposal.tokens, proposal.seed)
         study.check_epochs(spec, proposal.role)
+        if proposal.unique_tokens is not None:
+            # After the check: such a run repeats a domain on purpose, as often as the final training will.
+            spec = replace(spec, data=replace(spec.data, unique_tokens=proposal.unique_tokens))
         planned.append(Planned(spec, proposal.role))
     return planned
 
