@@ -3,61 +3,51 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mixopt.cli import common
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from pathlib import Path
 
     from mixopt.search.base import Recommendation
     from mixopt.study import Study
     from mixopt.study.verify import Verification
 
-_STUDY, _WHERE, _OUTPUT = "The study", "Where it runs", "Output"
-
-
-def _flag(names: str, text: str, panel: str = _STUDY) -> Any:
-    return typer.Option(*names.split(), help=text, rich_help_panel=panel, show_default=False)
-
 
 def ddo(
-    study_file: Annotated[
-        str | None, typer.Argument(metavar="STUDY.yaml", help="A study file (`mixopt init` writes one).")
-    ] = None,
-    data: Annotated[str | None, _flag("--data", "Folder of prepared data.")] = None,
-    model: Annotated[str | None, _flag("--model", "Preset of the proxy model, such as gpt2-0.4m.")] = None,
-    tokens: Annotated[str | None, _flag("--tokens", "Training tokens of the base run, such as 800k.")] = None,
-    factors: Annotated[str | None, _flag("--factors", "Multiples of each domain's tokens, such as 1/3,3.")] = None,
-    seeds: Annotated[int | None, _flag("--seeds", "Repeats of every run.")] = None,
-    reference: Annotated[str | None, _flag("--reference", "Base mixture: uniform, natural or FILE.")] = None,
-    objective: Annotated[str | None, _flag("--objective", "mean_ppl, mean_loss, worst or weighted:FILE.")] = None,
-    perturb: Annotated[str | None, _flag("--perturb", "add (the total changes) or replace (it is held).")] = None,
-    preset: Annotated[str | None, _flag("--preset", "How laws are fitted: default, paper or official.")] = None,
-    floor: Annotated[
-        str | None, _flag("--floor", "Least weight of a domain: 0.02, or 0.2x of uniform [what was tested].")
-    ] = None,
-    max_epochs: Annotated[float | None, _flag("--max-epochs", "Most repetitions of a domain's tokens.")] = None,
+    study_file: common.StudyFile = None,
+    data: common.Data = None,
+    model: common.Model = None,
+    tokens: Annotated[str | None, common.flag("--tokens", "Training tokens of the base run, such as 800k.")] = None,
+    factors: common.Factors = None,
+    seeds: common.Seeds = None,
+    reference: common.Reference = None,
+    objective: common.ObjectiveName = None,
+    perturb: common.Perturb = None,
+    preset: common.Preset = None,
+    floor: common.Floor = None,
+    max_epochs: common.MaxEpochs = None,
     target_tokens: Annotated[
-        str | None, _flag("--target-tokens", "Tokens of the final training, for the cap on epochs.")
+        str | None, common.flag("--target-tokens", "Tokens of the final training, for the cap on epochs.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, _flag("--set", "Any key of a study file: --set model.layers=6 (repeatable).")
-    ] = None,
-    executor: Annotated[str | None, _flag("--executor", "ray, or inline (one run at a time).", _WHERE)] = None,
-    ray_address: Annotated[str | None, _flag("--ray-address", "A Ray cluster, host:port.", _WHERE)] = None,
-    cpus_per_run: Annotated[int | None, _flag("--cpus-per-run", "CPUs, and threads, of a run.", _WHERE)] = None,
-    gpus_per_run: Annotated[
-        float | None, _flag("--gpus-per-run", "GPUs of a run; fractions share one.", _WHERE)
-    ] = None,
-    results: Annotated[str | None, _flag("--results", "Folder of the results table.", _WHERE)] = None,
-    dry_run: Annotated[bool, _flag("--dry-run", "Print the plan and its cost; train nothing.", _OUTPUT)] = False,
+    settings: common.Settings = None,
+    executor: common.ExecutorKind = None,
+    ray_address: common.RayAddress = None,
+    cpus_per_run: common.CpusPerRun = None,
+    gpus_per_run: common.GpusPerRun = None,
+    results: common.Results = None,
+    dry_run: common.DryRun = False,
     verify: Annotated[
-        bool, _flag("--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", _OUTPUT)
+        bool,
+        common.flag(
+            "--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", common.OUTPUT
+        ),
     ] = False,
-    quiet: Annotated[bool, _flag("--quiet -q", "No progress.", _OUTPUT)] = False,
-    as_json: Annotated[bool, _flag("--json", "Print one JSON object on standard output.", _OUTPUT)] = False,
+    quiet: common.QuietFlag = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Find the best mixture at one scale: perturb each domain, fit, solve.
 
@@ -69,6 +59,7 @@ def ddo(
     from mixopt.study import Study, StudyConfig
 
     flags: dict[str, Any] = {
+        "method.name": "ddo",
         "data.dir": data,
         "model.preset": model,
         "training.tokens": tokens,
@@ -86,50 +77,15 @@ def ddo(
         "executor.cpus_per_run": cpus_per_run,
         "executor.gpus_per_run": gpus_per_run,
         "results": results,
-        **_settings(settings or []),
+        **common.parse_settings(settings),
     }
     study = Study.of(StudyConfig.load(study_file, flags))
     if dry_run:
-        _dry_run(study, as_json=as_json)
+        from mixopt.study.ddo import ddo_searcher
+
+        common.print_dry_run(study, ddo_searcher(study), as_json=as_json)
     else:
         _run(study, verify=verify, quiet=quiet, as_json=as_json)
-
-
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """`model.layers=6` and the like, each value read as YAML."""
-    import yaml
-
-    from mixopt.errors import ConfigError
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set: expected KEY=VALUE such as model.layers=6, found {pair!r}")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key}: {value!r} is not a YAML value") from error
-    return found
-
-
-def _dry_run(study: Study, *, as_json: bool) -> None:
-    from contextlib import nullcontext
-
-    from mixopt.report.console import page
-    from mixopt.store import Store
-    from mixopt.study.ddo import ddo_searcher
-    from mixopt.study.plan import make_plan
-    from mixopt.study.tables import print_plan
-
-    there = (Path(study.config.results) / "mixopt.db").exists()
-    opened = Store(study.config.results, read_only=True) if there else nullcontext()
-    with opened as store, study.executor() as executor:
-        plan = make_plan(study, ddo_searcher(study), store, executor)
-    if as_json:
-        typer.echo(json.dumps(plan.to_dict()))
-    else:
-        print_plan(plan, page())
 
 
 def _run(study: Study, *, verify: bool, quiet: bool, as_json: bool) -> None:
@@ -170,7 +126,7 @@ def _run(study: Study, *, verify: bool, quiet: bool, as_json: bool) -> None:
         from mixopt.study.tables import print_verification
 
         print_verification(verification, console)
-    _print_files(files, console)
+    common.print_files(files, console)
 
 
 def _as_json(
@@ -186,9 +142,3 @@ def _save_verification(verification: Verification, folder: Path) -> Path:
     path = folder / "verification.json"
     write_atomic(path, json.dumps(verification.to_dict(), indent=2) + "\n")
     return path
-
-
-def _print_files(files: list[Path], console: Console) -> None:
-    console.print()
-    for file in files:
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""What commands that train proxies share: their flags, their plan, where they say what was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixopt.search.base import Searcher
+    from mixopt.study import Study
+
+STUDY, WHERE, OUTPUT = "The study", "Where it runs", "Output"
+
+
+def flag(names: str, text: str, panel: str = STUDY) -> Any:
+    """A flag with its help, in a panel; its default is the study file's."""
+    return typer.Option(*names.split(), help=text, rich_help_panel=panel, show_default=False)
+
+
+StudyFile = Annotated[
+    str | None, typer.Argument(metavar="STUDY.yaml", help="A study file (`mixopt init` writes one).")
+]
+Data = Annotated[str | None, flag("--data", "Folder of prepared data.")]
+Model = Annotated[str | None, flag("--model", "Preset of the proxy model, such as gpt2-0.4m.")]
+Factors = Annotated[str | None, flag("--factors", "Multiples of each domain's tokens, such as 1/3,3.")]
+Seeds = Annotated[int | None, flag("--seeds", "Repeats of every run.")]
+Reference = Annotated[str | None, flag("--reference", "Base mixture: uniform, natural or FILE.")]
+ObjectiveName = Annotated[str | None, flag("--objective", "mean_ppl, mean_loss, worst or weighted:FILE.")]
+Perturb = Annotated[str | None, flag("--perturb", "add (the total changes) or replace (it is held).")]
+Preset = Annotated[str | None, flag("--preset", "How laws are fitted: default, paper or official.")]
+Floor = Annotated[
+    str | None, flag("--floor", "Least weight of a domain: 0.02, or 0.2x of uniform [what was tested].")
+]
+MaxEpochs = Annotated[float | None, flag("--max-epochs", "Most repetitions of a domain's tokens.")]
+Settings = Annotated[list[str] | None, flag("--set", "Any key of a study file: --set model.layers=6 (repeatable).")]
+ExecutorKind = Annotated[str | None, flag("--executor", "ray, or inline (one run at a time).", WHERE)]
+RayAddress = Annotated[str | None, flag("--ray-address", "A Ray cluster, host:port.", WHERE)]
+CpusPerRun = Annotated[int | None, flag("--cpus-per-run", "CPUs, and threads, of a run.", WHERE)]
+GpusPerRun = Annotated[float | None, flag("--gpus-per-run", "GPUs of a run; fractions share one.", WHERE)]
+Results = Annotated[str | None, flag("--results", "Folder of the results table.", WHERE)]
+DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
+QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
+AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """`model.layers=6` and the like, each value read as YAML.
+
+    Raises:
+        ConfigError: one of them is not KEY=VALUE.
+    """
+    import yaml
+
+    from mixopt.errors import ConfigError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set: expected KEY=VALUE such as model.layers=6, found {pair!r}")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {key}: {value!r} is not a YAML value") from error
+    return found
+
+
+def print_dry_run(study: Study, searcher: Searcher, *, as_json: bool) -> None:
+    """The runs that `searcher` asks for and what they cost; nothing is trained or written."""
+    from contextlib import nullcontext
+
+    from mixopt.report.console import page
+    from mixopt.store import Store
+    from mixopt.study.plan import make_plan
+    from mixopt.study.tables import print_plan
+
+    there = (Path(study.config.results) / "mixopt.db").exists()
+    opened = Store(study.config.results, read_only=True) if there else nullcontext()
+    with opened as store, study.executor() as executor:
+        plan = make_plan(study, searcher, store, executor)
+    if as_json:
+        typer.echo(json.dumps(plan.to_dict()))
+    else:
+        print_plan(plan, page())
+
+
+def print_files(files: list[Path], console: Console) -> None:
+    """A line for each file that was written."""
+    console.print()
+    for file in files:
+        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
