@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mixopt import __version__
-from mixopt.cli import data, ddo, init, recommend, runs
+from mixopt.cli import data, ddo, init, recommend, report, runs
 
 app = typer.Typer(
     name="mixopt",
@@ -24,6 +24,7 @@ app.add_typer(runs.app, name="runs")
 app.command("init")(init.init)
 app.command("ddo")(ddo.ddo)
 app.command("recommend")(recommend.recommend)
+app.command("report")(report.report)
 
 _INTERRUPTED = 130
 

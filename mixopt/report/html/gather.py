@@ -1,0 +1,267 @@
+"""Everything that a study's page shows, read from the results folder; nothing is computed that a method decides."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.comparison import Comparison
+from mixopt.errors import ConfigError, StoreError
+from mixopt.search.objective import BUILT_IN, WeightedLoss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from mixopt.search.objective import Objective
+    from mixopt.store import Store
+
+# A page with more curves than this helps nobody, and takes seconds to draw.
+MOST_CURVES = 60
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Part:
+    """One domain's part of a run; None where there is no such number.
+
+    Attributes:
+        weight: share of the training tokens asked for; None for a domain that is only evaluated.
+        loss: final validation loss, nats/token.
+        bits_per_byte: the same in bits per byte.
+        train_loss: nats/token.
+        tokens: training tokens seen.
+        epochs: passes over the domain's distinct tokens.
+    """
+
+    weight: float | None
+    loss: float | None
+    bits_per_byte: float | None
+    train_loss: float | None
+    tokens: float | None
+    epochs: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and what it is for.
+
+    Attributes:
+        run_id: its identity.
+        roles: what it is for in this study or in a comparison, in words.
+        row: its scalars, as the results table has them.
+        parts: by domain, training domains first.
+        objective: the study's objective; None where a loss is missing.
+    """
+
+    run_id: str
+    roles: tuple[str, ...]
+    row: dict[str, Any]
+    parts: dict[str, Part]
+    objective: float | None
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Final validation losses of the training domains, nats/token."""
+        return {name: p.loss for name, p in self.parts.items() if p.loss is not None and p.weight is not None}
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Mean validation loss over training domains, nats/token."""
+        losses = list(self.losses.values())
+        return math.fsum(losses) / len(losses) if losses else None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Loss against tokens of one run.
+
+    Attributes:
+        losses: by split (`validation`, `train`) the tokens of its points and, by domain, the losses (nats/token,
+            None where a domain was absent).
+    """
+
+    losses: dict[str, tuple[list[int], dict[str, list[float | None]]]]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A study, as its page shows it.
+
+    Attributes:
+        study_id: its identity.
+        command: the method, as on the command line.
+        created: ISO 8601, UTC.
+        config: the resolved study, as it was stored.
+        domains: training domains.
+        objective: what the study minimises.
+        runs: every run of the study and of its comparisons, oldest first.
+        curves: of some finished runs, by run id.
+        recommendation: content of `recommendation.json`, if there is one.
+        verification: content of `verification.json`, if there is one.
+        comparisons: comparisons that share a run with the study.
+    """
+
+    study_id: str
+    command: str
+    created: str
+    config: dict[str, Any]
+    domains: tuple[str, ...]
+    objective: Objective
+    runs: tuple[Run, ...]
+    curves: dict[str, Curve]
+    recommendation: dict[str, Any] | None
+    verification: dict[str, Any] | None
+    comparisons: tuple[Comparison, ...]
+
+
+def gather(store: Store, study_id: str | None = None) -> Gathered:
+    """Read a study.
+
+    Args:
+        store: the results table.
+        study_id: the study, or as much of its id's start as is unique; None for the latest.
+
+    Raises:
+        StoreError: there is no such study, or a file of it cannot be read.
+    """
+    studies = {study["study_id"]: study for study in store.studies()}
+    if not studies:
+        raise StoreError(f"{store.path} holds no study yet; `mixopt ddo` makes one")
+    study = studies[store.find_study(study_id) if study_id else next(reversed(studies))]
+    folder = store.folder / "studies" / study["study_id"]
+    roles: dict[str, list[str]] = {}
+    for run_id, role in study["runs"]:
+        roles.setdefault(run_id, []).append(role)
+    comparisons = _comparisons(store.folder / "comparisons", frozenset(roles))
+    for comparison in comparisons:
+        for name, entry in comparison.entries.items():
+            for run_id in entry.runs:
+                roles.setdefault(run_id, []).append(f"compare {name}")
+    objective = _objective(study["config"])
+    runs = _runs(store.frame(list(roles)), roles, objective)
+    return Gathered(
+        study_id=study["study_id"],
+        command=study["command"],
+        created=study["created"],
+        config=study["config"],
+        domains=tuple(study["config"].get("reference") or _trained(runs)),
+        objective=objective,
+        runs=runs,
+        curves={run.run_id: _curve(store.curve(run.run_id)) for run in _drawn(runs)},
+        recommendation=_json(folder / "recommendation.json"),
+        verification=_json(folder / "verification.json"),
+        comparisons=comparisons,
+    )
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _comparisons(folder: Path, runs: frozenset[str]) -> tuple[Comparison, ...]:
+    found = []
+    for path in sorted(folder.glob("*/comparison.json")):
+        try:
+            comparison = Comparison.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from error
+        if any(runs.intersection(entry.runs) for entry in comparison.entries.values()):
+            found.append(comparison)
+    return tuple(found)
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    reason = " ".join(str(error).split())[:200]
+    return StoreError(f"{path}: cannot be read ({reason}); the command that made it writes it again")
+
+
+def _objective(config: dict[str, Any]) -> Objective:
+    """From the stored study: a file of weights may have changed or gone since."""
+    name = str(config.get("config", {}).get("method", {}).get("objective", BUILT_IN[0].name))
+    if "objective" in config:
+        from mixopt.mixture import Mixture
+
+        return WeightedLoss(Mixture.from_dict(config["objective"]), name=name)
+    return next((objective for objective in BUILT_IN if objective.name == name), BUILT_IN[0])
+
+
+def _runs(frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective) -> tuple[Run, ...]:
+    names = [column.removeprefix("loss.") for column in frame.columns if column.startswith("loss.")]
+    runs = []
+    for record in frame.to_dict("records"):
+        row = {str(key): value for key, value in record.items()}
+        parts = {
+            name: Part(*(_number(row[f"{short}.{name}"]) for short in _SHORT))
+            for name in names
+            if not math.isnan(row[f"w.{name}"]) or not math.isnan(row[f"loss.{name}"])
+        }
+        scalars = {key: value for key, value in row.items() if "." not in key}
+        run_id = row["run_id"]
+        runs.append(Run(run_id, tuple(roles[run_id]), scalars, parts, _value(objective, parts)))
+    return tuple(runs)
+
+
+_SHORT = ("w", "loss", "bpb", "train_loss", "tokens", "epochs")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _value(objective: Objective, parts: dict[str, Part]) -> float | None:
+    losses = {name: part.loss for name, part in parts.items()}
+    if not losses or None in losses.values():
+        return None
+    trained = [name for name, part in parts.items() if part.weight is not None]
+    try:
+        return float(objective.value(np.array(list(losses.values()), dtype=np.float64), list(losses), trained))
+    except ConfigError:  # a run of a comparison, measured on other domains
+        return None
+
+
+def _trained(runs: tuple[Run, ...]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name, part in run.parts.items() if part.weight is not None))
+
+
+def _drawn(runs: tuple[Run, ...]) -> list[Run]:
+    """The runs whose curves are shown: what was verified or compared, base runs, then others evenly."""
+
+    def rank(run: Run) -> int:
+        if any(role.startswith(("verify", "compare", "target")) for role in run.roles):
+            return 0
+        return 1 if any(role.startswith("base") for role in run.roles) else 2
+
+    finished = [run for run in runs if run.row["status"] != "failed"]
+    first = sorted((run for run in finished if rank(run) < 2), key=rank)[:MOST_CURVES]
+    others = [run for run in finished if rank(run) == 2]
+    room = min(len(others), MOST_CURVES - len(first))
+    return first + [others[len(others) * i // room] for i in range(room)]
+
+
+def _curve(frame: pd.DataFrame) -> Curve:
+    losses = {}
+    for split in ("validation", "train"):
+        part = frame[frame["split"] == split]
+        tokens = sorted(set(part["tokens"].tolist()))
+        if len(tokens) > MOST_POINTS:  # the last point stays: it is the final loss
+            tokens = [tokens[round(i * (len(tokens) - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
+        if tokens:
+            # The last of two records of one point counts.
+            wide = part.drop_duplicates(["tokens", "domain"], keep="last")
+            wide = wide.pivot(index="tokens", columns="domain", values="loss").reindex(tokens)
+            losses[split] = (
+                [int(count) for count in tokens],
+                {str(name): [_number(value) for value in wide[name].tolist()] for name in wide.columns},
+            )
+    return Curve(losses)
