@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +10,8 @@ from mixopt.data.manifest import Manifest
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.presets import model_spec
-from mixopt.search.objective import WeightedLoss, parse_objective
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+from mixopt.study import identity
 from mixopt.study.config import StudyConfig
 from mixopt.train.runtime import Runtime
 from mixopt.units import format_count
@@ -272,25 +270,9 @@ class Study:
 
     def resolved(self) -> dict[str, Any]:
         """Everything that the answer rests on, as JSON values: config, model, optimiser, files of weights, data."""
-        base = self.spec(self.reference, self.tokens, seed=0).to_dict()
-        objective = parse_objective(self.config.method.objective)
-        return {
-            "config": self.config.model_dump(mode="json"),
-            "model": base["model"],
-            "optim": base["optim"],
-            "evaluation": base["evaluation"],
-            "sequence_length": base["sequence_length"],
-            "tokens": self.tokens,
-            "reference": self.reference.to_dict(),
-            **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
-            "fingerprint": self.manifest.fingerprint,
-            "unique_tokens": self._unique_tokens(),
-        }
+        return identity.resolve(self)
 
     @property
     def study_id(self) -> str:
         """Identity of the study: 12 hexadecimal digits; the same for the same question, wherever it is run."""
-        content = self.resolved()
-        asked = {key: content["config"][key] for key in ("method", "training")}
-        question = {**{key: value for key, value in content.items() if key != "config"}, **asked}
-        return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+        return identity.study_id(self.resolved())

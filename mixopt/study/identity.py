@@ -1,0 +1,49 @@
+"""What a study's answer rests on, and the identity that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from mixopt.search.objective import WeightedLoss, parse_objective
+
+if TYPE_CHECKING:
+    from mixopt.study.study import Study
+
+# Settings that came after the first studies were recorded, with what they are when nobody sets them: at these they
+# are left out of the identity, so that older studies keep theirs.
+_ADDED: dict[str, dict[str, Any]] = {
+    "method": {"scales": None, "predictor": "auto", "match_epochs": False, "fit": "lines"},
+    "evaluation": {"only": []},
+}
+
+
+def resolve(study: Study) -> dict[str, Any]:
+    """Everything that the answer rests on, as JSON values: config, model, optimiser, files of weights, data."""
+    base = study.spec(study.reference, study.tokens, seed=0)
+    content = base.to_dict()
+    objective = parse_objective(study.config.method.objective)
+    limits = base.data.unique_tokens
+    return {
+        "config": study.config.model_dump(mode="json"),
+        "model": content["model"],
+        "optim": content["optim"],
+        "evaluation": content["evaluation"],
+        "sequence_length": content["sequence_length"],
+        "tokens": study.tokens,
+        "reference": study.reference.to_dict(),
+        **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
+        "fingerprint": study.manifest.fingerprint,
+        "unique_tokens": limits,
+    }
+
+
+def study_id(resolved: dict[str, Any]) -> str:
+    """12 hexadecimal digits; the same for the same question, wherever it is run."""
+    asked = {key: resolved["config"][key] for key in ("method", "training")}
+    question = {**{key: value for key, value in resolved.items() if key != "config"}, **asked}
+    for section, added in _ADDED.items():
+        part = question[section]
+        question[section] = {key: value for key, value in part.items() if key not in added or value != added[key]}
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
