@@ -106,7 +106,8 @@ class Reach:
         saved: 1 − tokens / the baseline's tokens (0.38: 38 % fewer).
         low: lower end of the 95 % interval of `saved`, from the seeds' own crossings; None without one.
         high: its upper end.
-        seeds: tokens of each seed's own crossing of the baseline's final value, None where it is never reached.
+        seeds: tokens of each seed's own crossing of the baseline's final value, None where it is never reached;
+            empty where that cannot be told.
         reason: one sentence on why `tokens`, or only the interval, is not there.
     """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mixopt.report.figure import new_figure, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,36 +21,13 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart with colour-blind eyes too.
 _MAIN, _BAR, _POINT, _OPTIMUM = "#0072B2", "#8DC1E3", "#222222", "#D55E00"
 _OTHERS = ("#777777", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-_MUTED = "#666666"
-
-
-def png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as a PNG file's content."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi)
-    return out.getvalue()
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own, on the Agg canvas: nothing global, no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8, color=_MUTED)
 
 
 def mixture_figure(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Figure:
     """Weights by domain, largest first: a bar with its 95 % interval, and a mark for each baseline."""
     weights = recommendation.mixture.to_dict()
     names = sorted(weights, key=lambda name: -weights[name])
-    figure = _figure(7.2, 1.7 + 0.17 * len(baselines) + 0.36 * len(names))
+    figure = new_figure(7.2, 1.7 + 0.17 * len(baselines) + 0.36 * len(names))
     axes = figure.add_subplot()
     rows = np.arange(len(names))
     axes.barh(rows, [weights[name] for name in names], height=0.62, color=_BAR, label="recommended")
@@ -72,7 +50,7 @@ def mixture_figure(recommendation: Recommendation, baselines: Mapping[str, Mixtu
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel("share of training tokens", fontsize=9)
     figure.suptitle(_headline(recommendation, baselines), x=0.01, ha="left", fontsize=10)
-    _tidy(axes)
+    tidy(axes)
     axes.tick_params(axis="y", length=0, labelsize=9)
     figure.legend(loc="outside lower center", ncols=3 + len(baselines), frameon=False, fontsize=8)
     return figure
@@ -97,7 +75,7 @@ def curves_figure(recommendation: Recommendation) -> Figure:
     domains: dict[str, Any] = details["domains"]
     columns = min(4, len(domains))
     rows = math.ceil(len(domains) / columns)
-    figure = _figure(2.45 * columns + 0.4, 2.15 * rows + 0.9)
+    figure = new_figure(2.45 * columns + 0.4, 2.15 * rows + 0.9)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     flat = list(panels.ravel())
     for axes in flat[len(domains) :]:
@@ -128,7 +106,7 @@ def _panel(axes: Axes, name: str, part: dict[str, Any]) -> None:
     axes.set_title(f"{name}  x{best:.2f}", fontsize=9)
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _limits(panels: list[Axes], domains: dict[str, Any]) -> None:

@@ -153,10 +153,11 @@ def save_recommendation(
     }
     if plots:
         from mixopt.report import ddo_plots
+        from mixopt.report.figure import png
 
-        contents["mixture.png"] = ddo_plots.png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
+        contents["mixture.png"] = png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
         if recommendation.details.get("domains"):
-            contents["curves.png"] = ddo_plots.png(ddo_plots.curves_figure(recommendation))
+            contents["curves.png"] = png(ddo_plots.curves_figure(recommendation))
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

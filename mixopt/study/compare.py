@@ -1,7 +1,4 @@
-"""Finished runs of several mixtures beside one another: losses by domain, gains, tokens to reach.
-
-Symbols: S seeds, P points of a curve, V evaluation domains.
-"""
+"""Mixtures beside one another: train what is missing, then losses by domain, gains, tokens to reach."""
 
 from __future__ import annotations
 
@@ -12,23 +9,121 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.comparison import Comparison, DomainScore, Entry, Measured, Metric, Reach, ValueCurve, Worst
+from mixopt.comparison import Comparison, Entry, Metric, Reach
 from mixopt.errors import ConfigError
-from mixopt.search.objective import MeanLoss, WeightedLoss, WorstLoss
+from mixopt.search.objective import WeightedLoss, parse_objective
+from mixopt.store import Store
 from mixopt.study.comparable import check_comparable
-from mixopt.study.paired import Scores, versus
+from mixopt.study.contenders import Contender, default_contenders, group_runs, plan_mixtures, recorded
+from mixopt.study.loop import train_missing
+from mixopt.study.measured import Side, Yardstick, in_bits
+from mixopt.study.paired import versus
 from mixopt.study.reach import not_available, reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.report.progress import Watch
     from mixopt.result import RunResult
     from mixopt.search.objective import Objective
     from mixopt.spec import RunSpec
+    from mixopt.study.study import Study
 
     Run = tuple[RunSpec, RunResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What to compare.
+
+    Attributes:
+        contenders: mixtures and runs; none for uniform, natural and what studies of this data recommend.
+        tokens: training tokens of the mixtures' runs; None for the study's.
+        seeds: seeds of each mixture.
+        baselines: names (or words) of contenders, the main one first; none for uniform, then natural.
+        metric: compare perplexities, or bits per byte.
+        train: train what is missing; else only what the table has is compared.
+    """
+
+    contenders: tuple[str, ...] = ()
+    tokens: int | None = None
+    seeds: int = 3
+    baselines: tuple[str, ...] = ()
+    metric: Metric = "perplexity"
+    train: bool = True
+
+
+def compare(study: Study, question: Question, watch: Watch | None = None) -> Comparison:
+    """Train what is missing of a comparison, and compare.
+
+    Args:
+        study: data, model and settings of the mixtures' runs, the objective, and where the table is. Its data is
+            looked at only if there is a mixture among the contenders.
+        question: what to compare.
+        watch: who is told how training goes.
+
+    Raises:
+        MixoptError: an unknown name, runs that cannot be compared, or something in the study that has to be mended.
+    """
+    words = (*question.contenders, *question.baselines)
+    asked = [Contender.parse(word) for word in question.contenders]
+    objective = parse_objective(study.config.method.objective)
+    only_runs = bool(asked) and all(contender.is_run for contender in asked)
+    read_only = only_runs or not question.train
+    notes: list[str] = []
+    with Store(study.config.results, read_only=read_only) as store:
+        asked = asked or default_contenders(study, store)
+        asked = _with_baselines(asked, question.baselines, only_runs=only_runs)
+        runs = group_runs([contender for contender in asked if contender.is_run], store)
+        mixtures = [contender for contender in asked if not contender.is_run]
+        tokens = question.tokens or (study.tokens if mixtures else 0)
+        planned = plan_mixtures(study, mixtures, tokens, range(question.seeds), store)
+        if planned and question.train:
+            with study.executor() as executor:
+                train_missing(study, [run for some in planned.values() for run in some], store, executor, watch)
+        groups = recorded(planned, store, notes, named={Contender.parse(word).name for word in words})
+    twice = [name for name in runs if name in groups]
+    if twice:
+        raise ConfigError(f"a mixture and runs are both called {twice[0]!r}; name the runs: NAME=RUN")
+    groups |= runs
+    if len(groups) < 2:
+        raise ConfigError(f"expected two mixtures or more to compare, found {', '.join(groups) or 'none'}")
+    return compare_runs(groups, objective, _baselines(question.baselines, groups), question.metric, notes)
+
+
+def _with_baselines(asked: list[Contender], baselines: Sequence[str], *, only_runs: bool) -> list[Contender]:
+    """The contenders, and before them those baselines that are not among them."""
+    wanted = [Contender.parse(word) for word in baselines]
+    if not baselines and not only_runs:
+        wanted = [Contender("uniform")]
+    known = {word for contender in asked for word in (contender.name, contender.text)}
+    # Among runs alone a baseline is the name of one of their groups, which need no data.
+    new = [one for one in wanted if one.text not in known and (one.is_run or not only_runs)]
+    return [*new, *asked]
+
+
+def _baselines(words: Sequence[str], groups: Mapping[str, Sequence[Run]]) -> list[str]:
+    """The groups that others are held against, by name, by word or by the start of a run's id.
+
+    Raises:
+        ConfigError: there is no such group.
+    """
+    if not words:
+        return [name for name in ("uniform", "natural") if name in groups] or [next(iter(groups))]
+    found = []
+    for word in words:
+        contender = Contender.parse(word)
+        start = contender.text.lower()
+        by_run = [
+            name
+            for name, runs in groups.items()
+            if contender.is_run and any(run[1].run_id.startswith(start) for run in runs)
+        ]
+        chosen = contender.name if contender.name in groups else next(iter(by_run), None)
+        if chosen is None:
+            raise ConfigError(f"--baseline: expected one of {', '.join(groups)}, found {word!r}")
+        found.append(chosen)
+    return list(dict.fromkeys(found))
 
 
 def compare_runs(
@@ -57,8 +152,8 @@ def compare_runs(
     warnings += check_comparable(specs, main, metric)
     if metric == "bits-per-byte":
         objective = in_bits(objective)
-    shared = _Shared(objective, metric, specs[main].measured, specs[main].data.domains)
-    sides = {name: _Side.of(name, runs, shared) for name, runs in finished.items()}
+    yardstick = Yardstick(objective, metric, specs[main].measured, specs[main].data.domains)
+    sides = {name: Side.of(name, runs, yardstick) for name, runs in finished.items()}
     warnings += _seed_warnings(sides, main)
     entries = {
         name: replace(
@@ -75,93 +170,10 @@ def compare_runs(
         metric=metric,
         tokens=specs[main].tokens,
         baselines=tuple(baselines),
-        averaged=shared.averaged,
+        averaged=yardstick.averaged,
         entries=entries,
         warnings=tuple(warnings),
     )
-
-
-def in_bits(objective: Objective) -> Objective:
-    """The objective on bits per byte in place of nats/token; a mean perplexity becomes their mean."""
-    if isinstance(objective, WorstLoss | WeightedLoss):
-        return replace(objective, units="bits/byte")
-    return MeanLoss(name="mean_bits_per_byte", units="bits/byte")
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What all groups are measured by: V domains in their order, and those that averages go over."""
-
-    objective: Objective
-    metric: Metric
-    domains: tuple[str, ...]
-    averaged: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One group, measured: its entry (not yet held against others), and what that needs."""
-
-    entry: Entry
-    scores: Scores
-    spec: RunSpec
-
-    @classmethod
-    def of(cls, name: str, runs: Sequence[Run], shared: _Shared) -> _Side:
-        losses = np.array([[result.losses()[domain] for domain in shared.domains] for _, result in runs])
-        bits = _bits(runs, shared.domains)
-        chosen, scale = losses, np.ones_like(losses)
-        if shared.metric == "bits-per-byte":
-            if bits is None:
-                raise ConfigError(f"{name!r}: its runs have no bits per byte; leave out --metric bits-per-byte")
-            chosen, scale = bits, bits / losses
-        objective = shared.objective.value(chosen, shared.domains, shared.averaged)
-        compared = np.exp(losses) if shared.metric == "perplexity" else chosen
-        seeds = tuple(spec.seed for spec, _ in runs)
-        columns = [shared.domains.index(domain) for domain in shared.averaged]
-        worst = shared.averaged[int(np.argmax(chosen[:, columns].mean(axis=0)))]
-        spec = runs[0][0]
-        domains = {
-            domain: DomainScore(
-                trained=domain in spec.data.domains,
-                loss=_measured(losses[:, column]),
-                ppl=_measured(np.exp(losses[:, column])),
-                bits_per_byte=None if bits is None else _measured(bits[:, column]),
-                epochs=float(np.mean([result.domains[domain].epochs for _, result in runs])),
-            )
-            for column, domain in enumerate(shared.domains)
-        }
-        entry = Entry(
-            weights=spec.mixture.to_dict(),
-            policy=spec.policy.name,
-            runs=tuple(result.run_id for _, result in runs),
-            seeds=seeds,
-            tokens=spec.tokens,
-            objective=_measured(objective),
-            mean_loss=_measured(losses[:, columns].mean(axis=1)),
-            mean_ppl=_measured(np.exp(losses[:, columns]).mean(axis=1)),
-            mean_bits_per_byte=None if bits is None else _measured(bits[:, columns].mean(axis=1)),
-            worst=Worst(domain=worst, loss=domains[worst].loss, ppl=domains[worst].ppl),
-            domains=domains,
-            curve=_value_curve(runs, shared, scale),
-        )
-        scores = Scores(
-            objective=dict(zip(seeds, objective.tolist(), strict=True)),
-            domains={
-                domain: dict(zip(seeds, compared[:, column].tolist(), strict=True))
-                for column, domain in enumerate(shared.domains)
-            },
-        )
-        return cls(entry, scores, spec)
-
-
-def _measured(values: NDArray[np.float64]) -> Measured:
-    return Measured.of(values.tolist())
-
-
-def _bits(runs: Sequence[Run], domains: Sequence[str]) -> NDArray[np.float64] | None:
-    rows = [[result.domains[domain].bits_per_byte for domain in domains] for _, result in runs]
-    return None if any(value is None for row in rows for value in row) else np.array(rows, dtype=np.float64)
 
 
 def _finished(name: str, runs: Sequence[Run], warnings: list[str]) -> list[Run]:
@@ -177,7 +189,7 @@ def _finished(name: str, runs: Sequence[Run], warnings: list[str]) -> list[Run]:
     return sorted((run for run in runs if run[1].status == "finished"), key=lambda run: run[0].seed)
 
 
-def _seed_warnings(sides: Mapping[str, _Side], main: str) -> list[str]:
+def _seed_warnings(sides: Mapping[str, Side], main: str) -> list[str]:
     reference = sides[main].entry.seeds
     return [
         f"{name!r} has the seeds {_list(side.entry.seeds)} and {main!r} {_list(reference)}: "
@@ -195,42 +207,7 @@ def _list(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _value_curve(runs: Sequence[Run], shared: _Shared, scale: NDArray[np.float64]) -> ValueCurve | None:
-    """The objective at each point, of runs that were evaluated at the same tokens.
-
-    Args:
-        runs: S runs.
-        shared: what they are measured by.
-        scale: (S, V) from nats/token to what is compared.
-    """
-    curves = [_validation(result, shared.domains) for _, result in runs]
-    grid = curves[0][0]
-    if not grid or any(tokens != grid for tokens, _ in curves):
-        return None
-    losses = np.stack([values for _, values in curves]) * scale[:, None, :]
-    values = shared.objective.value(losses, shared.domains, shared.averaged)
-    evaluation = runs[0][0].evaluation
-    return ValueCurve(
-        tokens=grid,
-        values=tuple(tuple(row) for row in values.tolist()),
-        comparable=evaluation.point_tokens_per_domain == evaluation.tokens_per_domain,
-    )
-
-
-def _validation(result: RunResult, domains: Sequence[str]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Tokens (P,) and validation losses (P, V) of a run's curve; nothing where a point lacks a domain."""
-    points: dict[int, dict[str, float]] = {}
-    names = ("tokens", "split", "domain", "loss")
-    for tokens, split, domain, loss in zip(*(result.curve.get(name, ()) for name in names), strict=True):
-        if split == "validation":
-            points.setdefault(tokens, {})[domain] = loss
-    if any(not point.keys() >= set(domains) for point in points.values()):
-        return (), np.zeros((0, len(domains)))
-    grid = tuple(sorted(points))
-    return grid, np.array([[points[tokens][domain] for domain in domains] for tokens in grid])
-
-
-def _reach(own: _Side, baseline: _Side) -> Reach:
+def _reach(own: Side, baseline: Side) -> Reach:
     """Tokens that `own` needs to be where `baseline` ends."""
     curve, evaluation = own.entry.curve, own.spec.evaluation
     measured_on = baseline.spec.evaluation.tokens_per_domain

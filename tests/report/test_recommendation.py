@@ -12,6 +12,7 @@ from rich.console import Console
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.report import ddo_plots
+from mixopt.report.figure import png
 from mixopt.report.recommendation import distinct, print_recommendation, save_recommendation
 from mixopt.search.base import Estimate, Recommendation
 from mixopt.search.ddo import Ddo, DdoSettings
@@ -123,5 +124,5 @@ def test_no_global_figure_is_left_behind(made):
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()
-    ddo_plots.png(ddo_plots.curves_figure(made[0]), dpi=40)
+    png(ddo_plots.curves_figure(made[0]), dpi=40)
     assert plt.get_fignums() == before
