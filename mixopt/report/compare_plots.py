@@ -44,12 +44,12 @@ def curves_figure(comparison: Comparison) -> Figure:
             tokens, values.min(axis=0), values.max(axis=0), color=colours[name], alpha=0.16, linewidth=0
         )
         axes.plot(tokens, values.mean(axis=0), color=colours[name], linewidth=1.7, label=plain(name))
-        # The first steep fall would leave no room for differences: the axis starts where a tenth is trained.
-        shown += [float(values.min()), float(values.mean(axis=0)[tokens >= 0.1 * tokens[-1]].max())]
+        # The first steep fall would leave no room for differences: the axis starts where some of it is trained.
+        shown += [float(values.min()), float(values.mean(axis=0)[tokens >= 0.15 * tokens[-1]].max())]
     axes.set_xscale("log")
     if shown:
         low, high = min(shown), max(shown)
-        axes.set_ylim(low - 0.12 * (high - low), high + 0.03 * (high - low))
+        axes.set_ylim(low - (0.06 + 0.04 * len(drawn)) * (high - low), high + 0.03 * (high - low))
         _mark_reached(axes, comparison, colours)
     _token_ticks(axes, [entry.tokens for entry in drawn.values()])
     axes.set_xlabel("training tokens", fontsize=9)
@@ -65,7 +65,7 @@ def _token_ticks(axes: Axes, tokens: Sequence[int]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if tokens:
-        axes.set_xlim(0.045 * min(tokens), 1.06 * max(tokens))
+        axes.set_xlim(0.095 * min(tokens), 1.06 * max(tokens))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -82,25 +82,21 @@ def _mark_reached(axes: Axes, comparison: Comparison, colours: dict[str, str]) -
     axes.axhline(end, color=_LINE, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(f"{plain(baseline)} ends at {end:.4g}", (0.012, end), xycoords=("axes fraction", "data"),
                   xytext=(0, 3), textcoords="offset points", fontsize=8, color=_LINE)  # fmt: skip
-    # The earliest lowest, so that the lines to the labels do not cross.
-    for position, (name, reach) in enumerate(sorted(found.items(), key=lambda item: -(item[1].tokens or 0))):
+    bottom = axes.get_ylim()[0]
+    for position, (name, reach) in enumerate(sorted(found.items(), key=lambda item: item[1].tokens or 0)):
         assert reach.tokens is not None
         assert reach.saved is not None
         axes.plot([reach.tokens], [end], "o", color=colours[name], markersize=5, zorder=5)
-        interval = "" if reach.low is None or reach.high is None else (
-            f" ({100 * reach.low:.0f} to {100 * reach.high:.0f})"
-        )  # fmt: skip
+        axes.vlines(reach.tokens, bottom, end, color=colours[name], linewidth=1, linestyle=(0, (1, 2)))
+        interval = ""
+        if reach.low is not None and reach.high is not None:
+            interval = f" ({100 * reach.low:.0f} to {100 * reach.high:.0f})"
         word = "fewer" if reach.saved >= 0 else "more"
         axes.annotate(
             f"{plain(name)}: {100 * abs(reach.saved):.0f} %{interval} {word} tokens",
-            (reach.tokens, end),
-            xycoords="data",
-            xytext=(0.012, 0.03 + 0.055 * (len(found) - 1 - position)),
-            textcoords="axes fraction",
-            fontsize=8,
-            color=colours[name],
-            arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 0.7, "alpha": 0.6},
-        )
+            (0.012, end), xycoords=("axes fraction", "data"), xytext=(0, -12 - 11 * position),
+            textcoords="offset points", fontsize=8, color=colours[name],
+        )  # fmt: skip
 
 
 def gains_figure(comparison: Comparison) -> Figure:

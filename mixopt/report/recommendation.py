@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +144,7 @@ def save_recommendation(
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from mixopt.errors import ConfigError
+    from mixopt.report.files import write_files
 
     folder = Path(out_dir)
     contents = {
@@ -158,19 +157,4 @@ def save_recommendation(
         contents["mixture.png"] = png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
         if recommendation.details.get("domains"):
             contents["curves.png"] = png(ddo_plots.curves_figure(recommendation))
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            partial = folder / f".{name}.{os.getpid()}.part"
-            try:
-                partial.write_bytes(content)
-                partial.replace(folder / name)
-            finally:
-                partial.unlink(missing_ok=True)
-            written.append(folder / name)
-    except OSError as error:
-        raise ConfigError(
-            f"output folder {folder}: cannot be written ({error}); choose another with --out"
-        ) from error
-    return written
+    return write_files(folder, contents)
