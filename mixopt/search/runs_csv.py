@@ -14,20 +14,18 @@ is told of it in a note (RegMix's published rows sum to 0.996 to 1.003); a row f
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.mixture import SUM_TOLERANCE
 from mixopt.search.base import History
+from mixopt.search.csv_table import CsvTable, read_table
 from mixopt.units import parse_count
 
-ROUNDING = 5e-3
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _IDS = ("run", "run_id")
 _LABELS = ("name", "index")
@@ -35,70 +33,34 @@ _PLAIN = ("tokens", "seed", "params")
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
-    """A CSV file: cells by column, one row a run, with the line that each row stands on."""
+class _Runs:
+    """A table with a row a run.
 
-    path: Path
-    runs: list[str]
-    lines: list[int]
-    columns: dict[str, list[str]]
+    Attributes:
+        names: of the runs.
+        table: the other columns.
+    """
 
-    def where(self, row: int) -> str:
-        return f"{self.path}, line {self.lines[row]} (run {self.runs[row]!r})"
-
-    def numbers(self, column: str) -> list[float]:
-        """A column of finite numbers."""
-        values: list[float] = []
-        for row, text in enumerate(self.columns[column]):
-            try:
-                value = float(text)
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                found = repr(text) if text.strip() else "nothing"
-                raise ConfigError(f"{self.where(row)}: column {column!r}: expected a number, found {found}")
-            values.append(value)
-        return values
-
-    def counts(self, column: str) -> list[int]:
-        """A column of counts such as 800000 or 800k."""
-        return [parse_count(text, f"{self.where(row)}: {column}") for row, text in enumerate(self.columns[column])]
+    names: list[str]
+    table: CsvTable
 
 
-def _read(path: str | Path) -> _Table:
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"runs file {path}: cannot be read ({error})") from error
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise ConfigError(f"runs file {path}: not CSV ({error})") from error
-    if len(rows) < 2:
-        raise ConfigError(f"runs file {path}: expected a line of column names and a line for each run, found none")
-    header = [name.strip() for name in rows[0][1]]
-    for name in header:
-        if header.count(name) > 1:
-            raise ConfigError(f"runs file {path}: column {name!r} is there twice")
-    ids = [name for name in _IDS if name in header]
+def _read(path: str | Path) -> _Runs:
+    table = read_table(path, "runs file", "run")
+    columns = dict(table.columns)
+    ids = [name for name in _IDS if name in columns]
     if len(ids) != 1:
-        raise ConfigError(f"runs file {path}: expected a column `run`, found {', '.join(header)[:200]}")
-    for line, row in rows[1:]:
-        if len(row) != len(header):
-            raise ConfigError(f"runs file {path}, line {line}: expected {len(header)} cells, found {len(row)}")
-    columns = {name: [row[i] for _, row in rows[1:]] for i, name in enumerate(header)}
-    runs = [run.strip() for run in columns.pop(ids[0])]
-    lines = [line for line, _ in rows[1:]]
+        raise ConfigError(f"runs file {path}: expected a column `run`, found {', '.join(columns)[:200]}")
+    names = [run.strip() for run in columns.pop(ids[0])]
     first: dict[str, int] = {}
-    for run, line in zip(runs, lines, strict=True):
+    for run, line in zip(names, table.lines, strict=True):
         if not run:
             raise ConfigError(f"runs file {path}, line {line}: the run has no name")
         if run in first:
             raise ConfigError(f"runs file {path}, line {line}: run {run!r} is there already, on line {first[run]}")
         first[run] = line
-    return _Table(path, runs, lines, columns)
+    labels = tuple(f"run {name!r}" for name in names)
+    return _Runs(names, replace(table, columns=columns, labels=labels))
 
 
 def read_runs(
@@ -117,18 +79,19 @@ def read_runs(
     Raises:
         ConfigError: a file is not as the module's description says; the message names file, line and column.
     """
-    table = _read(path)
+    runs = _read(path)
+    table = runs.table
     notes: list[str] = []
     weights = _weights(table, bare=metrics is not None, notes=notes)
     if metrics is None:
         losses = _losses(table, bare=False)
     else:
-        measured = _join(table, _read(metrics))
+        measured = _join(runs, _read(metrics))
         bare = [name for name in measured.columns if not name.startswith(("loss.", "ppl."))]
         if [name for name in bare if name not in _LABELS + _PLAIN]:
             notes.append(f"{measured.path}: columns without `loss.` or `ppl.` are taken as losses in nats/token")
         losses = _losses(measured, bare=True)
-    count = len(table.runs)
+    count = len(runs.names)
     if "tokens" in table.columns:
         if tokens is not None:
             raise ConfigError(f"runs file {table.path}: it has a column `tokens`; leave the option --tokens out")
@@ -139,7 +102,7 @@ def read_runs(
         raise ConfigError(f"runs file {table.path}: no column `tokens`; add it, or give --tokens for every run")
     seeds = [round(seed) for seed in table.numbers("seed")] if "seed" in table.columns else [0] * count
     history = History(
-        runs=tuple(table.runs),
+        runs=tuple(runs.names),
         domains=tuple(weights),
         eval_domains=tuple(losses),
         tokens_seen=np.stack(list(weights.values()), axis=1) * np.array(total, dtype=np.float64)[:, None],
@@ -150,16 +113,16 @@ def read_runs(
     return history, notes
 
 
-def _parameters(table: _Table) -> list[int]:
+def _parameters(table: CsvTable) -> list[int]:
     if "params" not in table.columns:
-        return [0] * len(table.runs)
+        return [0] * len(table.lines)
     return [
         parse_count(text, f"{table.where(row)}: params") if text.strip() not in ("", "0") else 0
         for row, text in enumerate(table.columns["params"])
     ]
 
 
-def _weights(table: _Table, bare: bool, notes: list[str]) -> dict[str, np.ndarray]:
+def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, np.ndarray]:
     """Weights by domain, (R,) each; every row sums to 1."""
     names = {name.removeprefix("w."): name for name in table.columns if name.startswith("w.")}
     if not names and bare:
@@ -169,31 +132,10 @@ def _weights(table: _Table, bare: bool, notes: list[str]) -> dict[str, np.ndarra
             f"runs file {table.path}: no weights: expected columns `w.<domain>`, found "
             f"{', '.join(table.columns)[:200] or 'none'}"
         )
-    columns = {domain: table.numbers(name) for domain, name in names.items()}
-    for domain, values in columns.items():
-        for row, value in enumerate(values):
-            if value < 0:
-                raise ConfigError(
-                    f"{table.where(row)}: the weight of {domain!r} must be at least 0, found {value:g}"
-                )
-    sums = np.array([math.fsum(row) for row in zip(*columns.values(), strict=True)])
-    off = np.abs(sums - 1)
-    worst = int(off.argmax())
-    if off[worst] > ROUNDING:
-        raise ConfigError(
-            f"{table.where(worst)}: the weights must sum to 1 (within {ROUNDING:g}, for rounded ones), "
-            f"found {sums[worst]:.6g}"
-        )
-    rounded = off > SUM_TOLERANCE
-    if rounded.any():
-        notes.append(
-            f"{table.path}: the weights of {int(rounded.sum())} of {len(sums)} runs are rounded (sums "
-            f"{sums.min():.4g} to {sums.max():.4g}) and were divided by their sums"
-        )
-    return {domain: np.array(values) / np.where(rounded, sums, 1.0) for domain, values in columns.items()}
+    return table.weights(names, notes)
 
 
-def _losses(table: _Table, bare: bool) -> dict[str, np.ndarray]:
+def _losses(table: CsvTable, bare: bool) -> dict[str, np.ndarray]:
     """Losses by evaluation domain in nats/token, (R,) each."""
     losses: dict[str, np.ndarray] = {}
     for name in table.columns:
@@ -220,13 +162,16 @@ def _losses(table: _Table, bare: bool) -> dict[str, np.ndarray]:
     return losses
 
 
-def _join(ratios: _Table, metrics: _Table) -> _Table:
+def _join(ratios: _Runs, metrics: _Runs) -> CsvTable:
     """`metrics` in the order of `ratios`; both must hold the same runs."""
     for one, other in ((ratios, metrics), (metrics, ratios)):
-        lost = [run for run in one.runs if run not in set(other.runs)]
+        lost = [run for run in one.names if run not in set(other.names)]
         if lost:
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-            raise ConfigError(f"runs files: run {lost[0]!r}{more} is in {one.path} but not in {other.path}")
-    order = [metrics.runs.index(run) for run in ratios.runs]
-    columns = {name: [cells[i] for i in order] for name, cells in metrics.columns.items()}
-    return _Table(metrics.path, ratios.runs, [metrics.lines[i] for i in order], columns)
+            raise ConfigError(
+                f"runs files: run {lost[0]!r}{more} is in {one.table.path} but not in {other.table.path}"
+            )
+    order = [metrics.names.index(run) for run in ratios.names]
+    table = metrics.table
+    columns = {name: [cells[i] for i in order] for name, cells in table.columns.items()}
+    return replace(table, lines=[table.lines[i] for i in order], columns=columns, labels=ratios.table.labels)

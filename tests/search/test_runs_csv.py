@@ -51,7 +51,7 @@ def test_rounded_weights_are_divided_by_their_sum_and_the_reader_is_told(write):
     history, notes = read_runs(write("run,tokens,w.a,w.b,w.c,loss.a\nr,300,0.333,0.333,0.333,1\n"))
     np.testing.assert_allclose(history.weights, 1 / 3)
     assert len(notes) == 1
-    assert "1 of 1 runs are rounded" in notes[0]
+    assert "1 of 1 rows are rounded" in notes[0]
 
 
 RATIOS = "run,name,a,b\nx,first,0.3,0.7\ny,second,0.6,0.4\n"
