@@ -3,5 +3,16 @@
 from mixopt.solve.bounds import Bounds, Supply, make_bounds, parse_floor
 from mixopt.solve.problem import PowerSum, Solution
 from mixopt.solve.simplex import solve_simplex
+from mixopt.solve.transfer import TransferLaws, solve_transfer
 
-__all__ = ["Bounds", "PowerSum", "Solution", "Supply", "make_bounds", "parse_floor", "solve_simplex"]
+__all__ = [
+    "Bounds",
+    "PowerSum",
+    "Solution",
+    "Supply",
+    "TransferLaws",
+    "make_bounds",
+    "parse_floor",
+    "solve_simplex",
+    "solve_transfer",
+]

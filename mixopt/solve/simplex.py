@@ -56,7 +56,7 @@ def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solu
             part = law.at(undecided)
             tight = np.where(part.flat, floors, caps)
             weights[undecided] = _minimise(part, floors, tight, method)
-    return _solution(law, floors, caps, weights)
+    return with_multipliers(weights, law.value(weights), law.slope(weights), floors, caps)
 
 
 def _minimise(
@@ -75,10 +75,14 @@ def _minimise(
     raise ConfigError(f"solver: expected kkt, gradient or cvxpy, found {method!r}")
 
 
-def _solution(
-    law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64], weights: NDArray[np.float64]
+def with_multipliers(
+    weights: NDArray[np.float64],
+    objective: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    floors: NDArray[np.float64],
+    caps: NDArray[np.float64],
 ) -> Solution:
-    slope = law.slope(weights)
+    """The solution at weights (…, m), where F is `objective` (…) and −∂F/∂w is `slope` (…, m)."""
     at_floor, at_cap = weights <= floors + AT_BOUND, weights >= caps - AT_BOUND
     free = ~at_floor & ~at_cap
     count = free.sum(axis=-1)
@@ -91,7 +95,7 @@ def _solution(
     nu = np.where(count > 0, inside, np.where(np.isfinite(middle), middle, 0.0))
     return Solution(
         weights=weights,
-        objective=law.value(weights),
+        objective=objective,
         multiplier=nu,
         bound_multipliers=np.where(free, 0.0, nu[..., None] - slope),
     )

@@ -1,0 +1,218 @@
+"""Minimise laws with transfer over the bounded simplex by a primal-dual interior-point method, a batch in step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixopt.solve.transfer import TransferLaws
+
+_STEPS = 150
+_BACKTRACKS = 40
+_CENTRING = 0.1
+_TO_THE_BOUNDARY = 0.995
+_SUFFICIENT = 0.01
+# Of the normalised problem: mean complementarity product, and residual of the other conditions.
+_GAP = 1e-13
+_RESIDUAL = 1e-9
+
+
+def interior_point(
+    law: TransferLaws, floors: NDArray[np.float64], caps: NDArray[np.float64], start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """argmin F over {Σw = 1, floor ≤ w ≤ cap}.
+
+    Newton's method on the perturbed optimality conditions, with a line search on their residual (Boyd and
+    Vandenberghe 2004, section 11.7). The greatest of several laws is minimised as min t with l_v(w) ≤ t. F is
+    divided by the spread of its slopes, so that tolerances mean the same for every problem.
+
+    Args:
+        law: B problems; shape (B, m).
+        floors: (m,) with a sum below 1.
+        caps: (m,) with a sum above 1; a domain with cap = floor is left there.
+        start: (m,) weights strictly between floors and caps wherever they differ, with a sum of 1.
+
+    Returns:
+        Weights (B, m), and the duals (B, V) of the maximum: how much each law counts in it, with a sum of 1; for
+        sums, the shares.
+    """
+    problem = _Conditions.of(law, floors, caps, start)
+    point = problem.start(start)
+    for _ in range(_STEPS):
+        gap = problem.gap(point)
+        residual = problem.residual(point, 0 * gap)
+        # What is left without the complementarity products, which the gap measures.
+        others = np.abs(residual[:, : problem.size]).max(axis=1)
+        running = ~((gap < _GAP) & (others < _RESIDUAL))
+        if not running.any():
+            break
+        target = _CENTRING * gap
+        move = problem.newton(point, target)
+        step = np.where(running, problem.longest(point, move), 0.0)
+        norm = np.linalg.norm(problem.residual(point, target), axis=1)
+        for _ in range(_BACKTRACKS):
+            trial = point + step[:, None] * move
+            fine = problem.inside(trial)
+            fine &= (
+                np.linalg.norm(problem.residual(trial, target), axis=1) <= (1 - _SUFFICIENT * step) * norm + 1e-15
+            )
+            if fine.all():
+                break
+            step = np.where(fine, step, step / 2)
+        # A step that rounding alone keeps from being taken ends the search there.
+        point = point + np.where(step < 1e-11, 0.0, step)[:, None] * move
+    weights = np.clip(point[:, : floors.size], floors, caps)
+    return weights, problem.duals(point)
+
+
+@dataclass(frozen=True, eq=False)
+class _Conditions:
+    """Optimality conditions of B problems in the point (w, t, ν, z_low, z_high, λ), one row (B, …) each.
+
+    `t` and λ are there for the maximum only: P laws count in it, none for sums. Domains that cannot move have no
+    multipliers that matter; their rows are the identity.
+    """
+
+    law: TransferLaws
+    floors: NDArray[np.float64]
+    caps: NDArray[np.float64]
+    open: NDArray[np.bool_]
+    scale: NDArray[np.float64]
+    peaks: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls, law: TransferLaws, floors: NDArray[np.float64], caps: NDArray[np.float64], start: NDArray[np.float64]
+    ) -> _Conditions:
+        peaks = np.flatnonzero(law.share) if law.aggregate == "max" else np.zeros(0, dtype=np.intp)
+        even = np.where(law.share > 0, 1.0, 0.0) / np.count_nonzero(law.share)
+        here = np.broadcast_to(start, law.shape)
+        slope = law.slope(here, np.broadcast_to(even, law.floor.shape))[:, caps > floors]
+        spread = np.ptp(slope, axis=1)
+        least = 1e-9 * np.abs(slope).max(axis=1) + 1e-300
+        return cls(law, floors, caps, caps > floors, 1 / np.maximum(spread, least), peaks)
+
+    @property
+    def size(self) -> int:
+        """Rows of the conditions other than complementarity: w, Σw = 1, and Σλ = 1."""
+        return self.floors.size + 1 + bool(self.peaks.size)
+
+    def start(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        count, m, p = self.law.shape[0], self.floors.size, self.peaks.size
+        w = np.broadcast_to(weights, (count, m))
+        parts = [w]
+        law = self.law.laws(w)[:, self.peaks] * self.scale[:, None]
+        if p:
+            parts.append(law.max(axis=1, keepdims=True) + 1.0)
+        low, high = (np.where(self.open, gap, 1.0) for gap in (weights - self.floors, self.caps - weights))
+        parts.append(np.zeros((count, 1)))
+        parts += [np.broadcast_to(0.1 / m / side, (count, m)) for side in (low, high)]
+        if p:
+            slack = parts[1] - law
+            parts.append((1 / slack) / (1 / slack).sum(axis=1, keepdims=True))
+        return np.concatenate(parts, axis=1)
+
+    def split(self, point: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """w (B, m), t (B, 0 or 1), ν (B, 1), z_low, z_high (B, m), λ (B, P)."""
+        m, p = self.floors.size, self.peaks.size
+        ends = np.cumsum([m, bool(p), 1, m, m])
+        return tuple(np.split(point, ends, axis=1))
+
+    def duals(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B, V)."""
+        duals = np.broadcast_to(self.law.share, self.law.floor.shape).copy()
+        if self.peaks.size:
+            duals[:] = 0.0
+            lam = np.maximum(self.split(point)[5], 0.0)
+            duals[:, self.peaks] = lam / lam.sum(axis=1, keepdims=True)
+        return duals
+
+    def _full(self, lam: NDArray[np.float64]) -> NDArray[np.float64]:
+        full = np.zeros_like(self.law.floor)
+        full[:, self.peaks] = lam
+        return full
+
+    def _slacks(
+        self, point: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Distances to floors and caps (B, m; 1 where they meet) and of laws below t (B, P), normalised."""
+        w, t = self.split(point)[:2]
+        low, high = (np.where(self.open, side, 1.0) for side in (w - self.floors, self.caps - w))
+        law = self.law.laws(w)[:, self.peaks] * self.scale[:, None]
+        return low, high, (t - law if self.peaks.size else law)
+
+    def gap(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B,) mean complementarity product."""
+        _, _, _, z_low, z_high, lam = self.split(point)
+        low, high, slack = self._slacks(point)
+        total = ((z_low * low + z_high * high) * self.open).sum(axis=1) + (lam * slack).sum(axis=1)
+        return total / (2 * self.open.sum() + self.peaks.size)
+
+    def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(B,) every law in the maximum is below t."""
+        return np.asarray((self._slacks(point)[2] > 0).all(axis=1))
+
+    def longest(self, point: NDArray[np.float64], move: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B,) the step, at most 1, that keeps what must be positive so."""
+        _, _, _, *multipliers = self.split(point)
+        dw, _, _, *changes = self.split(move)
+        low, high, _ = self._slacks(point)
+        values = np.concatenate([low, high, *multipliers], axis=1)
+        falls = -np.concatenate([dw, -dw, *changes], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends = np.where(falls > 0, values / falls, np.inf)
+        return np.minimum(1.0, _TO_THE_BOUNDARY * ends.min(axis=1))
+
+    def residual(self, point: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B, …) stationarity in w, Σw − 1, 1 − Σλ, and complementarity products less `target` (B,)."""
+        w, _, nu, z_low, z_high, lam = self.split(point)
+        low, high, slack = self._slacks(point)
+        gradient = -self.law.slope(w, self._full(lam)) * self.scale[:, None]
+        parts = [np.where(self.open, gradient - z_low + z_high + nu, 0.0), w.sum(axis=1, keepdims=True) - 1]
+        if self.peaks.size:
+            parts.append(1 - lam.sum(axis=1, keepdims=True))
+        parts += [
+            np.where(self.open, z * side - target[:, None], 0.0) for z, side in ((z_low, low), (z_high, high))
+        ]
+        return np.concatenate([*parts, lam * slack - target[:, None]], axis=1)
+
+    def newton(self, point: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Newton's step towards complementarity products of `target`; multipliers are eliminated first."""
+        w, _, nu, z_low, z_high, lam = self.split(point)
+        low, high, slack = self._slacks(point)
+        count, m, p = w.shape[0], self.floors.size, self.peaks.size
+        mu, scale = target[:, None], self.scale[:, None]
+        first, second = (part * scale for part in self.law.aggregated(w, self._full(lam)))
+        transfer = self.law.transfer
+        hessian = np.swapaxes(transfer, 1, 2) @ (second[..., None] * transfer)
+        size = m + bool(p) + 1
+        matrix, right = np.zeros((count, size, size)), np.zeros((count, size))
+        barrier = -mu / low + mu / high + nu
+        # All empty for sums: (B, P, m), (B, P).
+        slopes = (self.law.derivatives(w)[1] * scale)[:, self.peaks, None] * transfer[:, self.peaks]
+        ratio = lam / slack
+        gradient = (first[:, None, :] @ transfer)[:, 0]
+        if p:
+            hessian = hessian + np.swapaxes(slopes, 1, 2) @ (ratio[..., None] * slopes)
+            gradient = ((mu / slack)[:, None, :] @ slopes)[:, 0]
+            across = -(ratio[:, None, :] @ slopes)[:, 0]
+            matrix[:, m, :m] = matrix[:, :m, m] = np.where(self.open, across, 0.0)
+            matrix[:, m, m] = ratio.sum(axis=1)
+            right[:, m] = (mu / slack).sum(axis=1) - 1
+        diagonal = np.arange(m)
+        hessian[:, diagonal, diagonal] += z_low / low + z_high / high
+        both = self.open[:, None] & self.open
+        matrix[:, :m, :m] = np.where(both, hessian, np.where(np.eye(m, dtype=np.bool_), 1.0, 0.0))
+        matrix[:, -1, :m] = matrix[:, :m, -1] = self.open
+        right[:, :m] = np.where(self.open, -(gradient + barrier), 0.0)
+        right[:, -1] = 1 - w.sum(axis=1)
+        step = np.linalg.solve(matrix, right[..., None])[..., 0]
+        dw, dt = step[:, :m], step[:, m : m + bool(p)]
+        parts = [dw, dt, step[:, -1:], mu / low - z_low - z_low * dw / low, mu / high - z_high + z_high * dw / high]
+        parts.append(mu / slack - lam - ratio * (dt - (slopes @ dw[..., None])[..., 0]))
+        return np.concatenate(parts, axis=1)

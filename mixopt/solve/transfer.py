@@ -1,0 +1,156 @@
+"""The convex problem that laws with transfer between domains lead to, and its solution.
+
+Symbols: m training domains, V laws, w the mixture; law v is l_v(w) = e_v + s_v (Σ_k t_vk w_k)^(−a_v), convex for
+s, t, a ≥ 0. Leading axes are a batch, written (…, V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.solve.bounds import SLACK
+from mixopt.solve.interior_point import interior_point
+from mixopt.solve.problem import Solution
+from mixopt.solve.simplex import with_multipliers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixopt.solve.bounds import Bounds
+
+Aggregate = Literal["sum", "sum_exp", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class TransferLaws:
+    """F(w): Σ_v u_v l_v(w), Σ_v u_v exp(l_v(w)), or the greatest l_v(w) of those with u_v > 0.
+
+    Attributes:
+        floor: (…, V) e.
+        amplitude: (…, V) s ≥ 0.
+        exponent: (…, V) a ≥ 0.
+        transfer: (…, V, m) t ≥ 0, in any units of amount for one unit of weight.
+        share: (V,) u ≥ 0.
+        aggregate: which of the three.
+
+    Raises:
+        ConfigError: a number is not finite or outside its range, or no law counts.
+    """
+
+    floor: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    exponent: NDArray[np.float64]
+    transfer: NDArray[np.float64]
+    share: NDArray[np.float64]
+    aggregate: Aggregate
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.floor).all():
+            raise ConfigError("law: every floor must be a finite number")
+        for name in ("amplitude", "exponent", "transfer", "share"):
+            array = getattr(self, name)
+            if not np.isfinite(array).all() or (array < 0).any():
+                raise ConfigError(f"law: every {name} must be a finite number of at least 0")
+        if not self.share.any():
+            raise ConfigError("law: no share is above 0, so nothing is minimised")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(…, m)."""
+        return (*self.transfer.shape[:-2], self.transfer.shape[-1])
+
+    def laws(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…, V) l_v(w); infinite where a law that is not flat has no amount."""
+        amount = (self.transfer @ weights[..., None])[..., 0]
+        amount = np.where(self.amplitude * self.exponent == 0, 1.0, amount)
+        with np.errstate(divide="ignore"):
+            return self.floor + self.amplitude * amount**-self.exponent
+
+    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """F(w), shape (…)."""
+        laws = self.laws(weights)
+        if self.aggregate == "max":
+            return laws[..., self.share > 0].max(axis=-1)
+        return ((np.exp(laws) if self.aggregate == "sum_exp" else laws) * self.share).sum(axis=-1)
+
+    def derivatives(
+        self, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """l (…, V), and its first and second derivatives by the amount Σ_k t_vk w_k, (…, V) each."""
+        flat = self.amplitude * self.exponent == 0
+        amount = np.where(flat, 1.0, (self.transfer @ weights[..., None])[..., 0])
+        power = self.amplitude * amount**-self.exponent
+        first = -self.exponent * power / amount
+        return self.floor + power, first, -(self.exponent + 1) * first / amount
+
+    def aggregated(
+        self, weights: NDArray[np.float64], duals: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """First and second derivatives of F by the amounts, (…, V) each; for `max`, those of Σ_v dual_v l_v."""
+        law, first, second = self.derivatives(weights)
+        if self.aggregate == "max":
+            return duals * first, duals * second
+        outer = self.share * (np.exp(law) if self.aggregate == "sum_exp" else 1.0)
+        curved = first**2 if self.aggregate == "sum_exp" else 0.0
+        return outer * first, outer * (second + curved)
+
+    def slope(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """−∂F/∂w ≥ 0, shape (…, m); `duals` (…, V) of the maximum, not used by sums."""
+        first = self.aggregated(weights, duals)[0]
+        return -(first[..., None, :] @ self.transfer)[..., 0, :]
+
+    def flattened(self) -> TransferLaws:
+        """The same with one leading axis, (B, …)."""
+        *batch, laws, domains = self.transfer.shape
+
+        def rows(array: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.broadcast_to(array, (*batch, laws)).reshape(-1, laws)
+
+        return TransferLaws(
+            rows(self.floor),
+            rows(self.amplitude),
+            rows(self.exponent),
+            self.transfer.reshape(-1, laws, domains),
+            self.share,
+            self.aggregate,
+        )
+
+
+def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
+    """The mixture that minimises F within bounds, by a primal-dual interior-point method.
+
+    Where F does not depend on how some of the weight is shared, any of the best mixtures may come out.
+
+    Args:
+        law: one problem or a batch.
+        bounds: floors and caps, the same for the whole batch.
+
+    Raises:
+        ConfigError: a law is infinite wherever bounds allow.
+    """
+    floors, caps = bounds.floors, bounds.caps
+    shape = law.shape
+    law = law.flattened()
+    weights = np.broadcast_to(floors, law.shape).copy()
+    duals = np.broadcast_to(law.share / law.share.sum(), law.floor.shape)
+    if caps.sum() <= 1 + SLACK:
+        weights = np.broadcast_to(caps, law.shape).copy()
+    elif floors.sum() < 1 - SLACK:
+        start = floors + (caps - floors) * (1 - floors.sum()) / (caps - floors).sum()
+        if not np.isfinite(law.value(np.broadcast_to(start, law.shape))).all():
+            raise ConfigError(
+                "bounds: some law has no amount of any domain below the caps, where it is infinite; raise a cap"
+            )
+        weights, duals = interior_point(law, floors, caps, start)
+    solution = with_multipliers(weights, law.value(weights), law.slope(weights, duals), floors, caps)
+    batch = shape[:-1]
+    return Solution(
+        weights=solution.weights.reshape(shape),
+        objective=solution.objective.reshape(batch),
+        multiplier=solution.multiplier.reshape(batch),
+        bound_multipliers=solution.bound_multipliers.reshape(shape),
+    )
