@@ -52,6 +52,10 @@ class Question:
     metric: Metric = "perplexity"
     train: bool = True
 
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds: expected at least 1, found {self.seeds}")
+
 
 def compare(study: Study, question: Question, watch: Watch | None = None) -> Comparison:
     """Train what is missing of a comparison, and compare.
