@@ -20,73 +20,96 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mixopt.train.parallel import ALONE
+from mixopt.train.sharding import gather, is_sharded, split_like
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from transformers import PreTrainedModel
+
+    from mixopt.train.parallel import Group
 
 _RNG = "rng.cpu"
 _RNG_CUDA = "rng.cuda"
 
 
 def save_checkpoint(
-    folder: Path, step: int, model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    step: int,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    group: Group = ALONE,
 ) -> None:
     """Write the checkpoint of `step` and then drop the older ones.
+
+    It is the same whether the model was whole or sharded, on one process or on many: any number can go on from it.
 
     Args:
         folder: the run's own checkpoint folder; made if need be.
         step: steps trained so far.
-        model: not compiled, in float32.
+        model: neither compiled nor wrapped, in float32.
         optimizer: AdamW over the model's parameters.
-        state: JSON values and numpy arrays (kept exactly), `run_id` among them.
+        state: JSON values and numpy arrays (kept exactly), `run_id` among them; the same on every process.
+        group: the processes of the run, which all call this; the first one writes.
     """
+    weights = _weights(model, group)
+    tensors = _optimizer_tensors(model, optimizer, group)
+    if group.rank:
+        return
     with _whole_folder(folder, folder / f"step-{step:08d}") as writing:
         with _disk_errors():
-            _save_model(model, writing)
-            save_file(_optimizer_tensors(model, optimizer), writing / "optimizer.safetensors")
+            _save_model(model, weights, writing)
+            save_file(tensors, writing / "optimizer.safetensors")
         (writing / "state.json").write_text(json.dumps(_encode({**state, "step": step})))
     for older in _checkpoints(folder)[1:]:
         shutil.rmtree(older, ignore_errors=True)
 
 
 def load_checkpoint(
-    folder: Path, run_id: str, model: PreTrainedModel, optimizer: torch.optim.Optimizer
+    folder: Path, run_id: str, model: PreTrainedModel, optimizer: torch.optim.Optimizer, group: Group = ALONE
 ) -> dict[str, Any] | None:
     """Put the newest readable checkpoint of `run_id` into `model` and `optimizer`.
+
+    Args:
+        folder: the run's own checkpoint folder.
+        run_id: the run.
+        model: as for `save_checkpoint`; whole or sharded.
+        optimizer: AdamW over its parameters.
+        group: the processes of the run, which all call this. The first one reads and tells the others, so that only
+            its node has to see the folder.
 
     Returns:
         Its state, `step` among it; None where there is no checkpoint. One that cannot be read (a disk that
         filled up, a file that was edited) counts as none: the run then starts again, with the same result.
     """
-    for checkpoint in _checkpoints(folder):
-        try:
-            state = _decode(json.loads((checkpoint / "state.json").read_text()))
-            tensors = load_file(checkpoint / "optimizer.safetensors")
-            weights = load_file(checkpoint / "model.safetensors")
-        except (OSError, ValueError, SafetensorError):
-            continue
-        if state["run_id"] != run_id:
-            continue
-        # A tied output layer is stored once, as the embedding: it is missing by name, never by value.
-        model.load_state_dict(weights, strict=False)
-        _restore_optimizer(model, optimizer, tensors)
-        return state
-    return None
+    found = None if group.rank else _read_newest(folder, run_id)
+    state = group.tell(None if found is None else found[0])
+    if state is None:
+        return None
+    _, weights, tensors = found or ({}, {}, {})
+    _restore_weights(model, weights, group)
+    _restore_optimizer(model, optimizer, tensors, group)
+    return state
 
 
-def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path) -> Path:
-    """Keep the trained model with its tokenizer in `folder/final`; the run's other checkpoints go."""
-    final = folder / "final"
-    with _whole_folder(folder, final) as writing:
+def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path, group: Group = ALONE) -> None:
+    """Keep the trained model with its tokenizer in `folder/final`; the run's other checkpoints go.
+
+    Every process of `group` calls this; the first one writes.
+    """
+    weights = _weights(model, group)
+    if group.rank:
+        return
+    with _whole_folder(folder, folder / "final") as writing:
         with _disk_errors():
-            _save_model(model, writing)
+            _save_model(model, weights, writing)
         if tokenizer.is_dir():
             shutil.copytree(tokenizer, writing, dirs_exist_ok=True)
     for older in _checkpoints(folder):
         shutil.rmtree(older, ignore_errors=True)
-    return final
 
 
 @contextlib.contextmanager
@@ -113,14 +136,14 @@ def _disk_errors() -> Iterator[None]:
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
-def _save_model(model: PreTrainedModel, folder: Path) -> None:
-    """`save_pretrained` without its progress bar, which would run through the study's own."""
+def _save_model(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """`save_pretrained` into one file, without its progress bar, which would run through the study's own."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights, max_shard_size=2**62)
     finally:
         if shown:
             logging.enable_progress_bar()
@@ -131,29 +154,76 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def _optimizer_tensors(model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    tensors = {_RNG: torch.get_rng_state()}
+def _read_newest(
+    folder: Path, run_id: str
+) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, torch.Tensor]] | None:
+    """State, weights and optimiser's tensors of the newest checkpoint that can be read."""
+    for checkpoint in _checkpoints(folder):
+        try:
+            state = _decode(json.loads((checkpoint / "state.json").read_text()))
+            tensors = load_file(checkpoint / "optimizer.safetensors")
+            weights = load_file(checkpoint / "model.safetensors")
+        except (OSError, ValueError, SafetensorError):
+            continue
+        if state["run_id"] == run_id:
+            return state, weights, tensors
+    return None
+
+
+def _gather_all(tensors: Iterable[tuple[str, torch.Tensor]], group: Group) -> dict[str, torch.Tensor]:
+    """Whole tensors by name on the first process; one at a time, as all of a sharded model might not fit."""
+    whole = {}
+    for name, tensor in tensors:
+        gathered = gather(tensor.detach())
+        if not group.rank:
+            whole[name] = gathered.cpu() if is_sharded(tensor) else gathered.contiguous()
+    return whole
+
+
+def _weights(model: PreTrainedModel, group: Group) -> dict[str, torch.Tensor]:
+    """Every parameter by name; a tied output layer is there once, as the embedding."""
+    return _gather_all(model.named_parameters(), group)
+
+
+def _restore_weights(model: PreTrainedModel, weights: dict[str, torch.Tensor], group: Group) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            whole = group.spread(weights.get(name), parameter.shape, parameter.dtype, parameter)
+            parameter.copy_(split_like(parameter, whole))
+
+
+def _optimizer_tensors(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, group: Group
+) -> dict[str, torch.Tensor]:
+    tensors = _gather_all(
+        (
+            (f"{key}:{name}", value)
+            for name, parameter in model.named_parameters()
+            for key, value in optimizer.state.get(parameter, {}).items()
+        ),
+        group,
+    )
+    tensors[_RNG] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors[_RNG_CUDA] = torch.cuda.get_rng_state()
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{key}:{name}"] = value.detach().contiguous()
     return tensors
 
 
 def _restore_optimizer(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], group: Group
 ) -> None:
+    shapes = group.tell({name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()})
     for name, parameter in model.named_parameters():
-        keys = [key for key in tensors if key.partition(":")[2] == name]
+        keys = [key for key in shapes if key.partition(":")[2] == name]
         optimizer.state[parameter] = {
             # AdamW keeps its step counter where its fused kernel reads it: beside the parameter.
-            key.partition(":")[0]: tensors[key].to(parameter.device)
+            key.partition(":")[0]: split_like(parameter, group.spread(tensors.get(key), *shapes[key], parameter))
             for key in keys
         }
-    torch.set_rng_state(tensors[_RNG])
-    if _RNG_CUDA in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors[_RNG_CUDA])
+    for name, restore in ((_RNG, torch.set_rng_state), (_RNG_CUDA, torch.cuda.set_rng_state)):
+        generator = group.tell(tensors.get(name))
+        if generator is not None and (name == _RNG or torch.cuda.is_available()):
+            restore(generator)
 
 
 def _encode(value: Any) -> Any:

@@ -19,15 +19,15 @@ from mixopt import __version__
 from mixopt.data.sampler import MixtureSampler
 from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
-from mixopt.models.build import build_model
 from mixopt.policy import make_policy
 from mixopt.result import DomainResult, RunResult
 from mixopt.train.checkpoint import load_checkpoint, save_checkpoint, save_final
 from mixopt.train.curve import Curve
-from mixopt.train.device import token_losses, use_device
-from mixopt.train.evaluate import bits_per_byte, validation_losses
+from mixopt.train.device import use_device
+from mixopt.train.evaluate import bits_per_byte
 from mixopt.train.late import LateLosses
-from mixopt.train.optim import learning_rate, make_adamw
+from mixopt.train.learner import Learner
+from mixopt.train.parallel import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 def train(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:
     """Train `spec` from its checkpoint, or from the start, to its end.
 
+    In a process that torch.distributed has connected to others, all of them call this with the same arguments and
+    train one run together, each on its share of every batch; each returns the result.
+
     Args:
         spec: what to train.
         runtime: where and how; none of it changes what is measured on the same device and thread count.
@@ -56,7 +59,7 @@ def train(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | Non
         ExecutorError: there is no such device.
     """
     with use_device(runtime) as device:
-        run = _Run(spec, runtime, device)
+        run = _Run(spec, runtime, device, Group.current())
         points = set(evaluation_steps(spec))
         while run.step < spec.steps and not run.diverged:
             run.train_step()
@@ -78,15 +81,11 @@ def evaluation_steps(spec: RunSpec) -> list[int]:
 class _Run:
     """The state of one run, and its parts in the order in which the loop calls them."""
 
-    def __init__(self, spec: RunSpec, runtime: Runtime, device: Device) -> None:
-        self.spec, self.runtime, self.device = spec, runtime, device
+    def __init__(self, spec: RunSpec, runtime: Runtime, device: Device, group: Group) -> None:
+        self.spec, self.runtime, self.group = spec, runtime, group
         self.started = self.saved = time.monotonic()
         self.data = _open_data(spec, runtime)
-        self.in_data = self.data.indices(spec.data.domains)
-        self.model = build_model(spec.model, spec.seed, self.data.manifest.eot_id)
-        torch.nn.Module.to(self.model, device.name)
-        self.parameters = list(self.model.parameters())
-        self.optimizer = make_adamw(self.model, spec.optim)
+        self.learner = Learner(spec, runtime, device, group, self.data)
         self.policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
         self.sampler = MixtureSampler(
             sequences=self.data.train_sequences(spec.sequence_length, spec.data.domains),
@@ -99,38 +98,16 @@ class _Run:
         self.pending: LateLosses | None = None
         self.train_seconds = self.seconds_before = 0.0
         self._restore()
-        self.forward_model = torch.compile(self.model) if runtime.compile else self.model
 
     def train_step(self) -> None:
         """Draw a batch by the policy's mixture, take one optimiser step, take in the losses of the step before."""
         begun = time.perf_counter()
         domain_ids, window_ids = self.sampler.next_batch(self.policy.weights(self.step), self.spec.batch_sequences)
-        sums = self._optimise(domain_ids, window_ids)
+        sums = self.learner.step(self.step, domain_ids, window_ids)
         before, self.pending = self.pending, LateLosses(self.step, sums, self._tokens_by_domain(domain_ids))
         self.step += 1
         self._take_in(before)
         self.train_seconds += time.perf_counter() - begun
-
-    def _optimise(self, domain_ids: NDArray[np.int64], window_ids: NDArray[np.int64]) -> torch.Tensor:
-        """One step of the optimiser; returns (K,) summed training losses in nats, still on the device."""
-        spec, device = self.spec, self.device
-        rate = learning_rate(spec.optim, self.step, spec.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        sums = torch.zeros(len(spec.data.domains), device=device.name)
-        rows = self.runtime.micro_batch or len(domain_ids)
-        for start in range(0, len(domain_ids), rows):
-            part = slice(start, start + rows)
-            in_data = self.in_data[domain_ids[part]]
-            tokens = device.put(self.data.batch("train", in_data, window_ids[part], spec.sequence_length))
-            losses = token_losses(self.forward_model, tokens, device).sum(dim=1)
-            (losses.sum() / spec.optim.batch_tokens).backward()
-            sums.index_add_(0, device.put(domain_ids[part]), losses.detach())
-        if spec.optim.grad_clip:
-            torch.nn.utils.clip_grad_norm_(self.parameters, spec.optim.grad_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return sums
 
     def _tokens_by_domain(self, domain_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.bincount(domain_ids, minlength=len(self.spec.data.domains)) * self.spec.sequence_length
@@ -159,17 +136,17 @@ class _Run:
         evaluation = self.spec.evaluation
         final = self.step == self.spec.steps
         tokens = evaluation.tokens_per_domain if final else evaluation.point_tokens_per_domain
-        losses = validation_losses(
-            self.model, self.data, self.spec.measured, self.device, tokens, self.spec.sequence_length
-        )
+        losses = self.learner.validate(tokens)
         weights = self.policy.weights(self.step)
         self.curve.add_point(self.step, self.step * self.spec.optim.batch_tokens, losses, weights)
         self.diverged = not np.isfinite(losses).all()
 
     def checkpoint_is_due(self) -> bool:
-        """Whether there is a folder for checkpoints and the last one is long enough ago."""
+        """Whether there is a folder for checkpoints and the last one is long enough ago, by the first process."""
         elapsed = time.monotonic() - self.saved
-        return self.runtime.checkpoint_dir is not None and elapsed >= self.runtime.checkpoint_seconds
+        return self.runtime.checkpoint_dir is not None and self.group.agree(
+            elapsed >= self.runtime.checkpoint_seconds
+        )
 
     def save(self) -> None:
         """Write a checkpoint from which the run goes on bitwise as if nothing had happened."""
@@ -183,13 +160,15 @@ class _Run:
             "train_seconds": self.train_seconds,
             "seconds": self._seconds(),
         }
-        save_checkpoint(self._checkpoints(), self.step, self.model, self.optimizer, state)
+        learner = self.learner
+        save_checkpoint(self._checkpoints(), self.step, learner.model, learner.optimizer, state, self.group)
         self.saved = time.monotonic()
 
     def _restore(self) -> None:
         if self.runtime.checkpoint_dir is None:
             return
-        state = load_checkpoint(self._checkpoints(), self.spec.run_id, self.model, self.optimizer)
+        learner = self.learner
+        state = load_checkpoint(self._checkpoints(), self.spec.run_id, learner.model, learner.optimizer, self.group)
         if state is None:
             return
         self.step, self.diverged = state["step"], state["diverged"]
@@ -210,18 +189,19 @@ class _Run:
         """The result of the run as it stands; keeps the trained model if that was asked for."""
         spec, status = self.spec, "diverged" if self.diverged else "finished"
         if self.runtime.keep_checkpoint and status == "finished" and self.runtime.checkpoint_dir:
-            save_final(self._checkpoints(), self.model, Path(self.runtime.data_dir) / "tokenizer")
+            tokenizer = Path(self.runtime.data_dir) / "tokenizer"
+            save_final(self._checkpoints(), self.learner.model, tokenizer, self.group)
         tokens = self.step * spec.optim.batch_tokens
         return RunResult(
             run_id=spec.run_id,
             status=status,
             domains=self._domain_results(status),
             tokens=tokens,
-            parameters=sum(p.numel() for p in self.parameters),
+            parameters=self.learner.parameters,
             flops=tokens * spec.model.flops_per_token(spec.sequence_length),
             train_seconds=self.train_seconds,
             seconds=self._seconds(),
-            device=self.device.label,
+            device=self.learner.label,
             error=f"a loss was not finite at step {self.step} of {spec.steps}" if self.diverged else None,
             curve=self.curve.rows,
             mixture=self.curve.mixture,

@@ -17,7 +17,10 @@ class Runtime:
         threads: CPU threads.
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
         compile: use `torch.compile`.
-        micro_batch: sequences in one forward pass; None for the whole batch (gradients accumulate otherwise).
+        micro_batch: sequences in one forward pass of a process; None for its whole share of the batch (gradients
+            accumulate otherwise).
+        sharding: of a run on several processes: `none` has the model whole on each (DDP), `fsdp` splits
+            parameters, gradients and moments (FSDP2).
         checkpoint_seconds: least time between two checkpoints.
         keep_checkpoint: leave the trained model in `checkpoint_dir/final` (`from_pretrained` reads it).
     """
@@ -29,5 +32,6 @@ class Runtime:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     micro_batch: int | None = None
+    sharding: Literal["none", "fsdp"] = "none"
     checkpoint_seconds: float = 60.0
     keep_checkpoint: bool = False

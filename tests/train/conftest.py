@@ -10,7 +10,7 @@ from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
 from mixopt.train.runtime import Runtime
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_spec(data_dir):
     manifest = Manifest.load(data_dir)
 
@@ -29,6 +29,6 @@ def make_spec(data_dir):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runtime(data_dir):
     return Runtime(data_dir=str(data_dir), device="cpu")
