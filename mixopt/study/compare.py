@@ -21,12 +21,13 @@ from mixopt.study.paired import versus
 from mixopt.study.reach import not_available, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mixopt.report.progress import Watch
     from mixopt.result import RunResult
     from mixopt.search.objective import Objective
     from mixopt.spec import RunSpec
+    from mixopt.study.loop import Planned
     from mixopt.study.study import Study
 
     Run = tuple[RunSpec, RunResult]
@@ -71,28 +72,49 @@ def compare(study: Study, question: Question, watch: Watch | None = None) -> Com
     """
     words = (*question.contenders, *question.baselines)
     asked = [Contender.parse(word) for word in question.contenders]
+    named = {Contender.parse(word).name for word in words}
     objective = parse_objective(study.config.method.objective)
     only_runs = bool(asked) and all(contender.is_run for contender in asked)
-    read_only = only_runs or not question.train
     notes: list[str] = []
-    with Store(study.config.results, read_only=read_only) as store:
+    with Store(study.config.results, read_only=only_runs or not question.train) as store:
         asked = asked or default_contenders(study, store)
         asked = _with_baselines(asked, question.baselines, only_runs=only_runs)
         runs = group_runs([contender for contender in asked if contender.is_run], store)
         mixtures = [contender for contender in asked if not contender.is_run]
         tokens = question.tokens or (study.tokens if mixtures else 0)
         planned = plan_mixtures(study, mixtures, tokens, range(question.seeds), store)
+        _check(planned, runs, question)
         if planned and question.train:
             with study.executor() as executor:
                 train_missing(study, [run for some in planned.values() for run in some], store, executor, watch)
-        groups = recorded(planned, store, notes, named={Contender.parse(word).name for word in words})
-    twice = [name for name in runs if name in groups]
+        groups = recorded(planned, store, notes, named) | runs
+    _check_several(groups, "" if question.train else "; leave out --no-train to train what is missing")
+    names = _baselines(question.baselines, _specs(groups))
+    return compare_runs(groups, objective, names, question.metric, notes)
+
+
+def _check(planned: Mapping[str, Sequence[Planned]], runs: Mapping[str, Sequence[Run]], question: Question) -> None:
+    """Everything that can be wrong with a comparison before its runs are trained.
+
+    Raises:
+        ConfigError: it is.
+    """
+    twice = [name for name in runs if name in planned]
     if twice:
         raise ConfigError(f"a mixture and runs are both called {twice[0]!r}; name the runs: NAME=RUN")
-    groups |= runs
-    if len(groups) < 2:
-        raise ConfigError(f"expected two mixtures or more to compare, found {', '.join(groups) or 'none'}")
-    return compare_runs(groups, objective, _baselines(question.baselines, groups), question.metric, notes)
+    specs = {name: [run.spec for run in some] for name, some in planned.items()} | _specs(runs)
+    _check_several(specs)
+    main = _baselines(question.baselines, specs)[0]
+    check_comparable({name: some[0] for name, some in specs.items()}, main, question.metric)
+
+
+def _check_several(names: Collection[str], hint: str = "") -> None:
+    if len(names) < 2:
+        raise ConfigError(f"expected two mixtures or more to compare, found {', '.join(names) or 'none'}{hint}")
+
+
+def _specs(groups: Mapping[str, Sequence[Run]]) -> dict[str, list[RunSpec]]:
+    return {name: [spec for spec, _ in runs] for name, runs in groups.items()}
 
 
 def _with_baselines(asked: list[Contender], baselines: Sequence[str], *, only_runs: bool) -> list[Contender]:
@@ -106,8 +128,8 @@ def _with_baselines(asked: list[Contender], baselines: Sequence[str], *, only_ru
     return [*new, *asked]
 
 
-def _baselines(words: Sequence[str], groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """The groups that others are held against, by name, by word or by the start of a run's id.
+def _baselines(words: Sequence[str], groups: Mapping[str, Sequence[RunSpec]]) -> list[str]:
+    """The groups that others are held against, by name or by the start of a run's id.
 
     Raises:
         ConfigError: there is no such group.
@@ -115,17 +137,14 @@ def _baselines(words: Sequence[str], groups: Mapping[str, Sequence[Run]]) -> lis
     if not words:
         return [name for name in ("uniform", "natural") if name in groups] or [next(iter(groups))]
     found = []
-    for word in words:
-        contender = Contender.parse(word)
-        start = contender.text.lower()
+    for contender in map(Contender.parse, words):
+        start = contender.text.lower() if contender.is_run else None
         by_run = [
-            name
-            for name, runs in groups.items()
-            if contender.is_run and any(run[1].run_id.startswith(start) for run in runs)
+            name for name, specs in groups.items() if start and any(spec.run_id.startswith(start) for spec in specs)
         ]
         chosen = contender.name if contender.name in groups else next(iter(by_run), None)
         if chosen is None:
-            raise ConfigError(f"--baseline: expected one of {', '.join(groups)}, found {word!r}")
+            raise ConfigError(f"--baseline: expected one of {', '.join(groups)}, found {contender.text!r}")
         found.append(chosen)
     return list(dict.fromkeys(found))
 
@@ -147,8 +166,9 @@ def compare_runs(
         notes: warnings that are known already.
 
     Raises:
-        ConfigError: a group has no finished run, or the groups cannot be compared.
+        ConfigError: there is one group only, a group has no finished run, or they cannot be compared.
     """
+    _check_several(groups)
     warnings = list(notes)
     finished = {name: _finished(name, runs, warnings) for name, runs in groups.items()}
     specs = {name: runs[0][0] for name, runs in finished.items()}
