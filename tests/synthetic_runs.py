@@ -1,4 +1,4 @@
-"""Runs that nobody trained: specs and results whose curves follow a law, so that every comparison has a closed form."""
+"""Runs that nobody trained: their curves follow a law, so that every comparison has a closed form."""
 
 from __future__ import annotations
 
@@ -17,21 +17,10 @@ if TYPE_CHECKING:
 
 TOKENS = 2_000_000
 
-# Loss after `tokens` tokens, nats/token, of a domain.
-Law = "Callable[[float, str], float]"
-
 
 def power_law(offset: float, amplitude: float, exponent: float = 0.3) -> Callable[[float, str], float]:
     """a + b·tokens^−c, the same in every domain."""
     return lambda tokens, _: offset + amplitude * tokens**-exponent
-
-
-def power_law_crossing(
-    offset: float, amplitude: float, other: float, exponent: float = 0.3, tokens: float = TOKENS
-) -> float:
-    """Tokens at which a + b·t^−c is where a + other·t^−c is after `tokens`: (b / other)^(1/c) · tokens."""
-    del offset
-    return (amplitude / other) ** (1 / exponent) * tokens
 
 
 def make_spec(weights: Mapping[str, float], seed: int = 0, **changes: object) -> RunSpec:
