@@ -26,7 +26,8 @@ def comparison_section(comparison: Comparison, index: int) -> Section:
         f"comparison-{index}",
         f"Comparison of {len(comparison.entries)} mixtures",
         f"Trained for {format_count(comparison.tokens)} tokens, {seeds} seed{'s' if seeds != 1 else ''}. Objective "
-        f"{comparison.objective} ({comparison.units}), lower is better. Baselines: {', '.join(comparison.baselines)}.",
+        f"{comparison.objective} ({comparison.units}), lower is better. "
+        f"Baselines: {', '.join(comparison.baselines)}.",
         warnings=list(comparison.warnings),
         figures=[_objectives(comparison, index), *_by_domain(comparison, index)],
         tables=[_summary(comparison, index), _reach(comparison, index), _domains(comparison, index)],

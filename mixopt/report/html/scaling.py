@@ -73,12 +73,14 @@ def _path(answer: Mapping[str, Any], *, amounts: bool) -> Figure:
             customdata=[plain(domain)] * len(marks), hovertemplate=_hover(amounts),
         )  # fmt: skip
     drawing.add_vline(x=answer["tokens"], line={"color": MUTED, "dash": "dash", "width": 1.5})
-    drawing.update_xaxes(type="log", title="training tokens")
-    drawing.update_yaxes(
-        type="log" if amounts else "linear",
-        title="tokens of the domain" if amounts else "weight",
-        exponentformat="SI",
+    places = sorted({*(scale["tokens"] for scale in details["scales"]), answer["tokens"]})
+    drawing.update_xaxes(
+        type="log", title="training tokens", tickvals=places, ticktext=[format_count(place) for place in places]
     )
+    if amounts:
+        drawing.update_yaxes(type="log", title="tokens of the domain", exponentformat="SI", dtick=1)
+    else:
+        drawing.update_yaxes(title="weight")
     what = "Tokens" if amounts else "Weights"
     note = (
         "Lines and bands: the predictor with its 95 % band. Points: DDO's optimum at each scale with its interval. "
@@ -154,7 +156,7 @@ def _holdout(held: Mapping[str, Any]) -> Table:
         for name, guess in guesses
     ]
     spread = held.get("spread")
-    rows.append([word("optimum found there"), number(spread, "{:.4f}", title="mean distance of its own replicates"),
+    rows.append([word("(its own replicates)"), number(spread, "{:.4f}", title="mean distance of its own replicates"),
                  number(held.get("predicted")), Cell("")])  # fmt: skip
     caption = f"Honesty check: {format_count(held['tokens'])} held out, predicted from {source}"
     return Table("holdout", caption, columns, rows)

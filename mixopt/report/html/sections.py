@@ -9,6 +9,7 @@ import yaml
 
 from mixopt.report.html import figures, tables
 from mixopt.report.html.comparison import comparison_section
+from mixopt.report.html.joint import joint_section
 from mixopt.report.html.scaling import scaling_section
 from mixopt.report.html.section import Fact, Section
 from mixopt.units import format_count
@@ -46,6 +47,7 @@ def make_page(study: Gathered) -> Page:
         _verification(study),
         *([scaling_section(study)] if study.recommendation else []),
         _fits(study),
+        joint_section(study),
         *(comparison_section(comparison, number) for number, comparison in enumerate(study.comparisons)),
         _trained(study),
         _runs(study),
@@ -111,7 +113,7 @@ def _headline(study: Gathered, others: Mapping[str, Any]) -> list[Fact]:
         if part and part["gain_measured"]:
             found = part["gain_measured"]
             error = found["standard_error"]
-            bar = f"± {100 * error:.1f} (standard error), " if error is not None else ""
+            bar = f"± {100 * error:.2g} (standard error), " if error is not None else ""
             count = len(found["seeds"])
             facts.append(
                 Fact(f"measured gain over {name}", f"{100 * found['value']:+.1f} %",
@@ -132,8 +134,9 @@ def _question(study: Gathered) -> Section:
         for name in ("lr", "batch_tokens")
         if optim.get(name) is not None
     )
+    names = ", ".join(study.domains)
     given = [
-        Fact("data", asked.get("data", {}).get("dir", ""), f"{len(study.domains)} domains: {', '.join(study.domains)}"),
+        Fact("data", asked.get("data", {}).get("dir", ""), f"{len(study.domains)} domains: {names}"),
         Fact("model", f"{asked.get('model', {}).get('preset', 'model')}{size}", shape),
         Fact("training", f"{format_count(config['tokens'])} tokens" if "tokens" in config else "", steps),
         Fact("objective", study.objective.name, f"{study.objective.units}, lower is better"),
@@ -164,8 +167,8 @@ def _verification(study: Gathered) -> Section | None:
     return Section(
         "verification",
         "Verification",
-        f"The recommended mixture and the baselines, trained for {format_count(verified['tokens'])} tokens each with "
-        "the same seeds. Measured gains pair the seeds, so they are more exact than each value.",
+        f"The recommended mixture and the baselines, trained for {format_count(verified['tokens'])} tokens each "
+        "with the same seeds. Measured gains pair the seeds, so they are more exact than each value.",
         figures=[figures.verification_figure(verified, units)],
         tables=tables.verification_tables(study),
         runs=tuple(verified["runs"]),
@@ -189,9 +192,9 @@ def _fits(study: Gathered) -> Section | None:
         "fits",
         "Fitted laws",
         text,
-        note=f"Up: {details.get('units', 'objective')}. Across: tokens of the domain in multiples of the base run's. "
-        "Line and band: the law with its 95 % band. Points: measured, ± 1.96 standard deviations. Dashed: the "
-        "recommended amount.",
+        note=f"Up: {details.get('units', 'objective')}. Across: tokens of the domain in multiples of the base "
+        "run's. Line and band: the law with its 95 % band. Points: measured, ± 1.96 standard deviations. Dashed: "
+        "the recommended amount.",
         panels=figures.law_figures(study.recommendation or {}),
         tables=[tables.laws_table(study)],
     )

@@ -59,7 +59,7 @@ def word(text: str, kind: str = "", title: str = "") -> Cell:
     return Cell(text, text.lower(), kind, title)
 
 
-def number(value: float | None, form: str = "{:.4g}", kind: str = "", title: str = "") -> Cell:
+def number(value: float | None, form: str = "{:#.4g}", kind: str = "", title: str = "") -> Cell:
     """A cell with a number, empty for None; the exact one is the title unless another is given."""
     if value is None:
         return Cell("")
@@ -78,7 +78,7 @@ def interval(low: float | None, high: float | None, form: str = "{:.3f}", scale:
     return Cell(f"{form.format(low * scale)} to {form.format(high * scale)}", float(low))
 
 
-def measured(value: Mapping[str, Any] | None, form: str = "{:.4g}", scale: float = 1.0, kind: str = "") -> Cell:
+def measured(value: Mapping[str, Any] | None, form: str = "{:#.4g}", scale: float = 1.0, kind: str = "") -> Cell:
     """A mean over seeds with its standard error."""
     if value is None:
         return Cell("")

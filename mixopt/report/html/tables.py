@@ -62,7 +62,7 @@ def predictions_table(recommendation: Mapping[str, Any], shown: Sequence[str], u
                 [
                     word(name, "strong" if name == "recommended" else ""),
                     number(value["value"]),
-                    interval(value["low"], value["high"], "{:.4g}"),
+                    interval(value["low"], value["high"], "{:#.4g}"),
                     percent(gain["value"], _sure(gain["low"])) if gain else Cell(""),
                     interval(gain["low"], gain["high"], "{:+.2f}", 100) if gain else Cell(""),
                 ]
@@ -90,8 +90,8 @@ def laws_table(study: Gathered) -> Table:
             [
                 word(domain),
                 *(number(part.get("law", {}).get(name)) for name in names),
-                number(part["recommended_x"], "x{:.3g}"),
-                interval(min(x), max(x), "x{:.3g}"),
+                number(part["recommended_x"], "x{:#.3g}"),
+                interval(min(x), max(x), "x{:#.3g}"),
                 runs_cell(ids or _of_domain(study, domain)),
             ]
         )
