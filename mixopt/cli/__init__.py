@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mixopt import __version__
-from mixopt.cli import data, ddo, init, recommend, report, runs
+from mixopt.cli import autoscale, compare, data, ddo, export, init, mixtures, recommend, report, runs
 
 app = typer.Typer(
     name="mixopt",
@@ -23,8 +23,12 @@ app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.command("init")(init.init)
 app.command("ddo")(ddo.ddo)
+app.command("autoscale")(autoscale.autoscale)
 app.command("recommend")(recommend.recommend)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("mixtures")(mixtures.mixtures)
+app.command("export")(export.export)
 
 _INTERRUPTED = 130
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.report.compare_table import ONLY_MEASURED
-from mixopt.report.figure import MUTED, PALETTE, new_figure, plain, tidy
-from mixopt.units import format_count
+from mixopt.report.figure import MUTED, PALETTE, count_ticks, new_figure, plain, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,13 +61,9 @@ def curves_figure(comparison: Comparison) -> Figure:
 
 
 def _token_ticks(axes: Axes, tokens: Sequence[int]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     if tokens:
         axes.set_xlim(0.095 * min(tokens), 1.06 * max(tokens))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    count_ticks(axes.xaxis)
 
 
 def _mark_reached(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None:

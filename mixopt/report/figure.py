@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from mixopt.units import format_count
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with colour-blind eyes too.
@@ -33,6 +36,15 @@ def tidy(axes: Axes) -> None:
     """Leave out the frame's upper and right side; small, quiet ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, color=MUTED)
+
+
+def count_ticks(axis: Axis) -> None:
+    """Counts such as 800k at 1, 2 and 5 of each power of ten of a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def png(figure: Figure, dpi: int = 150) -> bytes:

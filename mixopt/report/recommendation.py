@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -44,7 +44,14 @@ def print_recommendation(
         console.print(objectives_table(recommendation))
     if recommendation.warnings:
         console.print("[bold yellow]Warnings[/bold yellow]")
-        console.print(_bullets(recommendation.warnings))
+        console.print(bullets(recommendation.warnings))
+
+
+def baselines_of(recommendation: Recommendation) -> dict[str, Mixture]:
+    """The mixtures that a method compared its own with, by name."""
+    from mixopt.mixture import Mixture
+
+    return {name: Mixture.from_dict(w) for name, w in recommendation.details.get("baselines", {}).items()}
 
 
 def distinct(baselines: Mapping[str, Mixture]) -> dict[str, Mixture]:
@@ -60,29 +67,29 @@ def weights_table(recommendation: Recommendation, baselines: Mapping[str, Mixtur
     """One row a domain: the weight with its 95 % interval, and what each baseline gives it."""
     from rich.markup import escape
 
-    table = _table("domain", "recommended", "95 % interval", *baselines)
+    table = new_table("domain", "recommended", "95 % interval", *baselines)
     for domain, weight in recommendation.mixture.to_dict().items():
         interval = recommendation.intervals.get(domain)
-        between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+        ends = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
         others = [f"{mixture.to_dict().get(domain, 0.0):.3f}" for mixture in baselines.values()]
-        table.add_row(escape(domain), f"[bold]{weight:.3f}[/bold]", between, *others)
+        table.add_row(escape(domain), f"[bold]{weight:.3f}[/bold]", ends, *others)
     return table
 
 
 def prediction_table(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Table:
     """One row a mixture: its predicted objective, and the recommended mixture's relative gain over it."""
     units = recommendation.details.get("units", recommendation.objective)
-    table = _table("predicted for", units, "95 % interval", "gain over it", "95 % interval ")
+    table = new_table("predicted for", units, "95 % interval", "gain over it", "95 % interval ")
     for name in ("recommended", *baselines):
         estimate = recommendation.predicted.get(name)
         if estimate is None:
             continue
         gain = recommendation.gains.get(name)
-        cells = [f"{estimate.value:.4g}", _between(estimate, "{:.4g}")]
+        cells = [f"{estimate.value:.4g}", between(estimate, "{:.4g}")]
         if gain is not None:
             percent = f"{100 * gain.value:+.2f} %"
             solid = gain.low is not None and gain.low > 0
-            cells += [f"[green]{percent}[/green]" if solid else percent, _between(gain, "{:+.2f}", 100) + " %"]
+            cells += [f"[green]{percent}[/green]" if solid else percent, between(gain, "{:+.2f}", 100) + " %"]
         table.add_row(f"[bold]{name}[/bold]" if name == "recommended" else name, *cells)
     return table
 
@@ -92,13 +99,14 @@ def objectives_table(recommendation: Recommendation) -> Table:
     from rich.markup import escape
 
     columns = {recommendation.objective: recommendation.mixture.to_dict(), **recommendation.other_objectives}
-    table = _table("optimum under", *(escape(name) for name in columns))
+    table = new_table("optimum under", *(escape(name) for name in columns))
     for domain in recommendation.mixture.domains:
         table.add_row(escape(domain), *(f"{weights[domain]:.3f}" for weights in columns.values()))
     return table
 
 
-def _table(first: str, *others: str) -> Table:
+def new_table(first: str, *others: str) -> Table:
+    """A table with a left column and right-aligned others."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -109,7 +117,8 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _bullets(sentences: tuple[str, ...]) -> Table:
+def bullets(sentences: Iterable[str]) -> Table:
+    """Sentences, a bullet each."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -119,7 +128,8 @@ def _bullets(sentences: tuple[str, ...]) -> Table:
     return grid
 
 
-def _between(estimate: Estimate, form: str, scale: float = 1.0) -> str:
+def between(estimate: Estimate, form: str, scale: float = 1.0) -> str:
+    """`low to high` of an interval, `-` where there is none."""
     if estimate.low is None or estimate.high is None:
         return "-"
     return f"{form.format(estimate.low * scale)} to {form.format(estimate.high * scale)}"
@@ -136,7 +146,8 @@ def save_recommendation(
         recommendation: the answer.
         out_dir: folder, made on demand.
         baselines: mixtures to draw beside it, by name.
-        plots: draw `mixture.png`, and `curves.png` where there are fitted curves.
+        plots: draw `mixture.png`; `curves.png` where there are fitted curves; `law.png` of a joint law by domain;
+            `scaling.png` where optima were carried on from scale to scale.
 
     Returns:
         The files written.
@@ -157,4 +168,12 @@ def save_recommendation(
         contents["mixture.png"] = png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
         if recommendation.details.get("domains"):
             contents["curves.png"] = png(ddo_plots.curves_figure(recommendation))
+        if recommendation.details.get("losses"):
+            from mixopt.report.joint_plots import law_figure
+
+            contents["law.png"] = png(law_figure(recommendation))
+        if recommendation.details.get("path"):
+            from mixopt.report.autoscale_plots import scaling_figure
+
+            contents["scaling.png"] = png(scaling_figure(recommendation))
     return write_files(folder, contents)

@@ -141,10 +141,13 @@ def estimate_dict(estimate: Estimate) -> dict[str, float | None]:
 
 
 def path_totals(scales: Sequence[int], target: int) -> list[float]:
-    """Tokens from the smallest of scales and target to the greatest, evenly in logarithms, both included."""
-    ends = [*scales, target]
-    spaced = np.geomspace(min(ends), max(ends), _PATH_POINTS)
-    return sorted({*(float(total) for total in spaced[1:-1]), *(float(total) for total in ends)})
+    """Tokens from the smallest of scales and target to the greatest, evenly in logarithms.
+
+    It begins a millionth above the smallest scale: there the law's lines do, at it stands the scale's own optimum.
+    """
+    ends = [float(total) for total in (*scales, target)]
+    low = min(ends) * (1 + 1e-6)
+    return sorted({low, *np.geomspace(low, max(ends), _PATH_POINTS)[1:-1].tolist(), *(e for e in ends if e > low)})
 
 
 def path_dict(

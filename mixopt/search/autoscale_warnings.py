@@ -95,29 +95,26 @@ def _far(found: Outcome) -> list[str]:
 def warn_of_growth(growth: Growth, domains: Sequence[str], pinned: NDArray[np.bool_]) -> list[str]:
     """Domains that the geometric law cannot carry on: pinned (S, K), absent, shrinking."""
     names = [format_count(total) for total in growth.totals]
-    zero = growth.weights <= 0
-    absent, at_bound, shrinking = [], [], []
+    out = pinned | (growth.weights <= 0)
+    held, partly, shrinking = [], [], []
     for index, domain in enumerate(domains):
-        where = ", ".join(name for name, here in zip(names, zero[:, index], strict=True) if here)
-        bound = ", ".join(name for name, here in zip(names, pinned[:, index], strict=True) if here)
-        share = f"{growth.weights[-1, index]:.3f}"
-        if where:
-            absent.append(f"{domain} (0 at {where}; held at {share})")
-        elif bound:
-            at_bound.append(f"{domain} (at {bound}; held at {share})")
-        elif growth.rate[index] < 0:
+        where = ", ".join(name for name, here in zip(names, out[:, index], strict=True) if here)
+        last = growth.weights[-1, index]
+        if growth.held[index]:
+            kind = "0" if growth.weights[:, index].max() <= 0 or last <= 0 else "at a bound"
+            held.append(f"{domain} ({kind} at {where}; held at {last:.3f})")
+        elif where:
+            partly.append(f"{domain} ({where})")
+        if growth.rate[index] < 0:
             shrinking.append(f"{domain} (x{np.exp(growth.rate[index]):.2f} a step)")
     warnings = []
-    if at_bound:
+    if held:
         warnings.append(
-            "the geometric predictor leaves out domains at a bound, whose growth is the bound's, and holds the "
-            f"share that they have at the largest scale: {', '.join(at_bound)}"
+            "the geometric predictor cannot carry on domains whose optimum is at a bound or 0, which has no growth "
+            f"of its own; they keep the share that they have at the largest scale: {', '.join(held)}"
         )
-    if absent:
-        warnings.append(
-            "the geometric predictor knows no growth from 0 and holds the largest scale's share: "
-            f"{', '.join(absent)}"
-        )
+    if partly:
+        warnings.append(f"optima at a bound are left out of the geometric law's lines: {', '.join(partly)}")
     if shrinking:
         warnings.append(
             f"the optimal tokens shrink from scale to scale for {', '.join(shrinking)}, which the geometric law's "

@@ -39,8 +39,10 @@ class Growth:
     Attributes:
         totals: (S,) tokens of the scales, rising.
         weights: (…, S, K) the optima.
-        held: (…, K) domains that take no part in the growth, for their amounts follow a bound: they keep the share
-            that they have at the largest scale.
+        held: (…, K) domains without a line: at a bound (or at 0) at the largest scale, or free at that one alone.
+            Their amounts follow the bound; they keep the share that they have at the largest scale.
+        used: (…, S, K) the optima that lines go through: those of domains that have one, at scales where they are
+            free.
         level: (…, K) log tokens at the position of the largest scale (t = 0), fitted.
         rate: (…, K) log of the factor from one step to the next.
         position: (…, S) positions of the scales, from 1 − S to 0: a step is the mean distance of two scales.
@@ -49,6 +51,7 @@ class Growth:
     totals: NDArray[np.float64]
     weights: NDArray[np.float64]
     held: NDArray[np.bool_]
+    used: NDArray[np.bool_]
     level: NDArray[np.float64]
     rate: NDArray[np.float64]
     position: NDArray[np.float64]
@@ -60,14 +63,14 @@ class Growth:
         """Least squares of log amounts over levels, rates and positions: exact with two scales.
 
         min Σ_si (log N_si − level_i − rate_i t_s)² is the best approximation of rank one of the centred logarithms,
-        found by singular values. Where its positions do not rise with the scales (more noise than growth), the
-        logarithms of the totals are the positions.
+        found by singular values, over the domains that are free at every scale. A domain that is at a bound at some
+        smaller scales only gets a line through its other optima. Where positions do not rise with the scales (more
+        noise than growth, or no such domain), the logarithms of the totals are the positions.
 
         Args:
             totals: (S,) tokens of the scales, rising.
-            weights: (…, S, K) optimal weights at each.
-            pinned: (…, S, K) weights that are at a bound. A domain pinned at any scale is held, and so is one with
-                weight 0, which has no ratio.
+            weights: (…, S, K) optimal weights at each; 0 has no logarithm and counts as a bound.
+            pinned: (…, S, K) weights that are at a bound.
 
         Raises:
             ConfigError: fewer than two scales, or totals that do not rise.
@@ -77,30 +80,35 @@ class Growth:
             raise ConfigError(
                 f"scales: expected two or more different ones, found {', '.join(f'{n:g}' for n in totals)}"
             )
-        held = np.any(weights <= 0, axis=-2)
+        free = weights > 0
         if pinned is not None:
-            held = held | np.any(pinned, axis=-2)
-        logs = np.log(np.where(held[..., None, :], 1.0, weights * totals[:, None]))
-        middle = logs.mean(axis=-2)
-        centred = logs - middle[..., None, :]
+            free = free & ~pinned
+        held = ~free[..., -1, :] | (free.sum(axis=-2) < 2)
+        used = free & ~held[..., None, :]
+        logs = np.log(np.where(used, weights * totals[:, None], 1.0))
+        whole = used.all(axis=-2, keepdims=True)
+        centred = np.where(whole, logs - logs.mean(axis=-2, keepdims=True), 0.0)
         found = np.linalg.svd(centred, full_matrices=False)[0][..., 0]
         found = found * np.sign(found[..., -1:] - found[..., :1])
-        rising = (np.diff(found, axis=-1) > 0).all(axis=-1, keepdims=True)
+        rising = (np.diff(found, axis=-1) > 0).all(axis=-1, keepdims=True) & whole.any(axis=-1)
         found = np.where(rising, found, np.log(totals))
         length = found[..., -1:] - found[..., :1]
         position = (totals.size - 1) * (found - found[..., -1:]) / length
-        offset = position - position.mean(axis=-1, keepdims=True)
-        rate = (offset[..., None] * centred).sum(axis=-2) / (offset**2).sum(axis=-1)[..., None]
-        level = middle - rate * position.mean(axis=-1)[..., None]
-        return cls(totals, weights, held, level, rate, position)
+        # A line for each domain, through the optima that it has.
+        weight = used.astype(np.float64)
+        count = np.maximum(weight.sum(axis=-2), 1.0)
+        middle = (weight * position[..., None]).sum(axis=-2) / count
+        offset = weight * (position[..., None] - middle[..., None, :])
+        rate = (offset * logs).sum(axis=-2) / np.where(held, 1.0, (offset**2).sum(axis=-2))
+        level = (weight * logs).sum(axis=-2) / count - rate * middle
+        return cls(totals, weights, held, used, level, rate, position)
 
     @property
     def residuals(self) -> NDArray[np.float64]:
-        """(…, S, K) log N_i* less the line; 0 for held domains, and everywhere with two scales."""
+        """(…, S, K) log N_i* less the line; 0 where an optimum is not used, and everywhere with two scales."""
         line = self.level[..., None, :] + self.rate[..., None, :] * self.position[..., None]
-        with np.errstate(divide="ignore"):
-            off = np.log(self.weights * self.totals[:, None]) - line
-        return np.where(self.held[..., None, :], 0.0, off)
+        off = np.log(np.where(self.used, self.weights * self.totals[:, None], 1.0)) - line
+        return np.where(self.used, off, 0.0)
 
     def steps(self, total: float) -> NDArray[np.float64]:
         """(…) position of `total` tokens: k steps of Algorithm 2 beyond the largest scale; NaN where none grows."""
