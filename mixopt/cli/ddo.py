@@ -27,6 +27,12 @@ def ddo(
     reference: common.Reference = None,
     objective: common.ObjectiveName = None,
     perturb: common.Perturb = None,
+    fit: Annotated[
+        str | None,
+        common.flag(
+            "--fit", "lines (a law of each domain's own runs) or joint (laws of all runs at once) [lines]."
+        ),
+    ] = None,
     preset: common.Preset = None,
     floor: common.Floor = None,
     max_epochs: common.MaxEpochs = None,
@@ -69,6 +75,7 @@ def ddo(
         "method.reference": reference,
         "method.objective": objective,
         "method.perturb": perturb,
+        "method.fit": fit,
         "method.preset": preset,
         "method.floor": floor,
         "method.target_tokens": target_tokens,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Options:
     """What a method may be told, besides the runs."""
 
+    fit: str
     preset: str
     objective: str
     floor: str | None
@@ -30,10 +31,15 @@ class Options:
 
 
 def _ddo(history: History, options: Options) -> tuple[Searcher, dict[str, Mixture]]:
+    from mixopt.errors import ConfigError
     from mixopt.search.ddo import Ddo, DdoSettings
     from mixopt.search.ddo_design import find_design
+    from mixopt.search.joint_ddo import JointDdo
     from mixopt.search.objective import parse_objective
 
+    kinds = {"lines": Ddo, "joint": JointDdo}
+    if options.fit not in kinds:
+        raise ConfigError(f"fit: expected lines or joint, found {options.fit!r}")
     design = find_design(history)
     settings = DdoSettings(
         factors=design.factors,
@@ -45,7 +51,7 @@ def _ddo(history: History, options: Options) -> tuple[Searcher, dict[str, Mixtur
         supply=options.supply,
     )
     natural = {"natural": options.natural} if options.natural else {}
-    searcher = Ddo(design.reference, design.tokens, settings, natural)
+    searcher = kinds[options.fit](design.reference, design.tokens, settings, natural)
     return searcher, searcher.baselines
 
 
@@ -68,6 +74,9 @@ def recommend(
     params: Annotated[
         str | None, typer.Option(help="Use only the runs of models with this many parameters.")
     ] = None,
+    fit: Annotated[
+        str, typer.Option(help="lines (a law of each domain's own runs) or joint (laws of all runs at once).")
+    ] = "lines",
     preset: Annotated[str, typer.Option(help="How laws are fitted: default, paper or official.")] = "default",
     objective: Annotated[str, typer.Option(help="mean_ppl, mean_loss, worst or weighted:FILE.")] = "mean_ppl",
     floor: Annotated[
@@ -109,6 +118,7 @@ def recommend(
     if params is not None:
         history = _of_size(history, parse_count(params, "params"))
     options = Options(
+        fit=fit,
         preset=preset,
         objective=objective,
         floor=floor,

@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from mixopt.mixture import Mixture
     from mixopt.search.base import Estimate
     from mixopt.search.ddo_analysis import Analysis
@@ -34,9 +36,11 @@ def warn(
         *warn_of_gains(mixture, baselines, gains),
         *_rising(analysis),
         *_misfit(analysis),
-        *_at_bounds(analysis, mixture, bounds),
+        *warn_of_bounds(
+            mixture, bounds, analysis.fitted.solution.bound_multipliers * analysis.base, analysis.objective.units
+        ),
         *_extrapolation(analysis, mixture),
-        *_repetition(mixture, supply),
+        *warn_of_repetition(mixture, supply),
         *_noise(analysis),
         *_unidentified(analysis, preset),
         *_few_points(analysis),
@@ -48,9 +52,7 @@ def warn_of_runs(analysis: Analysis) -> tuple[str, ...]:
     return (*_rising(analysis), *_misfit(analysis), *_noise(analysis), *_few_points(analysis))
 
 
-def warn_of_gains(
-    mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]
-) -> list[str]:
+def warn_of_gains(mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]) -> list[str]:
     """Baselines that the recommended mixture may well not beat."""
     distinct: dict[tuple[float, ...], str] = {}
     for name, baseline in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
@@ -107,12 +109,12 @@ def _misfit(analysis: Analysis) -> list[str]:
     return [f"the law fits badly for {', '.join(bad)}: its shape of the curve is wrong, or a run is"] if bad else []
 
 
-def _at_bounds(analysis: Analysis, mixture: Mixture, bounds: Bounds) -> list[str]:
+def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: NDArray[np.float64], units: str) -> list[str]:
+    """Weights at a bound, with what another 0.01 would cost; `prices` (K,) are per unit of weight."""
     warnings = []
-    cost = analysis.fitted.solution.bound_multipliers * analysis.base * 0.01
+    cost = prices * 0.01
     for index, (domain, weight) in enumerate(mixture.to_dict().items()):
         floor, cap = bounds.floors[index], bounds.caps[index]
-        units = analysis.objective.units
         if weight <= floor + 1e-9:
             where = f"at its floor of {floor:.3g}" if floor > 0 else "at 0"
             warnings.append(
@@ -141,7 +143,8 @@ def _extrapolation(analysis: Analysis, mixture: Mixture) -> list[str]:
     return [f"the optimum lies outside the amounts that were tested, where laws extrapolate: {', '.join(outside)}"]
 
 
-def _repetition(mixture: Mixture, supply: Supply | None) -> list[str]:
+def warn_of_repetition(mixture: Mixture, supply: Supply | None) -> list[str]:
+    """Domains that the target repeats more often than is known to help."""
     if supply is None:
         return []
     limit = MANY_EPOCHS if supply.max_epochs is None else min(supply.max_epochs, MANY_EPOCHS)

@@ -5,7 +5,7 @@ Symbols: K training domains, V evaluation domains, B replicates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mixopt.search.base import History
     from mixopt.search.objective import Objective
     from mixopt.solve import Bounds
+
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,18 @@ class JointFit:
     def form(self) -> FormName:
         """The form chosen."""
         return "additive" if isinstance(self.fit.form, Additive) else "per_domain"
+
+    @property
+    def words(self) -> str:
+        """How well the form predicts, for people: `1.4 % on runs left out (additive: 2.7 %)`."""
+        parts = []
+        for part, name in (("error", "runs left out"), ("largest_scale", "the largest scale from the others")):
+            off = {form: checked[part] for form, checked in self.cross_validation.items() if checked[part]}
+            errors = {form: 100 * (value if part == "error" else value["error"]) for form, value in off.items()}
+            others = [f" ({form}: {error:.2g} %)" for form, error in errors.items() if form != self.form]
+            if self.form in errors:
+                parts.append(f"{errors[self.form]:.2g} % on {name}{''.join(others)}")
+        return ", ".join(parts) or "0 % on runs left out"
 
     @property
     def checked(self) -> dict[str, Any]:
@@ -199,7 +213,12 @@ class JointReplicates:
 
     def predict_own(self, weights: NDArray[np.float64], total_tokens: float) -> NDArray[np.float64]:
         """(B,) objective of each law's own mixture (B, K)."""
-        return np.diagonal(self.predict(weights * total_tokens)).copy()
+        tokens = weights * total_tokens
+        # In blocks, as every law is asked of every mixture of its block.
+        blocks = [slice(start, start + _BLOCK) for start in range(0, len(tokens), _BLOCK)]
+        laws = [Law(*(getattr(self.law, field.name)[block] for field in fields(Law))) for block in blocks]
+        own = [np.diagonal(_predict(self.fit, law, tokens[block])) for law, block in zip(laws, blocks, strict=True)]
+        return np.concatenate(own)
 
 
 def _predict(fit: FormFit, law: Law, tokens: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -113,6 +113,7 @@ class MethodSection(_Section):
     """The search method and its settings (see `mixopt.search.ddo.DdoSettings`, `mixopt.search.autoscale`).
 
     `scales`, `predictor` and `match_epochs` are autoscale's; `target_tokens` is what it predicts.
+    `fit` is DDO's: a law of each domain's own runs, or one of all runs (`mixopt.search.joint_ddo`).
     """
 
     name: Literal["ddo", "autoscale"] = "ddo"
@@ -125,6 +126,7 @@ class MethodSection(_Section):
     floor: float | str | None = None
     verify_seeds: int = Field(default=3, ge=1, le=1000)
     target_tokens: Count | None = None
+    fit: Literal["lines", "joint"] = "lines"
     scales: Counts | None = None
     predictor: Literal["auto", "geometric", "joint"] = "auto"
     match_epochs: bool = False
@@ -137,6 +139,8 @@ class ExecutorSection(_Section):
     ray_address: str | None = None
     cpus_per_run: int = Field(default=1, ge=1)
     gpus_per_run: float | None = Field(default=None, ge=0)
+    processes_per_run: int = Field(default=1, ge=1)
+    sharding: Literal["none", "fsdp"] = "none"
     workers: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixopt.search.ddo import Ddo, DdoSettings
+from mixopt.search.joint_ddo import JointDdo
 from mixopt.search.objective import parse_objective
 from mixopt.solve import Supply
 from mixopt.store import Store
@@ -39,7 +40,8 @@ def ddo_searcher(study: Study) -> Ddo:
             max_epochs=study.config.training.max_epochs,
         ),
     )
-    return Ddo(study.reference, study.tokens, settings, baselines={"natural": study.natural})
+    kind = JointDdo if method.fit == "joint" else Ddo
+    return kind(study.reference, study.tokens, settings, baselines={"natural": study.natural})
 
 
 def ddo(study: Study, watch: Watch | None = None) -> Recommendation:

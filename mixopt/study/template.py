@@ -49,6 +49,7 @@ method:
   factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
   perturb: add                 # add: the total changes; replace: the total is held
   objective: mean_ppl          # mean_ppl, mean_loss, worst or weighted:FILE
+  fit: lines                   # ddo: a law of each domain's own runs (lines), or laws of all runs (joint)
   preset: default              # default, paper or official: how the laws are fitted
   seeds: 1                     # repeats of every run; two or more measure the noise
   reference: uniform           # mixture of the base run: uniform, natural or a YAML file of weights
@@ -61,6 +62,8 @@ executor:
   ray_address: null            # null: this machine; host:port: a cluster
   cpus_per_run: 1
   gpus_per_run: null           # fractions allowed (0.25); null: one where there are GPUs
+  processes_per_run: 1         # more: data-parallel; each process then gets cpus_per_run and gpus_per_run
+  sharding: none               # none: the model whole in each process (DDP); fsdp: split over them (FSDP2)
   workers: null                # most runs at once; null: as many as fit
   device: auto                 # auto, cpu or cuda
   precision: auto              # auto: bfloat16 on a GPU, float32 on a CPU
