@@ -132,23 +132,25 @@ def latex(table: ComparisonTable) -> str:
     """A `tabular` with booktabs' rules in a `table`, to be read in by a paper; it needs the package booktabs."""
     import pandas as pd
 
-    index = pd.MultiIndex.from_tuples([(row.section, row.label) for row in table.rows], names=["", ""])
-    # Numbered columns, as mixtures may not be told apart once they are escaped.
-    frame = pd.DataFrame([[cell.text for cell in row.cells] for row in table.rows], index=index)
-    bold = pd.DataFrame(
-        [[_bold(cell) for cell in row.cells] for row in table.rows], index=index, columns=frame.columns
-    )
+    index = pd.MultiIndex.from_tuples([(row.section, row.label) for row in table.rows])
+    names = list(table.names)
+    frame = pd.DataFrame([[cell.text for cell in row.cells] for row in table.rows], index, names)
+    bold = pd.DataFrame([[_bold(cell) for cell in row.cells] for row in table.rows], index, names)
     style = frame.style.format(_latex).format_index(_latex, axis="index")
-    style = style.relabel_index([_latex(name) for name in table.names], axis="columns")
+    style = style.format_index(_latex, axis="columns")
     body = style.apply(lambda _: bold.to_numpy(), axis=None).to_latex(
         hrules=True,
-        column_format="ll" + "r" * len(table.names),
+        column_format="ll" + "r" * len(names),
         multirow_align="naive",
+        clines="skip-last;data",
         position="t",
         position_float="centering",
         caption=_latex(f"Comparison: {table.title}."),
         label="tab:mixopt-comparison",
     )
+    # pandas draws cline only; between sections booktabs' own rule has the right space around it.
+    line = f"\\cline{{1-{len(names) + 2}}}\n"
+    body = body.replace(f"{line}\\bottomrule", "\\bottomrule").replace(line, "\\midrule\n")
     notes = [f"% {' '.join(note.split())}" for note in (*table.notes, *table.warnings)]
     return "\n".join(["% needs \\usepackage{booktabs}", *notes, body])
 
