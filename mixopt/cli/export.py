@@ -1,0 +1,187 @@
+"""`mixopt export`: a mixture in the format of another trainer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mixopt.data.manifest import Manifest
+    from mixopt.export import Format
+    from mixopt.mixture import Mixture
+
+# Kept in step with `mixopt.export.FORMATS` by a test; written out, as help must not depend on imports.
+_HELP = """Write a mixture in the format of another trainer.
+
+MIXTURE is a file of weights, a name of `mixopt mixtures`, `ddo:STUDY`, `autoscale:STUDY`, or with --data `uniform`
+or `natural`. Shares are of training tokens; each format turns them into what its trainer counts:
+
+- **megatron-lm**: Megatron-LM's --data-args-path; weights are probabilities
+
+- **megatron-lm-split**: Megatron-LM's --per-split-data-args-path; weights are probabilities
+
+- **energon**: Megatron-Energon's blend; weights are probabilities
+
+- **energon-epochs**: Megatron-Energon's blend_epochized; repetitions are epochs
+
+- **olmo-core**: OLMo-core's SourceMixtureList; ratios are probabilities, with the repetition that they need
+
+- **levanter**: Levanter's data section; train_weights are probabilities
+
+- **mosaicml**: MosaicML Streaming's proportion; a probability
+
+- **mosaicml-epochs**: MosaicML Streaming's repeat; epochs
+
+- **torchtitan**: torchtitan's interleaved loader; weights are probabilities
+
+- **litgpt**: a data module for LitGPT on LitData; weights are probabilities
+
+- **huggingface**: datasets.interleave_datasets; probabilities
+
+Example: `mixopt export redpajama-llama --to megatron-lm --paths 'data/{name}_text_document' --out blend.txt`
+"""
+
+
+def export(
+    mixture: Annotated[str, typer.Argument(metavar="MIXTURE", help="FILE, NAME, ddo:STUDY, autoscale:STUDY, …")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="One of the formats above.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--paths",
+            help="DOMAIN=PATH, a file of `domain: path`, or a pattern with {name} in it (repeatable) [{name}].",
+        ),
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", help="Tokens of the training, for formats that count epochs.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Folder of prepared data: its domains, and their tokens.")
+    ] = None,
+    available: Annotated[
+        Path | None,
+        typer.Option("--available", help="YAML or JSON file of the tokens that there are (domain: count)."),
+    ] = None,
+    sample_tokens: Annotated[
+        str | None,
+        typer.Option(
+            "--sample-tokens",
+            help="Mean tokens of a sample, where samples are not packed to one length: a file (domain: tokens), or "
+            "`documents` for those of --data.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write [standard output].")] = None,
+    results: Annotated[str, typer.Option("--results", help="Folder of the results table.")] = "results",
+) -> None:
+    """Write a mixture in the format of another trainer."""  # the command's help is _HELP
+    from mixopt.errors import ConfigError
+    from mixopt.export import Blend, read_paths
+    from mixopt.units import parse_count
+
+    form = _format(to)
+    manifest = _manifest(data)
+    chosen = _mixture(mixture, manifest, results)
+    if sample_tokens is not None and not form.samples:
+        raise ConfigError(
+            f"--sample-tokens: {form.name} counts tokens, or sequences of one length; leave the option out"
+        )
+    blend = Blend.of(
+        mixture,
+        chosen,
+        read_paths(paths or [], chosen.domains),
+        tokens=parse_count(tokens, "--tokens") if tokens else None,
+        available=_available(available, manifest, chosen),
+        sample_tokens=_sample_tokens(sample_tokens, manifest, chosen),
+    )
+    text = form.write(blend)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(out, text)
+        typer.echo(f"wrote {out} for {form.reader}")
+    print(f"mixopt: note: {form.meaning}", file=sys.stderr)
+
+
+export.__doc__ = _HELP
+
+
+def _format(name: str) -> Format:
+    import difflib
+
+    from mixopt.errors import ConfigError
+    from mixopt.export import FORMATS
+
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, n=3, cutoff=0.4)
+        raise ConfigError(f"--to: expected {', '.join(near or FORMATS)}, found {name!r}")
+    return FORMATS[name]
+
+
+def _manifest(data: str | None) -> Manifest | None:
+    from mixopt.data.manifest import Manifest
+
+    return Manifest.load(data) if data else None
+
+
+def _mixture(text: str, manifest: Manifest | None, results: str) -> Mixture:
+    from mixopt.study.mixtures import mixture_for, named_mixture
+
+    return mixture_for(text, manifest.tokens, results) if manifest else named_mixture(text, results)
+
+
+def _available(path: Path | None, manifest: Manifest | None, mixture: Mixture) -> Mapping[str, int] | None:
+    from mixopt.units import parse_count
+
+    if path is None:
+        return manifest.tokens if manifest else None
+    numbers = _numbers(path, "--available", mixture)
+    return {domain: parse_count(number, f"{path}: {domain}") for domain, number in numbers.items()}
+
+
+def _sample_tokens(given: str | None, manifest: Manifest | None, mixture: Mixture) -> Mapping[str, float] | None:
+    from mixopt.errors import ConfigError
+
+    if given is None:
+        return None
+    if given == "documents":
+        if manifest is None:
+            raise ConfigError("--sample-tokens documents: say whose with --data FOLDER")
+        return {entry.name: entry.train.tokens / max(1, entry.train.documents) for entry in manifest.domains}
+    numbers = _numbers(Path(given), "--sample-tokens", mixture)
+    try:
+        return {domain: float(number) for domain, number in numbers.items()}
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"--sample-tokens {given}: expected numbers ({error})") from error
+
+
+def _numbers(path: Path, flag: str, mixture: Mixture) -> dict[str, str | float]:
+    """A number a domain from a YAML or JSON file, for every domain of the mixture."""
+    import yaml
+
+    from mixopt.errors import ConfigError
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{flag} {path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{flag} {path}: expected `domain: number` lines, found {content!r:.60}")
+    lost = [domain for domain, weight in mixture.to_dict().items() if weight > 0 and domain not in content]
+    if lost:
+        raise ConfigError(f"{flag} {path}: no number for {', '.join(map(repr, lost))}")
+    return {domain: content[domain] for domain in mixture.domains if domain in content}
+
+
+def _write(path: Path, text: str) -> None:
+    from mixopt.data.files import write_atomic
+    from mixopt.errors import ConfigError
+
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot be written ({error}); give another") from error

@@ -1,0 +1,151 @@
+"""What every export is made from, and what every format says about itself."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.units import format_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """A mixture and what a trainer has to know besides; built by `Blend.of`.
+
+    Attributes:
+        name: what the mixture is called, for comments.
+        mixture: shares of training tokens, all above 0 (some trainers refuse 0, and it trains on nothing).
+        paths: where each domain's data is, in the trainer's own form.
+        names: for each domain a name of small letters, digits and underscores.
+        tokens: training tokens in all; None where not told.
+        available: distinct training tokens by domain; None where not told.
+        sample_tokens: mean tokens of one of the trainer's samples, by domain; None if all are equally long.
+    """
+
+    name: str
+    mixture: Mixture
+    paths: Mapping[str, str]
+    names: Mapping[str, str]
+    tokens: int | None = None
+    available: Mapping[str, int] | None = None
+    sample_tokens: Mapping[str, float] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        mixture: Mixture,
+        paths: Mapping[str, str],
+        *,
+        tokens: int | None = None,
+        available: Mapping[str, int] | None = None,
+        sample_tokens: Mapping[str, float] | None = None,
+    ) -> Blend:
+        """The blend of a mixture's domains that get anything at all.
+
+        Raises:
+            ConfigError: a domain that is used has no data, or no sample length.
+        """
+        used = Mixture.from_dict({domain: weight for domain, weight in mixture.to_dict().items() if weight > 0})
+        for what, given in (("training tokens", available), ("tokens of a sample", sample_tokens)):
+            lost = next((d for d in used.domains if given is not None and not given.get(d, 0) > 0), None)
+            if lost is not None:
+                raise ConfigError(f"export: {what} of {lost!r}: expected a number above 0, found none")
+        return cls(
+            name=name,
+            mixture=used,
+            paths={domain: paths[domain] for domain in used.domains},
+            names=plain_names(used.domains),
+            tokens=tokens,
+            available=available,
+            sample_tokens=sample_tokens,
+        )
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The chance that a trainer's next sample is of each domain: p_k ∝ w_k / (tokens of a sample of k).
+
+        Drawing samples with p gives w of the tokens. Where samples are equally long, p = w.
+        """
+        if self.sample_tokens is None:
+            return self.mixture.to_dict()
+        lengths = self.sample_tokens
+        return Mixture.normalised({d: w / lengths[d] for d, w in self.mixture.to_dict().items()}).to_dict()
+
+    @property
+    def epochs(self) -> dict[str, float]:
+        """Passes over each domain's text in the whole training: w_k · tokens / available_k.
+
+        Raises:
+            ConfigError: the tokens of the training, or of the domains, are not known.
+        """
+        if self.tokens is None or self.available is None:
+            missing = "--tokens" if self.tokens is None else "--data or --available"
+            raise ConfigError(
+                f"{missing} is missing: this format counts epochs, which are --tokens times a domain's share, over "
+                "the domain's own tokens (--data FOLDER or --available FILE)"
+            )
+        return {
+            domain: weight * self.tokens / self.available[domain]
+            for domain, weight in self.mixture.to_dict().items()
+        }
+
+    def share_notes(self, numbers: Mapping[str, float]) -> dict[str, str]:
+        """Each domain's share of tokens in words, for comments; nothing where `numbers` are these shares."""
+        shares = self.mixture.to_dict()
+        return {} if numbers == shares else {d: f"{share:.4g} of the tokens" for d, share in shares.items()}
+
+    def heading(self, consumer: str, meaning: str) -> list[str]:
+        """The first lines of a file, as text: what it is, for whom, what its numbers mean."""
+        about = f"{format_count(self.tokens)} training tokens" if self.tokens else "shares of training tokens"
+        return [f"Mixture {self.name} ({about}) for {consumer}, written by `mixopt export`.", meaning]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A trainer's format.
+
+    Attributes:
+        name: what `--to` calls it.
+        consumer: the trainer.
+        reader: the class, function or flag of the trainer that reads the file.
+        weight: what the file's numbers are.
+        meaning: the same in a sentence.
+        suffix: of the file.
+        write: the file's content.
+        samples: whether numbers are by samples of any length, so that `Blend.sample_tokens` matters.
+    """
+
+    name: str
+    consumer: str
+    reader: str
+    weight: Literal["probability", "epochs"]
+    meaning: str
+    suffix: str
+    write: Callable[[Blend], str]
+    samples: bool = False
+
+
+def plain_names(domains: tuple[str, ...]) -> dict[str, str]:
+    """For each domain a distinct name that is safe in paths and keys: `Pile-CC` gives `pile_cc`."""
+    names: dict[str, str] = {}
+    for domain in domains:
+        words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in domain.lower())
+        plain = "_".join(words.split()) or "domain"
+        taken, number = set(names.values()), 2
+        name = plain
+        while name in taken:
+            name, number = f"{plain}_{number}", number + 1
+        names[domain] = name
+    return names
+
+
+def comment(lines: list[str]) -> str:
+    """Sentences as a comment of YAML or Python, a new line each."""
+    return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, 110))
