@@ -48,8 +48,9 @@ def make_run(
 ) -> tuple[RunSpec, RunResult]:
     """The spec and what a run on it would have measured if losses followed `law`."""
     curve: dict[str, list[object]] = {name: [] for name in ("step", "tokens", "split", "domain", "loss")}
-    for point in range(1, spec.evaluation.points + 1):
-        step = round(spec.steps * point / spec.evaluation.points)
+    points = min(spec.evaluation.points, spec.steps)
+    for point in range(1, points + 1):
+        step = round(spec.steps * point / points)
         tokens = step * spec.optim.batch_tokens
         for domain in spec.measured:
             for name, value in zip(curve, (step, tokens, "validation", domain, law(tokens, domain)), strict=True):
