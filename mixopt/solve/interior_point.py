@@ -66,8 +66,7 @@ def interior_point(
             step = np.where(fine, step, step / 2)
         # A step that rounding alone keeps from being taken ends the search there.
         point = point + np.where(step < 1e-11, 0.0, step)[:, None] * move
-    weights = np.clip(point[:, : floors.size], floors, caps)
-    return weights, problem.duals(point)
+    return problem.weights(point), problem.duals(point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +121,17 @@ class _Conditions:
         m, p = self.floors.size, self.peaks.size
         ends = np.cumsum([m, bool(p), 1, m, m])
         return tuple(np.split(point, ends, axis=1))
+
+    def weights(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B, m), on the bounds that are tight, which the path itself only comes near to."""
+        w, _, _, z_low, z_high, _ = self.split(point)
+        low, high, _ = self._slacks(point)
+        at_floor, at_cap = self.open & (z_low > low), self.open & (z_high > high)
+        tight = np.where(at_floor, self.floors, np.where(at_cap, self.caps, w))
+        free = self.open & ~at_floor & ~at_cap
+        count = free.sum(axis=1, keepdims=True)
+        tight = tight + free * (1 - tight.sum(axis=1, keepdims=True)) / np.maximum(count, 1)
+        return np.clip(np.where(count > 0, tight, w), self.floors, self.caps)
 
     def duals(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, V)."""

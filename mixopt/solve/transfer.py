@@ -135,16 +135,15 @@ def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
     floors, caps = bounds.floors, bounds.caps
     shape = law.shape
     law = law.flattened()
-    weights = np.broadcast_to(floors, law.shape).copy()
     duals = np.broadcast_to(law.share / law.share.sum(), law.floor.shape)
-    if caps.sum() <= 1 + SLACK:
-        weights = np.broadcast_to(caps, law.shape).copy()
-    elif floors.sum() < 1 - SLACK:
-        start = floors + (caps - floors) * (1 - floors.sum()) / (caps - floors).sum()
-        if not np.isfinite(law.value(np.broadcast_to(start, law.shape))).all():
-            raise ConfigError(
-                "bounds: some law has no amount of any domain below the caps, where it is infinite; raise a cap"
-            )
+    room, left = (caps - floors).sum(), 1 - floors.sum()
+    start = floors + (caps - floors) * min(1.0, max(0.0, left) / max(room, SLACK))
+    weights = np.broadcast_to(start, law.shape)
+    if not np.isfinite(law.value(weights)).all():
+        raise ConfigError(
+            "bounds: some law has no amount of any domain below the caps, where it is infinite; raise a cap"
+        )
+    if SLACK < left < room - SLACK:  # else there is one mixture only
         weights, duals = interior_point(law, floors, caps, start)
     solution = with_multipliers(weights, law.value(weights), law.slope(weights, duals), floors, caps)
     batch = shape[:-1]
