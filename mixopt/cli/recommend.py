@@ -27,10 +27,12 @@ class Options:
     objective: str
     floor: str | None
     supply: Supply | None
-    natural: Mixture | None
+    baselines: dict[str, Mixture]
+    target: int | None
+    predictor: str
 
 
-def _ddo(history: History, options: Options) -> tuple[Searcher, dict[str, Mixture]]:
+def _ddo(history: History, options: Options) -> Searcher:
     from mixopt.errors import ConfigError
     from mixopt.search.ddo import Ddo, DdoSettings
     from mixopt.search.ddo_design import find_design
@@ -50,15 +52,40 @@ def _ddo(history: History, options: Options) -> tuple[Searcher, dict[str, Mixtur
         floor=options.floor,
         supply=options.supply,
     )
-    natural = {"natural": options.natural} if options.natural else {}
-    searcher = kinds[options.fit](design.reference, design.tokens, settings, natural)
-    return searcher, searcher.baselines
+    return kinds[options.fit](design.reference, design.tokens, settings, options.baselines)
 
 
-# A method is a line here: a searcher set up for the runs, and the baselines that it predicts.
-METHODS: dict[str, Callable[[History, Options], tuple[Searcher, dict[str, Mixture]]]] = {
-    "ddo": _ddo,
-}
+def _autoscale(history: History, options: Options) -> Searcher:
+    from mixopt.errors import ConfigError
+    from mixopt.search.autoscale import AutoScale
+    from mixopt.search.ddo import DdoSettings
+    from mixopt.search.ddo_design import find_designs
+    from mixopt.search.objective import parse_objective
+    from mixopt.units import format_count
+
+    if options.fit != "lines":
+        raise ConfigError(f"fit: autoscale has both; choose with --predictor geometric or joint, not {options.fit!r}")
+    if options.target is None:
+        raise ConfigError("--target is missing: autoscale needs the tokens that the mixture is for, such as 10B")
+    designs = find_designs(history)
+    if len(designs) < 2:
+        raise ConfigError(
+            f"history: autoscale needs DDO's runs at two scales or more, found those around one base run of "
+            f"{format_count(designs[0].tokens)} tokens; a scale without its base, or without any run of some "
+            "domain, is not recognised"
+        )
+    settings = DdoSettings(
+        objective=parse_objective(options.objective),
+        seeds=None,
+        preset=options.preset,
+        floor=options.floor,
+        supply=options.supply,
+    )
+    return AutoScale(designs, options.target, settings, predictor=options.predictor, baselines=options.baselines)
+
+
+# A method is a line here: a searcher set up for the runs.
+METHODS: dict[str, Callable[[History, Options], Searcher]] = {"ddo": _ddo, "autoscale": _autoscale}
 
 
 def recommend(
@@ -68,7 +95,7 @@ def recommend(
             help="CSV with columns run, tokens, seed, params, w.DOMAIN, loss.DOMAIN or ppl.DOMAIN; or ratios.csv."
         ),
     ],
-    method: Annotated[str, typer.Option(help="How to choose the mixture: ddo.")] = "ddo",
+    method: Annotated[str, typer.Option(help="How to choose the mixture: ddo or autoscale.")] = "ddo",
     metrics: Annotated[Path | None, typer.Option(help="Olmix's metrics.csv, joined on the run.")] = None,
     tokens: Annotated[str | None, typer.Option(help="Tokens of every run, for files without that column.")] = None,
     params: Annotated[
@@ -88,8 +115,12 @@ def recommend(
         float | None, typer.Option(help="Most passes over a domain's text at the target.")
     ] = None,
     target_tokens: Annotated[
-        str | None, typer.Option(help="Tokens of the training that the mixture is for.")
+        str | None,
+        typer.Option("--target-tokens", "--target", help="Tokens of the training that the mixture is for."),
     ] = None,
+    predictor: Annotated[
+        str, typer.Option(help="Autoscale's: geometric, joint, or auto (the better one on what it has not seen).")
+    ] = "auto",
     available: Annotated[
         Path | None, typer.Option(help="YAML or JSON file of the tokens that there are (domain: count).")
     ] = None,
@@ -101,13 +132,16 @@ def recommend(
 ) -> None:
     """Recommend a mixture from a table of finished runs, whoever trained them.
 
+    `--method autoscale` finds the scales by their base runs, two or more.
+
     Example: `mixopt recommend --runs runs.csv --natural natural.yaml`
     """
     import difflib
 
     from mixopt.errors import ConfigError
     from mixopt.mixture import Mixture
-    from mixopt.report.recommendation import print_recommendation, save_recommendation
+    from mixopt.report.autoscale_tables import print_autoscale
+    from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
     from mixopt.search.runs_csv import read_runs
     from mixopt.units import parse_count
 
@@ -122,11 +156,13 @@ def recommend(
         preset=preset,
         objective=objective,
         floor=floor,
-        supply=_supply(max_epochs, target_tokens, available),
-        natural=Mixture.from_file(natural) if natural else None,
+        supply=_supply(max_epochs, target_tokens, available, needed=method == "ddo"),
+        baselines={"natural": Mixture.from_file(natural)} if natural else {},
+        target=parse_count(target_tokens, "--target") if target_tokens else None,
+        predictor=predictor,
     )
-    searcher, baselines = METHODS[method](history, options)
-    recommendation = searcher.recommend(history)
+    recommendation = METHODS[method](history, options).recommend(history)
+    baselines = baselines_of(recommendation)
     folder = out or Path("results") / "recommend" / runs.stem
     written = save_recommendation(recommendation, folder, baselines, plots)
     for note in notes:
@@ -134,7 +170,10 @@ def recommend(
     if as_json:
         typer.echo(json.dumps(recommendation.to_dict(), allow_nan=False))
         return
-    print_recommendation(recommendation, baselines)
+    if method == "autoscale":
+        print_autoscale(recommendation)
+    else:
+        print_recommendation(recommendation, baselines)
     typer.echo(f"\nwritten: {', '.join(str(path) for path in written)}")
 
 
@@ -148,13 +187,15 @@ def _of_size(history: History, parameters: int) -> History:
     return chosen
 
 
-def _supply(max_epochs: float | None, target_tokens: str | None, available: Path | None) -> Supply | None:
-    """What there is to train on, from three options that need each other."""
+def _supply(
+    max_epochs: float | None, target_tokens: str | None, available: Path | None, *, needed: bool
+) -> Supply | None:
+    """What there is to train on, from three options that need each other; `needed` if the target says no more."""
     from mixopt.errors import ConfigError
     from mixopt.solve import Supply
     from mixopt.units import parse_count
 
-    if max_epochs is None and target_tokens is None and available is None:
+    if max_epochs is None and available is None and (target_tokens is None or not needed):
         return None
     if target_tokens is None or available is None:
         missing = "--target-tokens" if target_tokens is None else "--available"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from mixopt.search.ddo_design import Design
     from mixopt.search.objective import Objective
 
-PredictorName = Literal["auto", "geometric", "joint"]
-PREDICTORS: tuple[PredictorName, ...] = ("auto", "geometric", "joint")
+PREDICTORS = ("auto", "geometric", "joint")
 
 # Nearer scales would share runs within DDO's tolerance, and their ratio would be noise.
 LEAST_RATIO = 1.25
@@ -60,7 +59,7 @@ class AutoScale:
         target: int,
         settings: DdoSettings | None = None,
         *,
-        predictor: PredictorName = "auto",
+        predictor: str = "auto",
         baselines: Mapping[str, Mixture] | None = None,
         match_epochs: bool = False,
     ) -> None:
@@ -172,7 +171,7 @@ class AutoScale:
             mixture=mixture,
             intervals=found.intervals(choice.name),
             predicted=forecast.predicted,
-            gains={name: forecast.gains[name] for name in baselines},
+            gains={name: gain for name, gain in forecast.gains.items() if name in baselines},
             other_objectives={
                 other.name: self._under(other, found).to_dict()
                 for other in BUILT_IN

@@ -26,12 +26,14 @@ class Forecast:
     """Predictions at the target.
 
     Attributes:
-        predicted: the objective of `recommended` and of each other mixture, by name.
+        predicted: the objective of `recommended` and of each other mixture, by name; none if `impossible`.
         gains: relative improvement of the recommended mixture over each other one, by name.
+        impossible: the law's value where it cannot be right (a loss below 0, a perplexity below 1); else None.
     """
 
     predicted: dict[str, Estimate]
     gains: dict[str, Estimate]
+    impossible: float | None = None
 
     @classmethod
     def of(
@@ -60,6 +62,9 @@ class Forecast:
         optimism = max(0.0, float((fit.predict(target * drawn) - promised).mean()))
         misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
         value, draws = _predict(joint, target * recommended.array)
+        least = 1.0 if fit.fit.objective.units == "perplexity" else 0.0
+        if value <= least:
+            return cls({}, {}, value)
         low, high = _interval(value, draws, misfit * value)
         predicted = {"recommended": Estimate(value, low, high + optimism)}
         gains = {}

@@ -81,7 +81,7 @@ class Outcome:
                 name: {
                     "weights": mixture.to_dict(),
                     "intervals": {domain: list(pair) for domain, pair in self.intervals(name).items()},
-                    "predicted": estimate_dict(self.forecast.predicted[name]),
+                    "predicted": estimate_dict(self.forecast.predicted.get(name)),
                 }
                 for name, mixture in self.advised.items()
             },
@@ -135,9 +135,9 @@ def intervals(
     return {d: (float(a), float(b)) for d, a, b in zip(domains, low, high, strict=True)}
 
 
-def estimate_dict(estimate: Estimate) -> dict[str, float | None]:
+def estimate_dict(estimate: Estimate | None) -> dict[str, float | None] | None:
     """JSON values."""
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return estimate and {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 def path_totals(scales: Sequence[int], target: int) -> list[float]:

@@ -32,7 +32,7 @@ def warn(found: Outcome) -> tuple[str, ...]:
     growth = found.geometric.growth
     pinned = np.stack([scale.pinned(scale.weights) for scale in found.scales])
     return (
-        *warn_of_gains(found.mixture, found.baselines, found.forecast.gains),
+        *_gains(found),
         *_disagreement(found),
         *warn_of_target(growth, found.target),
         *_far(found),
@@ -42,6 +42,18 @@ def warn(found: Outcome) -> tuple[str, ...]:
         *warn_of_epochs(found.mixture, found.supply),
         *_runs(found),
     )
+
+
+def _gains(found: Outcome) -> list[str]:
+    forecast = found.forecast
+    if forecast.impossible is None:
+        return warn_of_gains(found.mixture, found.baselines, forecast.gains)
+    units = found.scales[0].analysis.objective.units
+    return [
+        f"the joint law leads to {forecast.impossible:.3g} {units} at the target, which cannot be, so nothing is "
+        "predicted of losses: the runs are too short or too noisy for so far a target; larger --scales or more "
+        "--seeds would tell"
+    ]
 
 
 def _disagreement(found: Outcome) -> list[str]:

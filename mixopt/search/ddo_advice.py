@@ -57,7 +57,8 @@ def warn_of_gains(mixture: Mixture, baselines: Mapping[str, Mixture], gains: Map
     distinct: dict[tuple[float, ...], str] = {}
     for name, baseline in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
         distinct.setdefault(tuple(np.round(baseline.array, 6).tolist()), name)
-    names = [n for n in distinct.values() if (gains[n].low or 0.0) <= 0 and baselines[n].distance(mixture) > 1e-6]
+    known = [name for name in distinct.values() if name in gains]
+    names = [n for n in known if (gains[n].low or 0.0) <= 0 and baselines[n].distance(mixture) > 1e-6]
     if not names:
         return []
     words = ", ".join(f"{name} ({100 * gains[name].value:+.2g} %)" for name in names)

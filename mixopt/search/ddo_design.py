@@ -175,33 +175,95 @@ def find_design(history: History) -> Design:
         ConfigError: there is no such design.
     """
     amounts = history.tokens_seen
-    positive = (amounts > 0).all(axis=1)
-    expected = "expected a base run, and runs that differ from it in one domain's tokens"
+    positive = np.all(amounts > 0, axis=1)
     if not positive.any():
-        raise ConfigError(f"history: no run has tokens of every domain; {expected}")
-    logs = np.log(np.where(amounts > 0, amounts, 1.0))
+        raise ConfigError(f"history: no run has tokens of every domain; {_EXPECTED}")
+    logs = np.log(np.where(positive[:, None], amounts, 1.0))
     median = np.median(logs[positive], axis=0)
     base = int(np.where(positive, np.abs(logs - median).max(axis=1), np.inf).argmin())
-    found: dict[Perturb, list[float]] = {"add": [], "replace": []}
-    for row in np.flatnonzero(positive):
-        ratio = logs[row] - logs[base]
-        domain = int(np.abs(ratio - np.median(ratio)).argmax())
-        others = np.delete(ratio, domain)
-        if max(np.exp(abs(ratio[domain])), 1.0) < LEAST_FACTOR:
-            continue
-        if np.abs(others).max() <= TOLERANCE:
-            found["add"].append(float(np.exp(ratio[domain])))
-        elif (
-            np.ptp(others) <= TOLERANCE / 2
-            and abs(np.log(history.tokens[row] / history.tokens[base])) <= TOLERANCE / 2
-        ):
-            found["replace"].append(float(np.exp(ratio[domain])))
-    perturb: Perturb = "add" if len(found["add"]) >= len(found["replace"]) else "replace"
-    if not found[perturb]:
-        raise ConfigError(f"history: no design of DDO is in it; {expected}")
+    related = _Related.of(history, base)
+    perturb: Perturb = "add" if related.added.sum() >= related.replaced.sum() else "replace"
+    runs = related.added if perturb == "add" else related.replaced
+    if not runs.any():
+        raise ConfigError(f"history: no design of DDO is in it; {_EXPECTED}")
     reference = Mixture.normalised(dict(zip(history.domains, amounts[base].tolist(), strict=True)))
-    factors = _distinct(found[perturb])
-    return Design(reference, round(float(history.tokens[base])), factors, perturb)
+    return Design(reference, round(float(history.tokens[base])), _distinct(related.factor[runs].tolist()), perturb)
+
+
+def find_designs(history: History) -> list[Design]:
+    """The DDO designs of every scale that a table of runs holds, smallest first.
+
+    A base is told from a perturbed run by its relatives: every domain is perturbed in some run that differs from it
+    in that domain alone. The run with the most relatives is a base; its design is set aside, and so on.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    designs: list[Design] = []
+    left = history.select(np.all(history.tokens_seen > 0, axis=1))
+    while len(left):
+        families = [_Related.of(left, row) for row in range(len(left))]
+        wide = [len(set(family.domain[family.member].tolist())) for family in families]
+        best = max(range(len(left)), key=lambda row: (wide[row], families[row].member.sum(), -row))
+        if wide[best] < len(history.domains):
+            break
+        family = families[best].member | families[best].same
+        designs.append(find_design(left.select(family)))
+        left = left.select(~family)
+    if not designs:
+        raise ConfigError(f"history: no design of DDO is in it; {_EXPECTED}")
+    return sorted(designs, key=lambda design: design.tokens)
+
+
+_EXPECTED = "expected a base run, and runs that differ from it in one domain's tokens"
+
+
+@dataclass(frozen=True, eq=False)
+class _Related:
+    """How the runs of a history differ from one of them.
+
+    Attributes:
+        domain: (R,) the domain in which each differs most from the rest of its difference.
+        factor: (R,) ratio of that domain's tokens.
+        added: (R,) it differs in that domain alone.
+        replaced: (R,) it has the same total, and its other domains are in proportion.
+        same: (R,) it has the same amounts: a repeat, or the run itself.
+    """
+
+    domain: NDArray[np.int64]
+    factor: NDArray[np.float64]
+    added: NDArray[np.bool_]
+    replaced: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+
+    @property
+    def member(self) -> NDArray[np.bool_]:
+        """(R,) it is a perturbed run of one kind or the other."""
+        return self.added | self.replaced
+
+    @classmethod
+    def of(cls, history: History, base: int) -> _Related:
+        amounts = history.tokens_seen
+        positive = np.all(amounts > 0, axis=1)
+        logs = np.log(np.where(positive[:, None], amounts, 1.0))
+        ratio = logs - logs[base]
+        # Where others stay, the greatest change is the domain's; where they shrink together, that which is apart.
+        alone = np.abs(ratio).argmax(axis=1)
+        apart = np.abs(ratio - np.median(ratio, axis=1, keepdims=True)).argmax(axis=1)
+        added = positive & (np.abs(_without(ratio, alone)).max(axis=1) <= TOLERANCE)
+        held = np.abs(np.log(history.tokens / history.tokens[base])) <= TOLERANCE / 2
+        replaced = positive & held & (np.ptp(_without(ratio, apart), axis=1) <= TOLERANCE / 2)
+        domain = np.where(added, alone, apart)
+        change = ratio[np.arange(len(history)), domain]
+        enough = np.abs(change) >= np.log(LEAST_FACTOR)
+        same = positive & (np.abs(ratio).max(axis=1) <= TOLERANCE)
+        return cls(domain, np.exp(change), added & enough, replaced & enough & ~added, same)
+
+
+def _without(array: NDArray[np.float64], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(R, K − 1) of (R, K): each row without one of its entries."""
+    keep = np.arange(array.shape[1]) != columns[:, None]
+    return array[keep].reshape(len(array), -1)
 
 
 def _distinct(factors: list[float]) -> tuple[float, ...]:
