@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mixopt.errors import ExecutorError
-from mixopt.execute.base import ATTEMPTS, Event, Failure, failed, one_line
+from mixopt.execute.base import ATTEMPTS, Event, Failure, failed
 from mixopt.execute.ray_session import ray_session
-from mixopt.execute.ray_worker import NeedsData, Worker, ship
+from mixopt.execute.ray_train import GroupWorker
+from mixopt.execute.ray_worker import NeedsData, Worker, death, ship
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -41,8 +42,10 @@ class RayExecutor:
 
     Args:
         address: a cluster (`host:port`, `ray://host:port`, `auto`); None for a private Ray on this machine.
-        cpus_per_run: CPUs of one run, and so its threads.
-        gpus_per_run: GPUs of one run, fractions allowed; None for one where there are GPUs, else none.
+        cpus_per_run: CPUs of one run, and so its threads; with several processes, of each.
+        gpus_per_run: GPUs of one run, fractions allowed; None for one where there are GPUs, else none. With several
+            processes, of each, and whole ones.
+        processes_per_run: processes that train one run together (see `mixopt.execute.ray_train`).
         device: `cpu` never asks for a GPU, `cuda` always does.
         workers: most runs at once; None for as many as fit.
         trainer: what trains; the real loop by default.
@@ -54,12 +57,14 @@ class RayExecutor:
         address: str | None = None,
         cpus_per_run: int = 1,
         gpus_per_run: float | None = None,
+        processes_per_run: int = 1,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         workers: int | None = None,
         trainer: Trainer | None = None,
     ) -> None:
         self._address, self._device, self._trainer = address, device, trainer
         self._cpus, self._gpus, self._most = cpus_per_run, gpus_per_run, workers
+        self._processes = processes_per_run
         self._exit = contextlib.ExitStack()
         self._capacity = 0
         self._idle: list[_Hand] = []
@@ -99,6 +104,11 @@ class RayExecutor:
                 f"gpus_per_run: {self._gpus:g} GPU asked for each run and Ray finds {most_gpus:g} on its largest "
                 "node; use `--gpus-per-run 0` to train on CPUs"
             )
+        if self._processes > 1 and 0 < self._gpus < 1:
+            raise ExecutorError(
+                f"gpus_per_run: each of {self._processes} processes of a run needs a GPU of its own, found "
+                f"{self._gpus:g}; use 1, or 0 for CPUs"
+            )
         fitting = 0
         for node in nodes:
             by_cpu = node.get("CPU", 0.0) / self._cpus
@@ -109,7 +119,12 @@ class RayExecutor:
             raise ExecutorError(
                 f"cpus_per_run: {self._cpus} CPUs asked for each run and Ray's largest node has {most_cpus:g}"
             )
-        return fitting
+        if fitting < self._processes:
+            raise ExecutorError(
+                f"processes_per_run: {self._processes} processes of {self._cpus} CPU and {self._gpus:g} GPU asked "
+                f"for each run and Ray has place for {fitting}"
+            )
+        return fitting // self._processes
 
     def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
         """Train `jobs`; see `Executor.run`."""
@@ -121,15 +136,19 @@ class RayExecutor:
 
     def hire(self) -> tuple[_Hand, ray.ObjectRef]:
         """A worker, kept from before or new, and the reference that resolves when it can train."""
+        hand = self._idle.pop() if self._idle else _Hand(self._new_worker())
+        return hand, hand.actor.ready.remote()
+
+    def _new_worker(self) -> Any:
         import ray
 
-        if self._idle:
-            hand = self._idle.pop()
-        else:
-            remote: Any = ray.remote  # its overloads do not know concurrency groups
-            actor = remote(num_cpus=self._cpus, num_gpus=self._gpus, concurrency_groups={"questions": 1})(Worker)
-            hand = _Hand(actor.remote(self._trainer))
-        return hand, hand.actor.ready.remote()
+        remote: Any = ray.remote  # its overloads do not know concurrency groups
+        groups = {"questions": 1}
+        if self._processes == 1:
+            actor = remote(num_cpus=self._cpus, num_gpus=self._gpus, concurrency_groups=groups)(Worker)
+            return actor.remote(self._trainer)
+        actor = remote(num_cpus=0, concurrency_groups=groups)(GroupWorker)
+        return actor.remote(self._trainer, self._processes, self._cpus, self._gpus)
 
     def keep(self, hand: _Hand) -> None:
         """Keep an idle worker for the next call of `run`."""
@@ -202,7 +221,7 @@ class _Sweep:
             if job is None:
                 self._count_dead_start(error)
                 return None
-            return self._end(job, Failure(_death(error)))
+            return self._end(job, Failure(death(error)))
         if isinstance(answer, NeedsData):
             if job and not hand.supplied:
                 self._supply(hand, job)
@@ -246,7 +265,7 @@ class _Sweep:
     def _count_dead_start(self, error: Exception) -> None:
         self._dead_starts += 1
         if self._dead_starts >= ATTEMPTS:
-            raise ExecutorError(f"Ray's workers die when they start ({_death(error)})") from error
+            raise ExecutorError(f"Ray's workers die when they start ({death(error)})") from error
 
     def _poll(self) -> None:
         """Ask every busy worker how far it is; an answer may come at a later poll."""
@@ -262,16 +281,3 @@ class _Sweep:
                 with contextlib.suppress(RayError):
                     self._tell(Event("progress", hand.job.spec.run_id, ray.get(hand.asked)))
                 hand.asked = None
-
-
-def _death(error: Exception) -> str:
-    """Ray's pages about a dead worker as one line."""
-    from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
-
-    if isinstance(error, OutOfMemoryError):
-        return "the worker was killed because the node ran out of memory"
-    if isinstance(error, RayTaskError):
-        return one_line(error.cause if isinstance(error.cause, BaseException) else error)
-    if isinstance(error, RayActorError):
-        return "the worker's process died (killed by a signal, or by the system for want of memory)"
-    return one_line(error)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixopt.execute.base import Failure, attempt
+from mixopt.execute.base import Failure, attempt, one_line
 
 if TYPE_CHECKING:
     import ray
@@ -50,14 +50,12 @@ class Worker:
 
     def train(self, spec: RunSpec, runtime: Runtime) -> RunResult | Failure | NeedsData:
         """One attempt at a run."""
-        if not Path(runtime.data_dir).exists():
-            copy = _cache_folder(spec.data.fingerprint)
-            if not copy.exists():
-                return NeedsData()
-            runtime = replace(runtime, data_dir=str(copy))
+        located = locate(spec, runtime)
+        if located is None:
+            return NeedsData()
         self._tokens = 0
         try:
-            return attempt(self._trainer, spec, runtime, self._note)
+            return attempt(self._trainer, spec, located, self._note)
         finally:
             torch = sys.modules.get("torch")
             if torch and torch.cuda.is_available():
@@ -69,29 +67,55 @@ class Worker:
 
     def receive(self, fingerprint: str, files: ShippedFiles) -> None:
         """Write data that was shipped through Ray where this node's workers find it."""
-        import ray
-
-        folder = _cache_folder(fingerprint)
-        if folder.exists():
-            return
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
-        try:
-            for name, chunks in files:
-                path = unfinished / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    for chunk in chunks:
-                        file.write(ray.get(chunk))
-            unfinished.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another worker of this node was faster
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        write_shipped(fingerprint, files)
 
     def _note(self, tokens: int) -> None:
         self._tokens = tokens
+
+
+def locate(spec: RunSpec, runtime: Runtime) -> Runtime | None:
+    """`runtime` with the folder where this node sees the data; None if it does not."""
+    if Path(runtime.data_dir).exists():
+        return runtime
+    copy = _cache_folder(spec.data.fingerprint)
+    return replace(runtime, data_dir=str(copy)) if copy.exists() else None
+
+
+def write_shipped(fingerprint: str, files: ShippedFiles) -> None:
+    """Write data that was shipped through Ray where this node's workers find it; one of them is the first."""
+    import ray
+
+    folder = _cache_folder(fingerprint)
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        for name, chunks in files:
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in chunks:
+                    file.write(ray.get(chunk))
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another worker of this node was faster
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def death(error: Exception) -> str:
+    """Ray's pages about a dead worker as one line."""
+    from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+    if isinstance(error, OutOfMemoryError):
+        return "the worker was killed because the node ran out of memory"
+    if isinstance(error, RayTaskError):
+        return one_line(error.cause if isinstance(error.cause, BaseException) else error)
+    if isinstance(error, RayActorError):
+        return "the worker's process died (killed by a signal, or by the system for want of memory)"
+    return one_line(error)
 
 
 def ship(data_dir: str) -> ShippedFiles:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -36,6 +36,10 @@ def _counts(value: object) -> tuple[int, ...]:
     return tuple(_count(part) for part in parts)
 
 
+def _names(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
 Count = Annotated[int, BeforeValidator(_count)]
 Counts = Annotated[tuple[int, ...], BeforeValidator(_counts)]
 Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
@@ -56,11 +60,13 @@ class DataSection(_Section):
 
     `unique_tokens` limits the distinct training tokens of a domain, so that proxies repeat it as often as the final
     training will (see `mixopt.spec.DataSpec`); the domains in `eval_only` are measured and never trained on.
+    `expected` says how many tokens of each domain the folder is going to hold: plans rest on it until it does.
     """
 
     dir: str = "data"
     unique_tokens: dict[str, Count] | None = None
     eval_only: tuple[str, ...] = ()
+    expected: dict[str, Count] | None = Field(default=None, min_length=1)
 
 
 class ModelSection(_Section):
@@ -133,7 +139,11 @@ class MethodSection(_Section):
 
 
 class ExecutorSection(_Section):
-    """Where runs are trained; nothing here changes what they measure."""
+    """Where runs are trained; nothing here changes what they measure.
+
+    `gpu` and `mfu` are for `--dry-run` alone: with a name of `mixopt.study.expected.PEAK_TFLOPS` it counts GPU
+    hours from FLOPs, at that share of the peak, in place of timing this machine.
+    """
 
     kind: Literal["ray", "inline"] = "ray"
     ray_address: str | None = None
@@ -149,6 +159,25 @@ class ExecutorSection(_Section):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     keep_checkpoints: bool = False
 
+    @model_validator(mode="after")
+    def _processes_need_ray(self) -> Self:
+        if self.kind == "inline" and self.processes_per_run > 1:
+            raise ValueError(
+                f"processes_per_run: the inline executor trains in one process, found {self.processes_per_run}; "
+                "use `kind: ray`"
+            )
+        return self
+    gpu: str | None = None
+    mfu: float = Field(default=0.4, gt=0, le=1)
+
+
+class TrackingSection(_Section):
+    """Experiment trackers that are told of every recorded run (see `mixopt.trackers`); they change no number."""
+
+    to: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], BeforeValidator(_names)] = ()
+    project: str = Field(default="mixopt", min_length=1)
+    dir: str | None = None
+
 
 class StudyConfig(_Section):
     """A whole study."""
@@ -159,6 +188,7 @@ class StudyConfig(_Section):
     evaluation: EvaluationSection = EvaluationSection()
     method: MethodSection = MethodSection()
     executor: ExecutorSection = ExecutorSection()
+    tracking: TrackingSection = TrackingSection()
     results: str = "results"
 
     @classmethod

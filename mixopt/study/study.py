@@ -6,17 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixopt.data.manifest import Manifest
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study import identity
 from mixopt.study.config import StudyConfig
+from mixopt.study.expected import load_or_expect
+from mixopt.trackers import Trackers
 from mixopt.train.runtime import Runtime
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
+    from mixopt.data.manifest import Manifest
     from mixopt.execute.base import Executor
     from mixopt.model_spec import ModelSpec
 
@@ -72,12 +74,12 @@ class Study:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the data folder holds.
+        """What the data folder holds, or with `data.expected` what it is going to hold.
 
         Raises:
             DataError: it holds no prepared data.
         """
-        return Manifest.load(self.config.data.dir)
+        return load_or_expect(self.config.data, self.config.model.vocab_size)
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
@@ -198,13 +200,18 @@ class Study:
         )
 
     def _unique_tokens(self) -> tuple[int | None, ...] | None:
-        limits = self.config.data.unique_tokens
-        return tuple(limits.get(name) for name in self.domains) if limits else None
+        limits, have = self.config.data.unique_tokens, self.available
+        return tuple(limits.get(name) for name in have) if limits else None
+
+    def distinct(self, spec: RunSpec) -> dict[str, int]:
+        """Distinct training tokens of each domain that a run may see."""
+        limits = dict(zip(self.domains, spec.data.unique_tokens or (), strict=False))
+        return {name: min(tokens, limits.get(name) or tokens) for name, tokens in self.corpus.items()}
 
     def epochs(self, spec: RunSpec) -> dict[str, float]:
         """Passes over each domain's distinct tokens in a run."""
         wanted = dict(zip(self.domains, spec.mixture.counts(spec.tokens).tolist(), strict=True))
-        return {domain: wanted[domain] / have for domain, have in self.available.items()}
+        return {domain: wanted[domain] / have for domain, have in self.distinct(spec).items()}
 
     def check_epochs(self, spec: RunSpec, role: str) -> None:
         """Refuse a run on a domain of less than one sequence, or that repeats a domain more often than allowed.
@@ -212,7 +219,8 @@ class Study:
         Raises:
             ConfigError: it does; the message says how often.
         """
-        for name, have in self.available.items():
+        distinct = self.distinct(spec)
+        for name, have in distinct.items():
             if have <= self.sequence_length:
                 raise ConfigError(
                     f"domain {name!r}: expected at least a sequence ({self.sequence_length + 1} training tokens), "
@@ -220,7 +228,7 @@ class Study:
                 )
         domain, epochs = max(self.epochs(spec).items(), key=lambda item: item[1])
         cap = self.config.training.max_epochs
-        have = self.available[domain]
+        have = distinct[domain]
         # A recommendation at its cap may be a token over it: runs hold whole tokens.
         if epochs * have > cap * have + 1:
             raise ConfigError(
@@ -247,6 +255,7 @@ class Study:
             precision=executor.precision,
             compile=executor.compile,
             micro_batch=executor.micro_batch,
+            sharding=executor.sharding,
             checkpoint_seconds=executor.checkpoint_seconds,
             keep_checkpoint=executor.keep_checkpoints,
         )
@@ -264,9 +273,20 @@ class Study:
             address=chosen.ray_address,
             cpus_per_run=chosen.cpus_per_run,
             gpus_per_run=chosen.gpus_per_run,
+            processes_per_run=chosen.processes_per_run,
             device=chosen.device,
             workers=chosen.workers,
         )
+
+    def trackers(self) -> Trackers:
+        """The experiment trackers that the config asks for.
+
+        Raises:
+            ConfigError: the library of one is not installed.
+        """
+        chosen = self.config.tracking
+        folder = Path(chosen.dir or Path(self.config.results) / "tracking")
+        return Trackers.open(chosen.to, chosen.project, folder)
 
     def resolved(self) -> dict[str, Any]:
         """Everything that the answer rests on, as JSON values: config, model, optimiser, files of weights, data."""

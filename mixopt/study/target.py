@@ -22,7 +22,8 @@ def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, see
     """The runs that train each of `mixtures` for `tokens` with each of `seeds`.
 
     Args:
-        study: what to train, on what; its model and training settings are the target's.
+        study: what to train, on what; its model and training settings are the target's. Its limits of distinct
+            tokens are not: they are for proxies.
         mixtures: mixtures over the study's training domains, by name.
         tokens: training tokens of a run, rounded to whole batches.
         seeds: initialisations and data orders; the same ones for every mixture, so that seeds pair up.
@@ -38,7 +39,9 @@ def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, see
     planned = []
     for name, mixture in mixtures.items():
         for seed in seeds:
-            spec = replace(study.spec(mixture, tokens, seed), evaluation=evaluation)
+            spec = study.spec(mixture, tokens, seed)
+            # Limits of distinct tokens are the proxies'; the target has all the text.
+            spec = replace(spec, data=replace(spec.data, unique_tokens=None), evaluation=evaluation)
             study.check_epochs(spec, f"target {name}")
             planned.append(Planned(spec, f"target {name}"))
     return planned

@@ -15,6 +15,7 @@ data:
   dir: data                    # folder that `mixopt data prepare` made
   unique_tokens: null          # {DOMAIN: 2M}: proxies see no more distinct tokens of it, and repeat them
   eval_only: []                # domains that are measured and not trained on
+  expected: null               # {DOMAIN: 10B}: what --dry-run counts with until the folder is there
 
 model:
   preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b
@@ -45,7 +46,7 @@ evaluation:
   point_tokens_per_domain: 2048
 
 method:
-  name: ddo
+  name: ddo                    # set by the command: ddo or autoscale
   factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
   perturb: add                 # add: the total changes; replace: the total is held
   objective: mean_ppl          # mean_ppl, mean_loss, worst or weighted:FILE
@@ -55,7 +56,10 @@ method:
   reference: uniform           # mixture of the base run: uniform, natural or a YAML file of weights
   floor: null                  # least weight of a domain: 0.02, or 0.2x of uniform; null: the least that was tested
   verify_seeds: 3              # repeats of each mixture that --verify trains
-  target_tokens: null          # tokens of the final training, for the cap on epochs; null: training.tokens
+  target_tokens: null          # tokens of the final training: autoscale's target; ddo: for the cap on epochs
+  scales: null                 # autoscale: [200k, 800k]; null: a quarter of training.tokens, and training.tokens
+  predictor: auto              # autoscale: geometric, joint, or auto: the better one on what it has not seen
+  match_epochs: false          # autoscale: let proxies repeat each domain as often as the target will
 
 executor:
   kind: ray                    # ray, or inline: one run at a time in this process
@@ -71,6 +75,13 @@ executor:
   micro_batch: null            # sequences in one forward pass; null: the whole batch
   checkpoint_seconds: 60
   keep_checkpoints: false      # keep every trained model, for from_pretrained: results/checkpoints/RUN/final
+  gpu: null                    # A100, H100 …: --dry-run counts GPU hours from FLOPs; null: it times this machine
+  mfu: 0.4                     # the share of the GPU's peak FLOP/s that training reaches, for that count
+
+tracking:
+  to: []                       # tensorboard, wandb, mlflow: each finished run is shown there
+  project: mixopt              # project of wandb, experiment of MLflow
+  dir: null                    # where their files go; null: results/tracking
 
 results: results               # folder of the results table
 """

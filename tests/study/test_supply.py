@@ -24,7 +24,7 @@ def test_limits_of_distinct_tokens_reach_specs_epochs_and_the_study_s_identity(
     spec = limited.spec(limited.reference, limited.tokens, seed=0)
     assert spec.data.unique_tokens == (None, 2000, None)
     assert limited.available[name] == 2000
-    assert limited.epochs(spec)[name] > free.epochs(spec)[name]
+    assert limited.epochs(spec)[name] > free.epochs(free.spec(free.reference, free.tokens, seed=0))[name]
     assert limited.study_id != free.study_id
     with pytest.raises(ConfigError, match="unknown domain 'nothing'"):
         _ = make_study(data_dir, tmp_path, data_limits={"nothing": "2k"}).available

@@ -60,6 +60,17 @@ def test_a_target_that_repeats_its_data_too_often_is_refused(data_dir: Path, tmp
         plan_targets(study, {"chant": Mixture(("chant",), (1.0,))}, 10**7, seeds=(0,))
 
 
+def test_limits_of_distinct_tokens_are_for_proxies(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    content = study.config.model_dump()
+    limits = {"dir": str(data_dir), "unique_tokens": {"chant": "500"}}
+    limited = Study.of(type(study.config).build({**content, "data": limits}, "test"))
+    uniform = {"uniform": Mixture.uniform(study.domains)}
+    assert plan_targets(limited, uniform, 4000, (0,)) == plan_targets(study, uniform, 4000, (0,))
+    proxy = limited.spec(uniform["uniform"], 4000, 0)
+    assert limited.distinct(proxy)["chant"] == 500
+
+
 def test_targets_can_be_planned_before_they_are_trained(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     planned = plan_targets(study, {"natural": study.natural}, 2_000, seeds=(0, 1))
