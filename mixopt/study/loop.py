@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ExecutorError
 from mixopt.execute.base import Job
 from mixopt.report.progress import Quiet
+from mixopt.study.expected import check_prepared
+from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,11 +94,13 @@ def train_missing(
     study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
 ) -> None:
     """Train those of `runs` that the table does not have, the longest first, and record each as it ends."""
-    watch = watch or Quiet()
+    check_prepared(study.config.data.dir)
+    watch, trackers = watch or Quiet(), study.trackers()
     links = [(run.spec.run_id, run.role) for run in runs]
     store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
     specs = {run.spec.run_id: run.spec for run in runs}
-    roles = {run.spec.run_id: f"{run.role}, seed {run.spec.seed}" for run in runs}
+    purposes = {run.spec.run_id: run.role for run in runs}
+    roles = {run_id: f"{role}, seed {specs[run_id].seed}" for run_id, role in purposes.items()}
     # Longest first: the workers then end at about the same time.
     missing = sorted(
         (spec for run_id, spec in specs.items() if not store.has_finished(run_id)), key=lambda s: -s.flops
@@ -109,6 +113,7 @@ def train_missing(
     ):
         for spec, result in results:
             store.record(spec, result)
+            trackers.log(Tracked(spec, result, study.study_id, purposes[spec.run_id]))
             watch.done(spec, result)
             if result.status == "finished" and not study.config.executor.keep_checkpoints:
                 shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt.search.base import empty_history
+from mixopt.study.expected import AssumedSpeed, check_prepared, is_prepared
 from mixopt.study.loop import plan_runs
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mixopt.study.loop import Planned
     from mixopt.study.study import Study
 
+_NUMBERS = (
+    "tokens", "flops", "tokens_per_second", "workers", "seconds", "disk_bytes", "repeated", "gpu_hours", "assumed",
+    "prepared",
+)  # fmt: skip
 _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_STEPS = 200
 
@@ -43,11 +48,15 @@ class Plan:
         found: ids of those that the table has.
         tokens: training tokens of the others.
         flops: training FLOPs of the others.
-        tokens_per_second: of one worker, measured on this machine; None with nothing to train, or one step only.
+        tokens_per_second: of one worker, measured on this machine or assumed; None with nothing to train, or one
+            step only.
         workers: runs at once.
         seconds: estimated wall time.
         disk_bytes: estimated disk, checkpoints included.
         repeated: most epochs of each domain that is gone through more than once, by name.
+        gpu_hours: GPUs times hours of the others, evaluations included; None where this machine was timed.
+        assumed: what GPU hours rest on, in words.
+        prepared: whether the data is there; run ids depend on it.
     """
 
     runs: tuple[Planned, ...]
@@ -59,6 +68,9 @@ class Plan:
     seconds: float
     disk_bytes: float
     repeated: dict[str, float]
+    gpu_hours: float | None = None
+    assumed: str | None = None
+    prepared: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -73,8 +85,7 @@ class Plan:
             }
             for run in self.runs
         ]
-        names = ("tokens", "flops", "tokens_per_second", "workers", "seconds", "disk_bytes", "repeated")
-        return {"runs": runs, **{name: getattr(self, name) for name in names}}
+        return {"runs": runs, **{name: getattr(self, name) for name in _NUMBERS}}
 
 
 def make_plan(
@@ -105,8 +116,15 @@ def plan_of(
     """The plan of runs that are known already; the arguments are those of `make_plan`."""
     found = frozenset(run.spec.run_id for run in runs if store and store.has_finished(run.spec.run_id))
     new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
-    speed = calibrate(study, new[0], trainer) if new else None
-    workers = min(executor.workers(), len(new)) if new else 0
+    assumed = AssumedSpeed.of(study.config.executor)
+    if assumed:
+        speed = assumed.tokens_per_second(study.model, study.sequence_length)
+        workers = min(study.config.executor.workers or 1, len(new))
+    else:
+        if new:
+            check_prepared(study.config.data.dir)
+        speed = calibrate(study, new[0], trainer) if new else None
+        workers = min(executor.workers(), len(new)) if new else 0
     costs = [(spec.tokens + _EVALUATION_COST * _evaluated(study, spec)) / speed for spec in new] if speed else []
     kept = sum(_RUN_BYTES + _CURVE_ROW_BYTES * 3 * spec.evaluation.points * len(spec.measured) for spec in new)
     epochs = [study.epochs(run.spec) for run in runs]
@@ -121,6 +139,9 @@ def plan_of(
         seconds=makespan(costs, workers),
         disk_bytes=kept + workers * study.model.parameters * _CHECKPOINT_BYTES,
         repeated={domain: times for domain, times in most.items() if times > 1},
+        gpu_hours=sum(costs) * assumed.gpus / 3600 if assumed else None,
+        assumed=str(assumed) if assumed else None,
+        prepared=is_prepared(study.config.data.dir),
     )
 
 

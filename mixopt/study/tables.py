@@ -38,19 +38,24 @@ def print_plan(plan: Plan, console: Console) -> None:
     if not new:
         console.print("every run is in the table: nothing to train")
         return
-    speed = (
-        f"about {format_seconds(plan.seconds)} with {plan.workers} at once, "
-        f"{format_count(plan.tokens_per_second)} tokens/s each (calibrated on this machine)"
-        if plan.tokens_per_second
-        else "too short to be timed (one step a run)"
-    )
     console.print(
-        f"{new} runs to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; {speed}; "
+        f"{new} runs to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; {_time(plan)}; "
         f"{format_bytes(plan.disk_bytes)} of disk",
         highlight=False,
     )
+    if not plan.prepared:
+        console.print("the data is not prepared yet: planned with data.expected, and runs will have other ids")
     for domain, epochs in plan.repeated.items():
         console.print(f"{escape(domain)} is gone through up to {epochs:.2g} times in a run", highlight=False)
+
+
+def _time(plan: Plan) -> str:
+    if plan.tokens_per_second is None:
+        return "too short to be timed (one step a run)"
+    how = f"with {plan.workers} at once, {format_count(plan.tokens_per_second)} tokens/s each"
+    if plan.gpu_hours is None:
+        return f"about {format_seconds(plan.seconds)} {how} (calibrated on this machine)"
+    return f"about {plan.gpu_hours:,.0f} GPU hours {plan.assumed}: {format_seconds(plan.seconds)} {how}"
 
 
 def print_verification(verification: Verification, console: Console) -> None:
