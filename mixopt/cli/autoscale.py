@@ -58,6 +58,7 @@ def autoscale(
     cpus_per_run: common.CpusPerRun = None,
     gpus_per_run: common.GpusPerRun = None,
     results: common.Results = None,
+    track: common.Track = None,
     dry_run: common.DryRun = False,
     quiet: common.QuietFlag = False,
     as_json: common.AsJson = False,
@@ -91,6 +92,7 @@ def autoscale(
         "executor.cpus_per_run": cpus_per_run,
         "executor.gpus_per_run": gpus_per_run,
         "results": results,
+        "tracking.to": track or None,
         **common.parse_settings(settings),
     }
     if from_optima is not None:

@@ -43,6 +43,10 @@ RayAddress = Annotated[str | None, flag("--ray-address", "A Ray cluster, host:po
 CpusPerRun = Annotated[int | None, flag("--cpus-per-run", "CPUs, and threads, of a run.", WHERE)]
 GpusPerRun = Annotated[float | None, flag("--gpus-per-run", "GPUs of a run; fractions share one.", WHERE)]
 Results = Annotated[str | None, flag("--results", "Folder of the results table.", WHERE)]
+Track = Annotated[
+    list[str] | None,
+    flag("--track", "Show finished runs in tensorboard, wandb or mlflow as well (repeatable).", WHERE),
+]
 DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
 QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
 AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]

@@ -20,6 +20,7 @@ from mixopt.cli.common import (
     RayAddress,
     Results,
     Settings,
+    Track,
     flag,
     parse_settings,
 )
@@ -55,6 +56,7 @@ def compare(
     cpus_per_run: CpusPerRun = None,
     gpus_per_run: GpusPerRun = None,
     results: Results = None,
+    track: Track = None,
     no_train: Annotated[bool, flag("--no-train", "Compare only what the table has.", OUTPUT)] = False,
     form: Annotated[str, flag("--format", "terminal, markdown, csv, latex or json.", OUTPUT)] = "terminal",
     out: Annotated[
@@ -104,6 +106,7 @@ def compare(
         "executor.cpus_per_run": cpus_per_run,
         "executor.gpus_per_run": gpus_per_run,
         "results": results,
+        "tracking.to": track or None,
         **parse_settings(settings),
     }
     study = Study.of(StudyConfig.load(study_file, flags))

@@ -45,6 +45,7 @@ def ddo(
     cpus_per_run: common.CpusPerRun = None,
     gpus_per_run: common.GpusPerRun = None,
     results: common.Results = None,
+    track: common.Track = None,
     dry_run: common.DryRun = False,
     verify: Annotated[
         bool,
@@ -84,6 +85,7 @@ def ddo(
         "executor.cpus_per_run": cpus_per_run,
         "executor.gpus_per_run": gpus_per_run,
         "results": results,
+        "tracking.to": track or None,
         **common.parse_settings(settings),
     }
     study = Study.of(StudyConfig.load(study_file, flags))

@@ -121,3 +121,37 @@ def rm(
     with Store(results) as store:
         count = store.remove(ids)
     typer.echo(f"removed {count} run{'s' if count != 1 else ''}")
+
+
+@app.command()
+def track(
+    to: Annotated[list[str], typer.Option("--to", help="tensorboard, wandb or mlflow (repeatable).")],
+    project: Annotated[str, typer.Option(help="Project of wandb, experiment of MLflow.")] = "mixopt",
+    folder: Annotated[str | None, typer.Option("--dir", help="Where their files go [RESULTS/tracking].")] = None,
+    study: ByStudy = None,
+    results: Results = "results",
+) -> None:
+    """Show runs of the table in an experiment tracker; those that it shows already are replaced, not repeated.
+
+    Example: `mixopt runs track --to tensorboard`, then `tensorboard --logdir results/tracking/tensorboard`
+    """
+    from pathlib import Path
+
+    from mixopt.store import Store
+    from mixopt.trackers import Tracked, Trackers
+
+    trackers = Trackers.open(to, project, Path(folder or Path(results) / "tracking"))
+    with Store(results, read_only=True) as store:
+        chosen = store.find_study(study) if study else None
+        # The first study that a run was trained for says what it is for.
+        roles: dict[str, tuple[str, str]] = {}
+        for one in store.studies():
+            if chosen in (None, one["study_id"]):
+                for run_id, role in one["runs"]:
+                    roles.setdefault(run_id, (one["study_id"], role))
+        rows = store.rows(study=chosen)
+        for row in rows:
+            trackers.log(Tracked(*store.get(row["run_id"]), *roles.get(row["run_id"], ("", row["policy"]))))
+    if not trackers.trackers:
+        raise typer.Exit(1)
+    typer.echo(f"{len(rows)} runs are in {', '.join(trackers.trackers)}")

@@ -133,3 +133,17 @@ def test_tables_in_a_pipe_are_not_cut_short(table: list[str]) -> None:
     listed = CliRunner().invoke(app, ["runs", "list"]).output
     assert "mean loss" in listed
     assert "…" not in listed + CliRunner().invoke(app, ["runs", "show", table[0]]).output
+
+
+def test_runs_of_the_table_are_shown_in_tensorboard(table):
+    pytest.importorskip("tensorboard")
+    assert run("track", "--to", "tensorboard").stdout == "4 runs are in tensorboard\n"
+    shown = Path("results/tracking/tensorboard")
+    assert {path.name for path in shown.iterdir()} == set(table)
+    run("track", "--to", "tensorboard", "--study", "abcdef", "--dir", "elsewhere")
+    assert {path.name for path in Path("elsewhere/tensorboard").iterdir()} == set(table[:2])
+
+
+def test_a_tracker_that_is_not_there_is_refused(monkeypatch, capsys):
+    line = error_of(monkeypatch, capsys, "runs", "track", "--to", "neptune")
+    assert "expected tensorboard, wandb, mlflow, found 'neptune'" in line

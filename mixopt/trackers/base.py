@@ -1,0 +1,110 @@
+"""What a tracker is told of a run: settings, curves against tokens, final numbers."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A recorded run.
+
+    Attributes:
+        spec: what was asked for.
+        result: what came out.
+        study: id of the study that it was trained for.
+        role: what it is for, in the study's words (`base`, `code x3`).
+    """
+
+    spec: RunSpec
+    result: RunResult
+    study: str
+    role: str
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity, in the tracker too."""
+        return self.spec.run_id
+
+    @property
+    def name(self) -> str:
+        """What the tracker shows it as."""
+        return f"{self.role}, seed {self.spec.seed}"
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the run's numbers rest on, flat: `optim.lr`, `weight.DOMAIN`, `role`, `study`."""
+        content = self.spec.to_dict()
+        del content["data"]["domains"], content["policy"]["weights"]
+        flat = {"run_id": self.run_id, "study": self.study, "role": self.role, **_flat(content)}
+        return flat | {f"weight.{name}": weight for name, weight in self.spec.mixture.to_dict().items()}
+
+    @cached_property
+    def curves(self) -> dict[int, dict[str, float]]:
+        """Metrics by training tokens, rising.
+
+        `validation_loss/DOMAIN` and `train_loss/DOMAIN` in nats/token, `validation_loss/mean` over the training
+        domains, `mixture/DOMAIN` as a share.
+        """
+        points: dict[int, dict[str, float]] = {}
+        curve, mixture = self.result.curve, self.result.mixture
+        if curve:
+            columns = (curve[name] for name in ("tokens", "split", "domain", "loss"))
+            for tokens, split, domain, loss in zip(*columns, strict=True):
+                points.setdefault(tokens, {})[f"{split}_loss/{domain}"] = loss
+        for metrics in points.values():
+            losses = [metrics.get(f"validation_loss/{name}") for name in self.spec.data.domains]
+            if None not in losses:
+                metrics["validation_loss/mean"] = statistics.fmean(loss for loss in losses if loss is not None)
+        if mixture:
+            columns = (mixture[name] for name in ("step", "domain", "weight"))
+            for step, domain, weight in zip(*columns, strict=True):
+                points.setdefault(step * self.spec.optim.batch_tokens, {})[f"mixture/{domain}"] = weight
+        return dict(sorted(points.items()))
+
+    @cached_property
+    def final(self) -> dict[str, float]:
+        """Final numbers, those that there are: losses and so on by domain (`final_loss/DOMAIN`), means, cost."""
+        found: dict[str, float] = {}
+        for name, part in self.result.domains.items():
+            found[f"final_tokens/{name}"] = float(part.tokens_seen)
+            found[f"final_epochs/{name}"] = part.epochs
+            if part.loss is not None:
+                found[f"final_loss/{name}"] = part.loss
+                found[f"final_perplexity/{name}"] = math.exp(part.loss)
+            if part.bits_per_byte is not None:
+                found[f"final_bits_per_byte/{name}"] = part.bits_per_byte
+        losses = [self.result.losses().get(name) for name in self.spec.data.domains]
+        if None not in losses:
+            known = [loss for loss in losses if loss is not None]
+            found["final_loss/mean"] = statistics.fmean(known)
+            found["final_perplexity/mean"] = statistics.fmean(math.exp(loss) for loss in known)
+        cost = {"tokens": self.result.tokens, "flops": self.result.flops, "seconds": self.result.seconds}
+        return found | {f"cost/{name}": float(value) for name, value in cost.items()}
+
+
+def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names; lists as text."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{start}{key}.")
+        else:
+            found[start + key] = str(value) if isinstance(value, list) else value
+    return found
+
+
+class Tracker(Protocol):
+    """A place where people watch runs."""
+
+    def log(self, run: Tracked) -> None:
+        """Show a run; of a run that is there already, the new content takes the place of the old."""
+        ...

@@ -1,0 +1,44 @@
+"""TensorBoard: a folder of event files a run, `tensorboard --logdir RESULTS/tracking/tensorboard` shows them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mixopt.trackers.base import Tracked
+
+
+class TensorBoard:
+    """Writes event files with torch's `SummaryWriter`; steps are training tokens.
+
+    Args:
+        folder: of all runs; each gets a folder in it, called by its id.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def log(self, run: Tracked) -> None:
+        """Write the run's folder anew."""
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        place = self._folder / run.run_id
+        shutil.rmtree(place, ignore_errors=True)
+        with SummaryWriter(str(place)) as writer:
+            # The HPARAMS tab tells runs apart by role and setting; `add_hparams` would make a second run of it.
+            known = {key: value for key, value in run.settings.items() if value is not None}
+            events = writer.file_writer
+            assert events is not None  # it is made with the writer
+            for summary in hparams({**known, "status": run.result.status}, run.final):
+                events.add_summary(summary)
+            lines = [f"{run.name}: {run.result.status}", run.result.error or "", f"study {run.study}"]
+            writer.add_text("run", "  \n".join(line for line in lines if line))
+            for tokens, metrics in run.curves.items():
+                for name, value in metrics.items():
+                    writer.add_scalar(name, value, tokens)
+            for name, value in run.final.items():
+                writer.add_scalar(name, value, run.result.tokens)
