@@ -35,7 +35,7 @@ def compare(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MIXTURE|RUN]... [STUDY.yaml]",
+            metavar="MIXTURE|RUN|STUDY.yaml",
             help="Mixtures (uniform, natural, FILE, a published name, ddo:STUDY, autoscale:STUDY), runs by the"
             " start of their id, and a study file; NAME=… to name one [uniform, natural, what studies recommend].",
         ),

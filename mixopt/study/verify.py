@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
 from mixopt.search.base import Proposal
 from mixopt.study.loop import plan_runs, train_missing
+from mixopt.study.paired import relative_gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +108,7 @@ def verify(
             raise ConfigError(f"verify {name}: run {lost[0]} did not finish; `mixopt runs show {lost[0]}` says why")
         measured[name] = [float(values[row_of[run]]) for run in some]
 
-    best = np.array(measured["recommended"])
+    by_seed = {name: dict(enumerate(some)) for name, some in measured.items()}
     compared = {
         name: Compared(
             weights=mixture.to_dict(),
@@ -118,7 +117,7 @@ def verify(
             gain_predicted=recommendation.gains.get(name),
             gain_measured=None
             if name == "recommended"
-            else Measured.of((1 - best / np.array(measured[name])).tolist()),
+            else relative_gain(by_seed["recommended"], by_seed[name])[0],
             losses=dict(
                 zip(
                     history.eval_domains,
