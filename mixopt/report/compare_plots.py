@@ -62,7 +62,7 @@ def curves_figure(comparison: Comparison) -> Figure:
 
 def _token_ticks(axes: Axes, tokens: Sequence[int]) -> None:
     if tokens:
-        axes.set_xlim(0.095 * min(tokens), 1.06 * max(tokens))
+        axes.set_xlim(0.14 * min(tokens), 1.06 * max(tokens))
     count_ticks(axes.xaxis)
 
 
