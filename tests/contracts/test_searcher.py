@@ -7,8 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from mixopt.search.autoscale import AutoScale
 from mixopt.search.base import History, Searcher, empty_history
 from mixopt.search.ddo import Ddo, DdoSettings
+from mixopt.search.ddo_design import Design
+from mixopt.search.joint_ddo import JointDdo
 from tests.search.world import World
 
 WORLD = World(noise=0.001)
@@ -19,6 +22,12 @@ METHODS = {
     "ddo, seeds and a floor": lambda: Ddo(
         WORLD.uniform, WORLD.tokens, DdoSettings(seeds=(0, 1), floor="0.4x", replicates=100)
     ),
+    "autoscale": lambda: AutoScale(
+        [Design(WORLD.uniform, tokens) for tokens in (WORLD.tokens // 4, WORLD.tokens)],
+        8 * WORLD.tokens,
+        DdoSettings(replicates=100),
+    ),
+    "ddo, joint law": lambda: JointDdo(WORLD.uniform, WORLD.tokens, DdoSettings(replicates=100)),
 }
 
 

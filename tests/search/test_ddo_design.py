@@ -8,7 +8,7 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.search.base import History, Proposal
-from mixopt.search.ddo_design import Design, factor_name, find_design
+from mixopt.search.ddo_design import Design, factor_name, find_design, find_designs
 
 SKEWED = Mixture.from_dict({"code": 0.5, "web": 0.3, "books": 0.15, "law": 0.05})
 
@@ -182,3 +182,45 @@ def test_the_design_of_tiny_runs_is_found_though_they_are_rounded_to_sequences()
     design = find_design(history)
     assert (design.perturb, design.factors) == ("add", pytest.approx((1 / 3, 3.0)))
     assert sorted(design.match(history).tolist()) == list(range(7))
+
+
+@pytest.mark.parametrize("perturb", ["add", "replace"])
+@pytest.mark.parametrize("reference", [Mixture.uniform(SKEWED.domains), SKEWED], ids=["uniform", "skewed"])
+def test_designs_of_several_scales_are_told_apart(world, perturb, reference):
+    factors = (1 / 3, 1.8)
+    designs = [Design(reference, tokens, factors, perturb) for tokens in (200_000, 800_000, 3_200_000)]
+    runs = [world.train(proposals(design, seed), 1024) for design in designs for seed in (0, 1)]
+    mixed = joined(*runs)
+    mixed = mixed.select(np.random.default_rng(0).permutation(len(mixed)))
+    found = find_designs(mixed)
+    assert len(found) == 3
+    for one, other in zip(found, designs, strict=True):
+        assert one.tokens == pytest.approx(other.tokens, rel=0.01)
+        assert one.perturb == perturb
+        assert one.factors == pytest.approx(factors, rel=0.02)
+        assert one.reference.distance(reference) < 0.01
+
+
+def test_designs_of_two_domains_are_found(world):
+    pair = Mixture.uniform(["a", "b"])
+    amounts = np.stack([cell.tokens for n in (1e5, 1e6) for cell in Design(pair, int(n)).cells])
+    count = len(amounts)
+    history = History(
+        tuple(map(str, range(count))), pair.domains, pair.domains, amounts, np.ones((count, 2)),
+        np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64),
+    )  # fmt: skip
+    assert [design.tokens for design in find_designs(history)] == [100_000, 1_000_000]
+
+
+def test_a_scale_without_its_base_is_no_scale_and_other_runs_are_left_aside(world):
+    one, other = (Design(Mixture.uniform(SKEWED.domains), tokens) for tokens in (200_000, 800_000))
+    lost = world.train(proposals(other)[1:])
+    stray = world.train([Proposal(SKEWED, 500_000, 0, "stray")])
+    found = find_designs(joined(world.train(proposals(one)), lost, stray))
+    assert [design.tokens for design in found] == [200_000]
+
+
+def test_a_table_without_any_design_is_refused(world):
+    runs = world.train([Proposal(SKEWED, tokens, 0, f"{tokens}") for tokens in (1000, 5000, 20_000)])
+    with pytest.raises(ConfigError, match="no design of DDO is in it"):
+        find_designs(runs)

@@ -1,0 +1,319 @@
+"""AutoScale on worlds whose best mixture is known at every scale: its advice, its intervals, its warnings."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.search.autoscale import AutoScale
+from mixopt.search.autoscale_choice import Choice, Guess, HoldOut, cross_validate, distance
+from mixopt.search.autoscale_scales import Geometric, Scale
+from mixopt.search.autoscale_warnings import warn_of_epochs
+from mixopt.search.base import History, empty_history
+from mixopt.search.ddo import Ddo, DdoSettings
+from mixopt.search.ddo_design import Design
+from mixopt.search.joint import JointFit
+from mixopt.search.objective import MeanLoss
+from mixopt.solve import Bounds, PowerSum, Supply, solve_simplex
+from tests.search.world import World
+
+SETTINGS = DdoSettings(objective=MeanLoss(), replicates=100, floor=0.01)
+SCALES, TARGET = (1_000_000, 4_000_000), 32_000_000
+# Amounts are in millions of tokens; without offsets this is Theorem 1's world.
+PURE = World(a=(0.0, 0.0, 0.0, 0.0), b=(0.5, 0.7, 0.9, 1.2), tokens=4_000_000, noise=1e-4)
+OFFSET = World(a=(1.5, 0.3, 0.8, 0.1), b=(1.4, 1.0, 1.2, 0.8), tokens=4_000_000, noise=1e-4)
+
+
+def searcher(scales=SCALES, target=TARGET, settings=SETTINGS, domains=PURE.domains, **arguments) -> AutoScale:
+    designs = [Design(Mixture.uniform(domains), n, settings.factors, settings.perturb) for n in scales]
+    return AutoScale(designs, target, settings, **arguments)
+
+
+def history_of(world: World, search: AutoScale) -> History:
+    return replace(world, rng=np.random.default_rng(0)).train(search.ask(empty_history()))
+
+
+@functools.cache
+def answer(world: World, scales=SCALES, target=TARGET, settings=SETTINGS, **arguments):
+    search = searcher(scales, target, settings, **arguments)
+    return search.recommend(history_of(world, search))
+
+
+def truth(world: World, total: int) -> np.ndarray:
+    """The best weights for `total` tokens."""
+    size = len(world.domains)
+    law = PowerSum(np.ones(size), np.array(world.a), np.full(size, total / world.unit), np.array(world.b))
+    return solve_simplex(law, Bounds.free(world.domains)).weights
+
+
+def loss(world: World, weights: np.ndarray, total: int) -> float:
+    return float(world.mean_loss(weights * total))
+
+
+def weights_of(found, name) -> np.ndarray:
+    return np.array(list(found.details["predictors"][name]["weights"].values()))
+
+
+def test_the_best_mixture_of_the_target_is_better_predicted_than_by_the_nearest_scale():
+    found = answer(PURE)
+    best = truth(PURE, TARGET)
+    nearest = np.array(list(found.details["baselines"]["nearest scale"].values()))
+    for name in ("geometric", "joint"):
+        assert loss(PURE, weights_of(found, name), TARGET) < loss(PURE, nearest, TARGET)
+    assert distance(weights_of(found, "geometric"), best) < 0.3 * distance(nearest, best)
+
+
+def test_with_offsets_the_joint_law_comes_nearer_than_theorem_1():
+    found = answer(OFFSET)
+    best = truth(OFFSET, TARGET)
+    assert distance(weights_of(found, "joint"), best) < 0.1 * distance(weights_of(found, "geometric"), best)
+    assert distance(weights_of(found, "joint"), best) < 0.03
+    assert found.details["chosen"] == "joint"
+    assert any("disagree by more than their intervals" in warning for warning in found.warnings)
+
+
+def test_both_predictors_and_the_scales_are_reported_whichever_advises():
+    auto, asked = answer(OFFSET), answer(OFFSET, predictor="geometric")
+    assert asked.details["chosen"] == "geometric"
+    assert asked.mixture.to_dict() == asked.details["predictors"]["geometric"]["weights"]
+    for name, part in auto.details["predictors"].items():
+        again = asked.details["predictors"][name]
+        assert again["weights"] == pytest.approx(part["weights"])
+        for domain, (low, high) in part["intervals"].items():
+            assert low <= part["weights"][domain] <= high
+    assert "geometric predictor, from 1M, 4M" in asked.method
+    tokens = [scale["tokens"] for scale in auto.details["scales"]]
+    assert tokens == list(SCALES)
+    alone = Ddo(PURE.uniform, SCALES[0], SETTINGS).recommend(history_of(OFFSET, searcher()))
+    assert auto.details["scales"][0]["weights"] == pytest.approx(alone.mixture.to_dict())
+    assert set(auto.other_objectives) == {"mean_ppl", "worst"}
+
+
+def test_predictions_are_the_joint_laws_for_every_mixture_with_gains_over_the_baselines():
+    natural = Mixture.from_dict(dict(zip(OFFSET.domains, (0.7, 0.1, 0.1, 0.1), strict=True)))
+    search = searcher(baselines={"natural": natural})
+    found = search.recommend(history_of(OFFSET, search))
+    assert set(found.predicted) == {"recommended", "uniform", "natural", "nearest scale", "geometric", "joint"}
+    assert set(found.gains) == {"uniform", "natural", "nearest scale"}
+    for estimate in (*found.predicted.values(), *found.gains.values()):
+        assert estimate.low <= estimate.value <= estimate.high
+    true = loss(OFFSET, natural.array, TARGET)
+    assert found.predicted["natural"].low <= true <= found.predicted["natural"].high
+    gain = 1 - loss(OFFSET, found.mixture.array, TARGET) / true
+    assert found.gains["natural"].low <= gain <= found.gains["natural"].high
+    assert found.predicted["joint"].value <= found.predicted["geometric"].value
+
+
+def test_noisier_runs_give_wider_intervals():
+    spread = []
+    for noise in (1e-4, 3e-3):
+        search = searcher(settings=replace(SETTINGS, noise=noise))
+        runs = history_of(replace(PURE, noise=noise), search)
+        scales = [Scale.of(ddo, runs, seed) for seed, ddo in enumerate(search.ddos)]
+        spread.append(Geometric(scales).drawn(TARGET, search.bounds).std(axis=0))
+    assert (spread[1] > 2 * spread[0]).all()
+
+
+def test_noise_is_drawn_anew_at_each_scale():
+    """The same draws at both would cancel in the ratio."""
+    search = searcher()
+    runs = history_of(PURE, search)
+    one, other = (Scale.of(ddo, runs, seed) for seed, ddo in enumerate(search.ddos))
+    errors = [scale.replicates.weights[:, 0] - scale.weights[0] for scale in (one, other)]
+    assert abs(np.corrcoef(errors)[0, 1]) < 0.4
+
+
+def test_the_path_goes_from_the_smallest_scale_to_the_target_through_the_optima():
+    found = answer(PURE, predictor="geometric")
+    path = found.details["path"]
+    assert path["tokens"][0] == pytest.approx(SCALES[0], rel=1e-5)
+    assert path["tokens"][-1] == TARGET
+    at = path["tokens"].index(SCALES[1])
+    for domain, weight in found.mixture.to_dict().items():
+        line = path["domains"][domain]
+        assert line["weights"][-1] == pytest.approx(weight)
+        assert line["weights"][at] == pytest.approx(found.details["scales"][1]["weights"][domain])
+        assert (line["low"][-1], line["high"][-1]) == pytest.approx(found.intervals[domain])
+
+
+THREE = (500_000, 2_000_000, 8_000_000)
+
+
+def test_the_largest_of_three_scales_is_held_out_and_predicted_four_ways():
+    found = answer(OFFSET, THREE)
+    held = found.details["holdout"]
+    assert (held["tokens"], held["from"]) == (THREE[2], list(THREE[:2]))
+    assert list(held["guesses"]) == ["geometric", "joint", "nearest scale", "average"]
+    optima = [np.array(list(scale["weights"].values())) for scale in found.details["scales"]]
+    guesses = {name: np.array(list(guess["weights"].values())) for name, guess in held["guesses"].items()}
+    np.testing.assert_allclose(guesses["nearest scale"], optima[1])
+    np.testing.assert_allclose(guesses["average"], (optima[0] + optima[1]) / 2)
+    for name, guess in held["guesses"].items():
+        assert guess["distance"] == pytest.approx(0.5 * np.abs(guesses[name] - optima[2]).sum())
+        assert guess["excess"] == pytest.approx(guess["predicted"] / held["predicted"] - 1)
+        assert guess["excess"] >= -1e-9  # its own optimum is the best there
+    # What is held out is not seen: the geometric guess is that of a search with two scales.
+    two = answer(OFFSET, THREE[:2], THREE[2], predictor="geometric")
+    np.testing.assert_allclose(guesses["geometric"], two.mixture.array, atol=1e-6)
+    errors = found.details["choice"]["errors"]
+    assert found.details["chosen"] == min(errors, key=errors.get)
+    assert errors == {name: held["guesses"][name]["excess"] for name in ("geometric", "joint")}
+
+
+def test_two_scales_have_no_hold_out_and_choose_by_cross_validation():
+    found = answer(OFFSET)
+    assert found.details["holdout"] is None
+    assert "cross-validation" in found.details["choice"]["measure"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"), [("auto", "geometric"), ("joint", "joint"), ("geometric", "geometric")]
+)
+def test_auto_takes_the_smaller_error_and_a_name_is_obeyed(asked, chosen):
+    choice = Choice.of(asked, None, {"geometric": 0.01, "joint": 0.02})
+    assert choice.name == chosen
+    assert "1 % (geometric) and 2 % (joint)" in choice.reason
+    nothing = np.zeros(2)
+    guesses = {"geometric": Guess(nothing, 0.1, 1.0, 0.03), "joint": Guess(nothing, 0.2, 1.0, 0.02)}
+    held = HoldOut(800, (100, 200), nothing, 1.0, 0.1, guesses)
+    assert Choice.of("auto", held, {"geometric": 0.01, "joint": 0.02}).name == "joint"
+
+
+def test_cross_validation_of_lines_measures_what_they_miss():
+    search = searcher()
+    errors = []
+    for noise in (1e-5, 3e-2):
+        runs = history_of(replace(OFFSET, noise=noise), search)
+        errors.append(cross_validate([Scale.of(ddo, runs, 0) for ddo in search.ddos]))
+    assert errors[0] < 0.05
+    assert errors[1] > max(0.02, 1.2 * errors[0])
+
+
+def test_caps_at_the_target_hold_and_the_others_share_the_rest():
+    available = dict.fromkeys(PURE.domains, 1e9) | {"code": 1e6}
+    supply = Supply(available, TARGET, 4.0)
+    found = answer.__wrapped__(PURE, settings=replace(SETTINGS, supply=supply))
+    free = answer(PURE)
+    cap = 4e6 / TARGET
+    assert found.mixture.to_dict()["code"] == pytest.approx(cap)
+    assert free.mixture.to_dict()["code"] > cap
+    assert found.details["epochs"]["code"] == pytest.approx(4)
+    assert any("too little text" in warning and "code (0.125)" in warning for warning in found.warnings)
+    # The scales are not the target: what there is to train on there is no matter of theirs.
+    assert found.details["scales"] == free.details["scales"]
+    for part in found.details["predictors"].values():
+        assert part["intervals"]["code"][1] <= cap + 1e-9
+
+
+def test_epochs_beyond_four_are_warned_of():
+    supply = Supply(dict.fromkeys(PURE.domains, 1e6), TARGET, None)
+    (warning,) = warn_of_epochs(Mixture(PURE.domains, (0.4, 0.4, 0.1, 0.1)), supply)
+    assert warning == "the target repeats text more than 4 times (epochs): code 12.8, web 12.8"
+    assert warn_of_epochs(PURE.uniform, replace(supply, target_tokens=1e6)) == []
+
+
+def test_all_domains_at_their_caps_is_refused_in_one_line():
+    with pytest.raises(ConfigError, match=r"caps: they sum to 0\.5, below 1.*allow more epochs or fewer target"):
+        searcher(settings=replace(SETTINGS, supply=Supply(dict.fromkeys(PURE.domains, 1e6), TARGET, 4.0)))
+
+
+def test_proxies_that_match_epochs_see_their_share_of_each_domain():
+    available = {"code": 800, "web": 8_000, "books": 80_000, "law": 80_000_000}
+    search = searcher(settings=replace(SETTINGS, supply=Supply(available, TARGET, None)), match_epochs=True)
+    limits = {(p.tokens, p.role): p.unique_tokens for p in search.ask(empty_history())}
+    assert limits[SCALES[0], "base at 1M"] == (25, 250, 2500, 2_500_000)
+    assert limits[SCALES[1], "base at 4M"] == (100, 1000, 10000, 10_000_000)
+    free = searcher().ask(empty_history())
+    assert {proposal.unique_tokens for proposal in free} == {None}
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [(500_000, "not above the smallest scale"), (2_000_000, "not above the largest scale")]
+)
+def test_a_target_that_is_not_beyond_the_scales_says_what_it_does(target, words):
+    found = answer(PURE, target=target, predictor="geometric")
+    assert any(words in warning for warning in found.warnings)
+    first, last = (np.array(list(scale["weights"].values())) for scale in found.details["scales"])
+    if target <= SCALES[0]:
+        np.testing.assert_allclose(found.mixture.array, first)
+    else:
+        assert (found.mixture.array >= np.minimum(first, last) - 0.02).all()
+        assert (found.mixture.array <= np.maximum(first, last) + 0.02).all()
+
+
+def test_pinned_and_shrinking_domains_are_named():
+    """In this world the optimum puts `law` at its floor at both scales."""
+    flat = World(a=(0.2, 0.2, 0.2, 8.0), b=(0.5, 0.6, 0.7, 0.02), tokens=4_000_000, noise=1e-4)
+    found = answer(flat, predictor="geometric")
+    assert any("law (at a bound at 1M, 4M; held at 0.010)" in warning for warning in found.warnings)
+    assert found.details["geometric"]["held"] == ["law"]
+    assert found.details["scales"][0]["pinned"] == ["law"]
+    assert found.mixture.to_dict()["law"] == pytest.approx(0.01)
+
+
+def test_missing_runs_are_named_with_their_scale():
+    search = searcher(settings=replace(SETTINGS, preset="paper"))
+    runs = history_of(PURE, search)
+    gone = [f"code {factor} at 4M seed 0" for factor in ("x3", "x1/3")]
+    some = runs.select(np.array([name not in gone for name in runs.runs]))
+    with pytest.raises(ConfigError, match=r"scale 4M: ddo: every domain needs two runs.*: code x3, code x1/3"):
+        search.recommend(some)
+    base = runs.select(np.array([name != "base at 1M seed 0" for name in runs.runs]))
+    with pytest.raises(ConfigError, match="scale 1M: ddo: no base run"):
+        search.recommend(base)
+
+
+@pytest.mark.parametrize("scales", [(), (1_000_000,)])
+def test_one_scale_is_not_enough(scales):
+    with pytest.raises(ConfigError, match="scales: autoscale needs two or more"):
+        searcher(scales)
+
+
+@pytest.mark.parametrize("scales", [(1_000_000, 1_000_000), (1_000_000, 1_100_000)])
+def test_equal_scales_are_refused(scales):
+    with pytest.raises(ConfigError, match="equal scales say nothing about growth"):
+        searcher(scales)
+
+
+def test_other_domains_at_one_scale_are_refused():
+    designs = [Design(Mixture.uniform("ab"), 1000), Design(Mixture.uniform("ac"), 4000)]
+    with pytest.raises(ConfigError, match="the same domains at every scale, found a, b at 1k and a, c at 4k"):
+        AutoScale(designs, TARGET)
+
+
+def test_models_of_several_sizes_are_refused():
+    search = searcher()
+    runs = history_of(PURE, search)
+    mixed = replace(runs, parameters=np.where(["4M" in name for name in runs.runs], 200, 100))
+    with pytest.raises(ConfigError, match="models with 100 and 200 parameters"):
+        search.recommend(mixed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"predictor": "best"}, "predictor: expected auto, geometric, joint, found 'best'"),
+        ({"match_epochs": True}, "match-epochs: it needs to know how much text there is"),
+        ({"baselines": {"joint": PURE.uniform}}, "baselines: the name `joint` is taken"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        searcher(**arguments)
+
+
+def test_a_law_that_leads_to_an_impossible_loss_predicts_nothing(monkeypatch):
+    monkeypatch.setattr(JointFit, "predict", lambda fit, tokens: np.full(tokens.shape[:-1], -1.0))
+    found = answer.__wrapped__(PURE, target=80_000_000, predictor="geometric")
+    assert found.predicted == {}
+    assert found.gains == {}
+    assert "leads to -1 nats/token at the target, which cannot be" in found.warnings[0]
+    assert found.details["predictors"]["joint"]["predicted"] is None
+    # And how far that is, with what noise does there.
+    assert any("the target is 20 times the largest scale" in warning for warning in found.warnings)
+    assert not any("times the largest scale" in warning for warning in answer(PURE).warnings)
