@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mixopt import __version__
-from mixopt.cli import autoscale, compare, data, ddo, export, init, mixtures, recommend, report, runs
+from mixopt.cli import autoscale, compare, data, ddo, export, init, mixtures, recommend, report, runs, train
 
 app = typer.Typer(
     name="mixopt",
@@ -25,6 +25,7 @@ app.command("init")(init.init)
 app.command("ddo")(ddo.ddo)
 app.command("autoscale")(autoscale.autoscale)
 app.command("recommend")(recommend.recommend)
+app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("mixtures")(mixtures.mixtures)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from mixopt.search.base import Searcher
     from mixopt.study import Study
+    from mixopt.study.loop import Planned
 
 STUDY, WHERE, OUTPUT = "The study", "Where it runs", "Output"
 
@@ -75,18 +78,26 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def print_dry_run(study: Study, searcher: Searcher, *, as_json: bool) -> None:
-    """The runs that `searcher` asks for and what they cost; nothing is trained or written."""
+    """The runs that `searcher` asks for first and what they cost; nothing is trained or written."""
+    from mixopt.search.base import empty_history
+    from mixopt.study.loop import plan_runs
+
+    print_cost(study, plan_runs(study, searcher.ask(empty_history())), as_json=as_json)
+
+
+def print_cost(study: Study, runs: Sequence[Planned], *, as_json: bool) -> None:
+    """Runs that are known already and what they cost; nothing is trained or written."""
     from contextlib import nullcontext
 
     from mixopt.report.console import page
     from mixopt.store import Store
-    from mixopt.study.plan import make_plan
+    from mixopt.study.plan import plan_of
     from mixopt.study.tables import print_plan
 
     there = (Path(study.config.results) / "mixopt.db").exists()
     opened = Store(study.config.results, read_only=True) if there else nullcontext()
     with opened as store, study.executor() as executor:
-        plan = make_plan(study, searcher, store, executor)
+        plan = plan_of(study, runs, store, executor)
     if as_json:
         typer.echo(json.dumps(plan.to_dict()))
     else:

@@ -124,6 +124,8 @@ def plan_of(
         if new:
             check_prepared(study.config.data.dir)
         speed = calibrate(study, new[0], trainer) if new else None
+        # Processes of a run are taken to be as fast together as apart.
+        speed = speed and speed * study.config.executor.processes_per_run
         workers = min(executor.workers(), len(new)) if new else 0
     costs = [(spec.tokens + _EVALUATION_COST * _evaluated(study, spec)) / speed for spec in new] if speed else []
     kept = sum(_RUN_BYTES + _CURVE_ROW_BYTES * 3 * spec.evaluation.points * len(spec.measured) for spec in new)

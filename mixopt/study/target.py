@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mixopt.study.loop import Planned
+from mixopt.errors import ConfigError, ExecutorError
+from mixopt.study.loop import Planned, train_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from mixopt.execute.base import Executor
     from mixopt.mixture import Mixture
-    from mixopt.spec import EvalSpec
+    from mixopt.report.progress import Watch
+    from mixopt.result import RunResult
+    from mixopt.spec import EvalSpec, RunSpec
+    from mixopt.store import Store
     from mixopt.study.study import Study
 
 # Enough points for the tokens at which a curve reaches a given loss to be read off between two of them.
@@ -58,3 +64,37 @@ def target_evaluation(evaluation: EvalSpec) -> EvalSpec:
         points=max(POINTS, evaluation.points),
         point_tokens_per_domain=evaluation.tokens_per_domain,
     )
+
+
+def train_targets(
+    study: Study, planned: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+) -> list[tuple[RunSpec, RunResult]]:
+    """Train what the table lacks of `planned`, and give those that finished.
+
+    With `executor.keep_checkpoints` their models are kept as well, in `kept_model`.
+
+    Raises:
+        ConfigError: models are to be kept, and that of a run in the table is gone.
+        ExecutorError: not one run came through.
+    """
+    ids = [run.spec.run_id for run in planned]
+    if study.config.executor.keep_checkpoints:
+        gone = [run_id for run_id in ids if store.has_finished(run_id) and not kept_model(study, run_id).exists()]
+        if gone:
+            raise ConfigError(
+                f"--keep: run {gone[0]} is in the table and its model was not kept; `mixopt runs rm {gone[0]} "
+                f"--results {store.folder}` and the same command train it again, or leave out --keep"
+            )
+    train_missing(study, planned, store, executor, watch)
+    finished = [store.get(run_id) for run_id in ids if store.has_finished(run_id)]
+    if not finished:
+        raise ExecutorError(
+            f"none of {len(ids)} target runs finished; `mixopt runs show {ids[0]} --results {store.folder}` says "
+            "why; mend the cause and run the same command again"
+        )
+    return finished
+
+
+def kept_model(study: Study, run_id: str) -> Path:
+    """Where a run's trained model is, if it is kept; `from_pretrained` reads it."""
+    return study.checkpoint_dir(run_id) / "final"
