@@ -158,22 +158,25 @@ def _fit_with_noise(
     repeated = layout.freedom > 0
     known = np.sqrt((within**2).sum(axis=0) / layout.freedom) if repeated else assumed
     known = np.maximum(known, _LEAST_NOISE * np.abs(y.mean(axis=0)))
-    sd, starts, law, freedom = known, form.starts[:, None], None, np.ones(form.targets)
+    sd, starts, law = known, form.starts[:, None], None
+    own, freedom = known, np.ones(form.targets)
     for _ in range(_ROUNDS):
         law = fit_law(form, y[None], layout.spread[:, None] * sd, starts=starts)
         rest = law.residual[0] / layout.spread[:, None]
         freedom = np.maximum(len(cells) - law.used[0], 1.0)
-        before, sd = sd, np.maximum(known, np.sqrt((law.weight[0] * rest**2).sum(axis=0) / freedom))
+        own = np.sqrt((law.weight[0] * rest**2).sum(axis=0) / freedom)
+        before, sd = sd, np.maximum(known, own)
         if np.abs(np.log(sd / before)).max() < 0.02:
             break
         starts = np.concatenate([law.theta[None], form.starts[:, None]])
     assert law is not None  # there is a round at least
     correlation = _correlation(np.concatenate([law.residual[0] / layout.spread[:, None], within]))
-    greater = sd > 1.02 * known
-    source = "residuals" if greater.mean() >= 0.5 else "repeats" if repeated else "assumed"
-    degrees = (
-        float(layout.freedom) if source == "repeats" else float(freedom.min()) if source == "residuals" else 0.0
-    )
+    # Two variances that are estimates of one differ by this much (two standard errors) by chance.
+    chance = 2 * np.sqrt(2 / freedom.mean() + 2 / layout.freedom) if repeated else 0.0
+    source = "repeats" if repeated else "assumed"
+    if ((own / known) ** 2).mean() > 1 + chance:
+        source = "residuals"
+    degrees = {"repeats": float(layout.freedom), "residuals": float(freedom.min()), "assumed": 0.0}[source]
     return law, Noise(correlation * sd[:, None] * sd, degrees, source)
 
 
@@ -207,7 +210,8 @@ def cross_validate(fit: FormFit) -> dict[str, Any]:
     if (~held).sum() >= least_cells(fit.cells.tokens.shape[1]) and held.sum() > 2:
         ahead = fit.left_out(held[None])[0, held]
         totals = fit.cells.totals
-        ratio = np.log(ahead / fit.measured[held])
+        # A law that leads below 0 there is off by no end; a thousandfold says as much.
+        ratio = np.log(np.maximum(ahead / fit.measured[held], 1e-3))
         found["largest_scale"] = {
             **_errors(ahead, fit.measured[held]),
             "error_of_differences": float(np.sqrt(((ratio - ratio.mean()) ** 2).sum() / (ratio.size - 1))),

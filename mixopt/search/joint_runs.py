@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 # Repeats hold the same tokens to a sequence or so; amounts below a thousandth of the run do not tell cells apart.
 _SAME, _SMALL = 0.02, 1e-3
-# Runs whose lengths differ by more than this, with none between, are of two scales. Within one of DDO's designs
-# totals change by less, from four domains on.
-SCALE_GAP = 1.55
+# Ratios by which two scales differ: see `Cells.largest_scale`.
+APART, FAR_APART = 1.3, 2.05
 _NO_DIRECTION = 1e-3
 
 
@@ -88,13 +87,23 @@ class Cells:
 
     @property
     def largest_scale(self) -> NDArray[np.bool_]:
-        """(C,) the cells of the largest scale; none where lengths form one group."""
-        totals = np.sort(self.totals)
-        gaps = totals[1:] / totals[:-1]
-        wide = np.flatnonzero(gaps > SCALE_GAP)
-        if not wide.size:
-            return np.zeros(len(self), dtype=np.bool_)
-        return self.totals > totals[wide[-1]]
+        """(C,) the cells of the largest scale; none where lengths form one group.
+
+        Runs of one of DDO's designs differ in length too (up to 5/3 with three domains and factor 3), or, at one
+        length, in the median domain's amount. So scales are apart in both, or far apart in length.
+        """
+        order = np.argsort(self.totals, kind="stable")
+        shares = self.tokens / np.maximum(self.tokens.mean(axis=0), 1e-300)
+        totals, medians = self.totals[order], np.median(shares, axis=1)[order]
+        length = totals[1:] / totals[:-1]
+        middle = np.minimum.accumulate(medians[::-1])[::-1][1:] / np.maximum(
+            np.maximum.accumulate(medians)[:-1], 1e-300
+        )
+        splits = np.flatnonzero((length > FAR_APART) | (np.minimum(length, middle) > APART))
+        held = np.zeros(len(self), dtype=np.bool_)
+        if splits.size:
+            held[order[splits[-1] + 1 :]] = True
+        return held
 
 
 def least_cells(domains: int) -> int:

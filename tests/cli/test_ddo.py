@@ -53,6 +53,17 @@ def test_from_data_to_a_recommendation_and_again_from_the_table(mixopt: Callable
     assert not list(Path("results/checkpoints").glob("*"))
 
 
+def test_the_joint_law_takes_the_same_runs(mixopt: Callable[..., Result]) -> None:
+    lines = json.loads(mixopt("ddo", "--data", "DATA", *SMALL, "--quiet", "--json").stdout)
+    result = mixopt("ddo", "--data", "DATA", *SMALL, "--fit", "joint", "--json")
+    assert "7 of 7 runs are in the table already" in result.stderr
+    joint = json.loads(result.stdout)
+    assert joint["method"].startswith("DDO, joint law ")
+    assert sorted(joint["runs"]) == sorted(lines["runs"])
+    assert joint["study"] != lines["study"]
+    assert set(joint["details"]["cross_validation"]) == {"additive", "per_domain"}
+
+
 def test_verify_reports_predicted_against_measured(mixopt: Callable[..., Result]) -> None:
     words = ["ddo", "--data", "DATA", *SMALL, "--verify"]
     result = mixopt(*words)
@@ -105,6 +116,11 @@ def test_init_writes_a_study_that_ddo_reads(mixopt: Callable[..., Result]) -> No
         (["--data", "DATA", "--objective", "best"], "objective: expected mean_ppl"),
         (["--data", "DATA", "--factors", "1"], "factors: expected numbers above 0 that differ from 1"),
         (["--data", "DATA", "--floor", "0.9"], "floors: they sum to"),
+        (["--data", "DATA", "--fit", "curves"], "flag for method.fit: expected 'lines' or 'joint'"),
+        (
+            ["--data", "DATA", "--fit", "joint", "--preset", "paper"],
+            "preset: 'paper' is of laws fitted line by line",
+        ),
         (["--data", "DATA", "--set", "model.layer=3"], "unknown key `model.layer`; did you mean `layers`?"),
         (["--data", "DATA", "--set", "model.layers"], "--set: expected KEY=VALUE"),
         (["--data", "DATA", "--set", "training.batch_tokens=1000"], "batch_tokens: expected a multiple of"),

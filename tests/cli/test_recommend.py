@@ -57,6 +57,14 @@ def test_json_is_one_object_with_the_official_optimum():
     assert answer["warnings"]
 
 
+def test_the_joint_law_is_a_flag():
+    answer = json.loads(recommend("--runs", RUNS, "--fit", "joint", "--json", "--no-plots").stdout)
+    assert answer["method"].startswith("DDO, joint law per_domain")
+    errors = {form: checked["error"] for form, checked in answer["details"]["cross_validation"].items()}
+    assert errors["per_domain"] < errors["additive"] < 0.02
+    assert answer["weights"]["c4"] == max(answer["weights"].values())
+
+
 def test_tables_and_pictures_are_the_default(folder: Path):
     result = recommend("--runs", RUNS)
     assert result.exit_code == 0
@@ -109,6 +117,8 @@ def test_a_note_on_rounded_weights_goes_to_standard_error(folder: Path):
         (("--runs", "nothing.csv"), "runs file nothing.csv: cannot be read"),
         (("--runs", RUNS, "--method", "dd0"), "method: expected ddo, found 'dd0'"),
         (("--runs", RUNS, "--preset", "best"), "preset: expected default, paper, official"),
+        (("--runs", RUNS, "--fit", "best"), "fit: expected lines or joint, found 'best'"),
+        (("--runs", RUNS, "--fit", "joint", "--preset", "paper"), "'paper' is of laws fitted line by line"),
         (("--runs", RUNS, "--objective", "ppl"), "objective: expected mean_ppl"),
         (("--runs", RUNS, "--floor", "2x"), "floors: they sum to 2"),
         (("--runs", RUNS, "--floor", "low"), "floor: expected a weight"),

@@ -66,3 +66,63 @@ class World:
     @property
     def uniform(self) -> Mixture:
         return Mixture.uniform(self.domains)
+
+
+@dataclass(frozen=True)
+class TransferWorld:
+    """loss_v = floor_v + amplitude_v (Σ_k transfer_vk n_k / unit)^−exponent_v: what the law by domain assumes.
+
+    The last `only` evaluation domains are not trained on. `noise` is in nats, per run and domain; `seed_shift` is
+    added to every loss of seed 1, twice to those of seed 2, …
+    """
+
+    noise: float = 0.0
+    seed_shift: float = 0.0
+    only: int = 0
+    floor: tuple[float, ...] = (1.5, 2.0, 1.0, 1.8)
+    amplitude: tuple[float, ...] = (1.2, 2.0, 0.7, 1.5)
+    exponent: tuple[float, ...] = (0.3, 0.5, 0.25, 0.4)
+    transfer: tuple[tuple[float, ...], ...] = (
+        (1.0, 0.3, 0.05),
+        (0.1, 1.0, 0.05),
+        (0.02, 0.04, 1.0),
+        (0.5, 1.0, 0.3),
+    )
+    domains: tuple[str, ...] = ("code", "docs", "maths")
+    tokens: int = 900_000
+    unit: float = 300_000.0
+
+    @property
+    def eval_domains(self) -> tuple[str, ...]:
+        return (*self.domains, "news")[: 3 + self.only]
+
+    def losses(self, tokens: np.ndarray) -> np.ndarray:
+        amount = (tokens / self.unit) @ np.array(self.transfer).T
+        everything = np.array(self.floor) + np.array(self.amplitude) * amount ** -np.array(self.exponent)
+        return everything[..., : 3 + self.only]
+
+    def train(self, tokens: np.ndarray, seeds: tuple[int, ...] = (0,)) -> History:
+        """A run of each of (R, 3) tokens and each seed."""
+        amounts = np.repeat(tokens, len(seeds), axis=0)
+        seed = np.tile(np.array(seeds), len(tokens))
+        rng = np.random.default_rng(7)
+        losses = self.losses(amounts) + self.noise * rng.standard_normal((len(amounts), 3 + self.only))
+        return History(
+            runs=tuple(f"run {i}" for i in range(len(amounts))),
+            domains=self.domains,
+            eval_domains=self.eval_domains,
+            tokens_seen=amounts,
+            losses=losses + self.seed_shift * seed[:, None],
+            seeds=seed,
+            parameters=np.zeros(len(amounts), dtype=np.int64),
+        )
+
+    def design(self, *totals: float) -> np.ndarray:
+        """(7 a scale, 3) tokens of DDO's runs about the uniform mixture."""
+        rows = []
+        for total in totals or (float(self.tokens),):
+            base = np.full(3, total / 3)
+            rows.append(base)
+            changes = [np.where(np.arange(3) == domain, x, 1.0) for domain in range(3) for x in (3.0, 1 / 3)]
+            rows += [change * base for change in changes]
+        return np.array(rows)
