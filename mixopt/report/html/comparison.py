@@ -96,8 +96,13 @@ def _reached(reach: Reach) -> list[Cell]:
     between = Cell("")
     if reach.low is not None and reach.high is not None:
         between = Cell(f"{100 * reach.low:.0f} to {100 * reach.high:.0f} %", reach.low)
-    tokens = Cell("never" if reach.tokens is None else format_count(reach.tokens), reach.tokens)
-    return [tokens, number(reach.saved and 100 * reach.saved, "{:.0f} %"), between, word(reach.reason or "")]
+    tokens = Cell("" if reach.tokens is None else format_count(reach.tokens), reach.tokens)
+    return [
+        tokens,
+        number(reach.saved and 100 * reach.saved, "{:.0f} %"),
+        between,
+        word(reach.reason or "", "long"),
+    ]
 
 
 def _domains(comparison: Comparison, index: int) -> Table:
@@ -106,15 +111,13 @@ def _domains(comparison: Comparison, index: int) -> Table:
     heads = dict.fromkeys(comparison.entries, "bits per byte" if bits else "validation loss, nats/token")
     rows = []
     for domain, part in first.domains.items():
-        row = [word(domain), word("" if part.trained else "only evaluated")]
+        row = [word(domain if part.trained else f"{domain} (only evaluated)")]
         for entry in comparison.entries.values():
             score = entry.domains.get(domain)
             row.append(_cell(score and (score.bits_per_byte if bits else score.loss), "{:.4f}"))
         rows.append(row)
     caption = f"By domain ({'bits per byte' if bits else 'nats/token'})"
-    return Table(
-        f"comparison-{index}-domains", caption, {"domain": "", "kind": "", **heads}, rows, frozenset({0, 1})
-    )
+    return Table(f"comparison-{index}-domains", caption, {"domain": "", **heads}, rows)
 
 
 def _objectives(comparison: Comparison, index: int) -> Figure:

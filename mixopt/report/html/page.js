@@ -58,6 +58,13 @@
   const redraw = () => places.forEach(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
+  // Paper is narrower than a screen, and browsers print figures in the size that they had there.
+  const paper = 660;
+  addEventListener("beforeprint", () => {
+    for (const place of places) if (place.clientWidth > paper) Plotly.relayout(place, { width: paper });
+  });
+  addEventListener("afterprint", redraw);
+
   // Menus: the first chooses among `choices`, the second among that choice's y values.
   for (const first of document.querySelectorAll('[data-level="0"]')) {
     const name = first.dataset.menu;

@@ -156,8 +156,10 @@ def _holdout(held: Mapping[str, Any]) -> Table:
         for name, guess in guesses
     ]
     spread = held.get("spread")
-    rows.append([word("(its own replicates)"), number(spread, "{:.4f}", title="mean distance of its own replicates"),
-                 number(held.get("predicted")), Cell("")])  # fmt: skip
+    itself = number(
+        spread, "{:.4f}", title="mean distance of its replicates: a nearer guess is as good as can be told"
+    )
+    rows.append([word("(the optimum's own noise)"), itself, number(held.get("predicted")), Cell("")])
     caption = f"Honesty check: {format_count(held['tokens'])} held out, predicted from {source}"
     return Table("holdout", caption, columns, rows)
 

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+_WIDE = 28  # characters of a word that columns show in full
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell.
@@ -16,7 +19,7 @@ class Cell:
     Attributes:
         text: what is shown.
         key: what the column is sorted by: a number, or a text; None (last in either order) where there is nothing.
-        kind: `strong`, `good`, `bad` or nothing.
+        kind: `strong`, `good`, `bad`, `long` (it may have several lines) or nothing.
         title: what a pointer that rests on it is told.
         runs: ids of the runs behind it, shown as links.
         link: the run whose details the cell opens.
@@ -56,7 +59,7 @@ class Table:
 
 def word(text: str, kind: str = "", title: str = "") -> Cell:
     """A cell with a word."""
-    return Cell(text, text.lower(), kind, title)
+    return Cell(text, text.lower(), kind, title or (text if len(text) > _WIDE else ""))
 
 
 def number(value: float | None, form: str = "{:#.4g}", kind: str = "", title: str = "") -> Cell:

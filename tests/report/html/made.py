@@ -49,7 +49,7 @@ def make_spec(domains: Sequence[str], proposal: Proposal) -> RunSpec:
         data=DataSpec(fingerprint="f" * 32, domains=tuple(domains)),
         policy=PolicySpec(weights=proposal.mixture.weights),
         optim=OptimSpec(batch_tokens=64),
-        evaluation=EvalSpec(),
+        evaluation=EvalSpec(point_tokens_per_domain=EvalSpec.tokens_per_domain),
         tokens=whole_batches(proposal.tokens, 64),
         sequence_length=16,
         seed=proposal.seed,

@@ -65,8 +65,7 @@ def figures(page: Page) -> dict[str, list[int]]:
     return page.evaluate(script)
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 def test_every_figure_draws_and_nothing_sticks_out(browser, hostile_page, size, scheme):
     with opened(browser, hostile_page, size, scheme) as page:
         drawn = figures(page)
@@ -84,7 +83,7 @@ def test_names_are_text_and_run_nothing(page):
     labels = page.locator("#plot-mixture .ytick text").all_text_contents()
     markup = page.locator("main b, main img[src=x], .js-plotly-plot a, .js-plotly-plot [style*=bold]").count()
     menu = page.locator("[data-menu=curves][data-level='1'] option").all_text_contents()
-    assert [cell.strip() for cell in cells] == list(HOSTILE)
+    assert sorted(cell.strip() for cell in cells) == sorted(HOSTILE)
     assert sorted(labels) == sorted(name if len(name) <= 22 else name[:21] + "…" for name in HOSTILE)
     assert menu[1:] == list(HOSTILE)
     assert markup == 0
@@ -164,6 +163,7 @@ def test_a_click_on_a_curve_opens_its_run(page):
     )
     title = page.locator("#run-dialog h2").text_content() or ""
     run = page.evaluate("document.getElementById('plot-curves').data[0].customdata[0][2]")
+    page.keyboard.press("Escape")  # a dialog that stays open keeps clicks from the rest of the page
     assert title == f"Run {run}"
 
 
@@ -181,14 +181,25 @@ def test_menus_choose_domain_and_split(page, hostile_results):
         assert found == pytest.approx(curve[curve["split"] == split]["loss"].tolist())
 
 
-def test_figures_follow_the_readers_theme(browser, hostile_page):
+def test_figures_follow_the_readers_theme(page):
     colour = "document.getElementById('plot-mixture').layout.font.color"
-    with opened(browser, hostile_page) as page:
-        light = page.evaluate(colour)
-        page.emulate_media(color_scheme="dark")
-        wait_until(page, f"{colour} !== {json.dumps(light)}")
-        ink = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
-        assert page.evaluate(colour) == ink
+    ink = "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
+    light = page.evaluate(colour)
+    assert light == page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")
+    wait_until(page, f"{colour} !== {json.dumps(light)}")
+    assert page.evaluate(colour) == page.evaluate(ink)
+    page.emulate_media(color_scheme="light")
+    wait_until(page, f"{colour} === {json.dumps(light)}")
+
+
+def test_figures_fit_on_paper_and_come_back(page):
+    width = "document.querySelector('#plot-mixture .main-svg').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    wait_until(page, f"{width} < 700")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    wait_until(page, f"{width} === {before}")
 
 
 def test_scales_are_drawn_to_the_target(browser, tmp_path):
