@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixopt.solve import Bounds, Supply
 
 # Along the path from the smallest scale to the target.
-_PATH_POINTS = 24
+_PATH_POINTS = 16
 
 
 @dataclass(frozen=True, eq=False)

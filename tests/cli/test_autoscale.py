@@ -1,0 +1,176 @@
+"""`mixopt autoscale` and `mixopt recommend --method autoscale` through their command lines, on real training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from mixopt.cli import app, main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.testing import Result
+
+SMALL = [
+    *("--model", "gpt2-0.2m", "--max-epochs", "50", "--executor", "inline"),
+    *("--set", "model.context=32", "--set", "model.layers=1", "--set", "training.batch_tokens=128"),
+    *("--set", "evaluation.points=1", "--set", "evaluation.tokens_per_domain=512"),
+]
+TWO = ["autoscale", "--data", "DATA", *SMALL, "--scales", "2k,8k", "--target", "60k"]
+OPTIMA = "tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,0.4\n"
+
+
+@pytest.fixture
+def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command in an empty folder; errors that users see come out as exceptions."""
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+
+    def run(*words: str) -> Result:
+        result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result
+
+    return run
+
+
+@pytest.mark.slow
+def test_from_data_to_a_target_again_from_the_table_and_from_its_export(mixopt: Callable[..., Result]) -> None:
+    first = mixopt(*TWO)
+    for words in ("Recommended mixture for 60k tokens", "Optimum at each scale", "geometric", "joint", "epochs"):
+        assert words in first.stdout
+    assert "14/14 runs done" in first.stderr
+
+    again = mixopt(*TWO, "--json")
+    assert "14 of 14 runs are in the table already" in again.stderr
+    answer = json.loads(again.stdout)
+    assert sum(answer["weights"].values()) == pytest.approx(1)
+    assert len(answer["runs"]) == 14
+    assert [scale["tokens"] for scale in answer["details"]["scales"]] == [2048, 7936]
+    assert set(answer["details"]["predictors"]) == {"geometric", "joint"}
+    files = {Path(file).name: Path(file) for file in answer["files"]}
+    assert set(files) == {"recommendation.json", "mixture.png", "scaling.png"}
+    assert {file.parent for file in files.values()} == {Path("results/studies") / answer["study"]}
+    assert json.loads(files["recommendation.json"].read_text())["weights"] == answer["weights"]
+
+    # A third scale finds the runs of the others, and brings the hold-out check.
+    third = mixopt(*(word.replace("2k,8k", "2k,8k,16k") for word in TWO))
+    assert "14 of 21 runs are in the table already" in third.stderr
+    assert "Hold-out: the optimum at 16k" in third.stdout
+    assert "nearest scale" in third.stdout
+
+    # What anybody's table of the same runs gives.
+    mixopt("runs", "export", "runs.csv", "--study", answer["study"])
+    found = json.loads(
+        mixopt("recommend", "--method", "autoscale", "--runs", "runs.csv", "--target", "60k", "--json").stdout
+    )
+    assert [scale["tokens"] for scale in found["details"]["scales"]] == [2048, 7936]
+    assert found["weights"] == pytest.approx(answer["weights"], abs=1e-3)
+    assert Path("results/recommend/runs/scaling.png").stat().st_size
+
+
+def test_a_dry_run_lists_the_runs_of_every_scale_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
+    plan = json.loads(mixopt(*TWO, "--match-epochs", "--dry-run", "--json").stdout)
+    assert [run["role"] for run in plan["runs"] if run["role"].startswith("base")] == [
+        "base at 2.05k",
+        "base at 7.94k",
+    ]
+    assert len(plan["runs"]) == 14
+    assert list(Path().iterdir()) == []
+
+
+def test_optima_from_a_file_give_the_papers_example(mixopt: Callable[..., Result]) -> None:
+    Path("optima.csv").write_text(OPTIMA)
+    words = ["autoscale", "--from-optima", "optima.csv", "--target", "1300"]
+    answer = json.loads(mixopt(*words, "--json").stdout)
+    assert answer["weights"] == pytest.approx({"a": 9 / 13, "b": 4 / 13})
+    shown = mixopt(*words).stdout
+    assert "0.692" in shown
+    assert "no predicted losses" in " ".join(shown.split())
+    assert Path("results/recommend/optima/scaling.png").stat().st_size
+    held = json.loads(mixopt(*words, "--pinned", "b", "--json", "--results", "elsewhere").stdout)
+    assert held["weights"]["b"] == pytest.approx(0.4)
+    assert Path("elsewhere/recommend/optima/recommendation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "DATA"], "expected the tokens that the mixture is for, such as --target 10B; found none"),
+        (["--data", "DATA", "--target", "soon"], "flag for method.target_tokens: expected a count"),
+        (["--data", "DATA", "--target", "60k", "--scales", "2k,2k"], "equal scales say nothing about growth"),
+        (["--data", "DATA", "--target", "60k", "--scales", "2k,much"], "flag for method.scales: expected a count"),
+        (["--data", "DATA", "--target", "60k", "--scales", "2k"], "autoscale needs two or more"),
+        (["--data", "DATA", "--target", "60k", "--scales", "2k,8k", "--max-epochs", "0.5"], "caps: they sum to"),
+        (["--data", "DATA", "--target", "60k", "--predictor", "best"], "expected 'auto', 'geometric' or 'joint'"),
+        (["--data", "DATA", "--target", "60k", "--pinned", "a"], "--pinned: it says which optima of --from-optima"),
+        (["--from-optima", "optima.csv"], "expected the tokens that the mixture is for"),
+        (["--from-optima", "optima.csv", "--target", "soon"], "--target: expected a count"),
+        (["--from-optima", "none.csv", "--target", "9k"], "optima file none.csv: cannot be read"),
+        (["--from-optima", "optima.csv", "--target", "9k", "--pinned", "z"], "--pinned: unknown domain 'z'"),
+        (["--from-optima", "optima.csv", "--target", "9k", "--scales", "2k,8k"], "nothing is trained, so method"),
+        (["--from-optima", "equal.csv", "--target", "9k"], "200 tokens are there already, on line 2"),
+    ],
+)  # fmt: skip
+def test_bad_input_gives_one_line_and_status_2(
+    words: list[str],
+    message: str,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("optima.csv").write_text(OPTIMA)
+    Path("equal.csv").write_text(OPTIMA.replace("500", "200"))
+    words = [word.replace("DATA", str(data_dir)) for word in words]
+    settings = (
+        [] if "--from-optima" in words else ["--set", "model.context=32", "--set", "training.batch_tokens=128"]
+    )
+    monkeypatch.setattr("sys.argv", ["mixopt", "autoscale", *settings, *words])
+    assert message in _fails(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--target is missing: autoscale needs the tokens"),
+        (["--target", "1M"], "found those around one base run of 1k tokens"),
+        (["--target", "1M", "--fit", "joint"], "fit: autoscale has both; choose with --predictor"),
+        (["--target", "1M", "--max-epochs", "4"], "--available is missing"),
+    ],
+)
+def test_runs_that_do_not_do_give_one_line(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        "run,tokens,w.a,w.b,loss.a,loss.b",
+        "base,1000,0.5,0.5,2,2",
+        "up,2000,0.75,0.25,1.8,2",
+        "low,2000,0.25,0.75,2,1.8",
+    ]
+    Path("runs.csv").write_text("\n".join(rows))
+    monkeypatch.setattr("sys.argv", ["mixopt", "recommend", "--method", "autoscale", "--runs", "runs.csv", *words])
+    assert message in _fails(capsys)
+
+
+def _fails(capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    captured = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1].startswith("mixopt: error: ")
+    assert sum("error" in line for line in captured.err.splitlines()) == 1
+    assert "Traceback" not in captured.err
+    return captured.err
