@@ -1,0 +1,123 @@
+"""AutoScale's tables and its picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from mixopt.report.autoscale_plots import scaling_figure, spread_apart
+from mixopt.report.autoscale_tables import print_autoscale
+from mixopt.report.figure import png
+from mixopt.report.recommendation import baselines_of, save_recommendation
+from mixopt.search.autoscale import AutoScale
+from mixopt.search.base import Recommendation, empty_history
+from mixopt.search.ddo import DdoSettings
+from mixopt.search.ddo_design import Design
+from mixopt.search.objective import MeanLoss
+from mixopt.search.optima import Optima, extrapolate_optima
+from mixopt.solve import Supply
+from tests.search.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCALES, TARGET = (250_000, 1_000_000, 4_000_000), 30_000_000
+
+
+@pytest.fixture(scope="module")
+def made() -> Recommendation:
+    world = World(noise=1e-3, domains=("[red]code", "$web$", "books", "law"))
+    supply = Supply(dict.fromkeys(world.domains, 10**8), TARGET, 4.0)
+    settings = DdoSettings(objective=MeanLoss(), replicates=100, supply=supply)
+    search = AutoScale([Design(world.uniform, tokens) for tokens in SCALES], TARGET, settings)
+    return search.recommend(world.train(search.ask(empty_history())))
+
+
+def text(recommendation: Recommendation) -> str:
+    out = io.StringIO()
+    print_autoscale(recommendation, Console(file=out, width=140))
+    return out.getvalue()
+
+
+def test_tables_show_both_predictors_every_scale_predictions_and_the_hold_out(made: Recommendation) -> None:
+    shown = text(made)
+    for part in made.details["predictors"].values():
+        for domain, weight in part["weights"].items():
+            low, high = part["intervals"][domain]
+            assert f"{weight:.3f}" in shown
+            assert f"{low:.3f} to {high:.3f}" in shown
+    for scale in made.details["scales"]:
+        for weight in scale["weights"].values():
+            assert f"{weight:.3f}" in shown
+    for guess in made.details["holdout"]["guesses"].values():
+        assert f"{guess['distance']:.4f}" in shown
+        assert f"{100 * guess['excess']:+.3f} %" in shown
+    for name, gain in made.gains.items():
+        assert name in shown
+        assert f"{100 * gain.value:+.2f} %" in shown
+    assert f"predictor {made.details['chosen']}: chosen by its excess loss at 4M, held out" in shown
+    assert "[red]code" in shown
+    assert "Warnings" in shown
+
+
+def test_pinned_weights_are_marked_and_held_domains_have_no_growth(made: Recommendation) -> None:
+    shown = text(made)
+    scale = next(scale for scale in made.details["scales"] if scale["pinned"])
+    assert f"{scale['weights'][scale['pinned'][0]]:.3f}|" in shown
+    for domain, factor in made.details["geometric"]["factors"].items():
+        word = "held" if domain in made.details["geometric"]["held"] else f"x{factor:.3g}"
+        assert any(domain in line and line.rstrip().endswith(word) for line in shown.splitlines())
+
+
+def test_optima_without_runs_have_tables_without_intervals_and_losses() -> None:
+    optima = Optima(("a", "b"), (200, 500, 1300), np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3]]))
+    found = extrapolate_optima(optima, 9700)
+    shown = text(found)
+    assert "95 % interval" not in shown.split("Optimum at each scale")[1].split("Hold-out")[0]
+    assert "Predicted at" not in shown
+    assert "total variation" in shown
+    assert png(scaling_figure(found)).startswith(b"\x89PNG")
+
+
+def test_the_picture_is_saved_beside_the_answer(made: Recommendation, tmp_path: Path) -> None:
+    files = save_recommendation(made, tmp_path, baselines_of(made))
+    assert {file.name for file in files} == {"recommendation.json", "mixture.png", "scaling.png"}
+    assert json.loads((tmp_path / "recommendation.json").read_text())["details"]["path"]["tokens"][-1] == TARGET
+
+
+def test_the_picture_has_every_domain_by_name_the_scales_and_the_target(made: Recommendation) -> None:
+    left, right = scaling_figure(made).axes
+    for axes in (left, right):
+        words = [note.get_text() for note in axes.texts]
+        assert {"[red]code", r"\$web\$", "books", "law", "target 30M"} <= set(words)
+        assert axes.get_xscale() == "log"
+    assert left.get_yscale() == "log"
+    lines = [line for line in right.lines if len(line.get_xdata()) > 2 and line.get_xdata()[-1] == TARGET]
+    ends = [float(line.get_ydata()[-1]) for line in lines]
+    assert sorted(ends) == pytest.approx(sorted(made.mixture.weights))
+
+
+def test_thirteen_domains_have_colours_of_their_own() -> None:
+    names = tuple(f"domain {index}" for index in range(13))
+    weights = np.random.default_rng(0).dirichlet(np.full(13, 5.0), 2)
+    found = extrapolate_optima(Optima(names, (10**6, 10**7), weights), 10**9)
+    axes = scaling_figure(found).axes[1]
+    colours = {note.get_text(): note.get_color() for note in axes.texts if note.get_text() in names}
+    assert len(set(colours.values())) == 13
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=13))
+def test_labels_keep_their_order_and_their_distance(places: list[float]) -> None:
+    moved = spread_apart(places, 0.04)
+    order = np.argsort(places, kind="stable")
+    assert (np.diff(np.array(moved)[order]) >= 0.04 - 1e-9).all()
+    assert sum(moved) == pytest.approx(sum(places), abs=1e-6)
+    if len(places) > 1 and np.diff(np.sort(places)).min() >= 0.04:
+        assert moved == pytest.approx(places)
