@@ -254,27 +254,6 @@ def test_description_is_json_with_every_run():
     assert set(content["parameters"]) == set(WORLD.domains)
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda h: h.select(np.arange(4)), "expected at least 5 runs of different amounts .*, found 4"),
-        (lambda h: replace(h, parameters=np.arange(len(h))), "models with 0 and 1 parameters"),
-        (lambda h: replace(h, tokens_seen=h.tokens_seen * [1, 1, 0] + [0, 0, 5e5]), "same tokens of 'maths'"),
-        (
-            lambda h: replace(
-                h, tokens_seen=h.tokens_seen[:, :1] * [1, 2, 3] + np.arange(len(h))[:, None] * [1e5, 2e5, 3e5]
-            ),
-            "vary in 1 directions, expected 2",
-        ),
-        (lambda h: replace(h, losses=h.losses * 0), "must be finite and above 0"),
-    ],
-)
-def test_histories_that_carry_no_law_are_refused(change, says):
-    history = change(WORLD.train(WORLD.design()))
-    with pytest.raises(ConfigError, match=says):
-        JointFit.of(history, MeanLoss())
-
-
 def test_unknown_forms_objectives_and_domains_are_refused():
     history = WORLD.train(WORLD.design())
     with pytest.raises(ConfigError, match="expected auto, additive, per_domain"):
