@@ -61,6 +61,9 @@ class Forecast:
         promised = laws.predict_own(drawn, target)
         optimism = max(0.0, float((fit.predict(target * drawn) - promised).mean()))
         misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
+        # That of differences is of runs as far apart as the law's own; of nearer mixtures it is less in proportion.
+        shares = fit.fit.cells.tokens / fit.fit.cells.totals[:, None]
+        usual = float(0.5 * np.abs(shares - shares.mean(axis=0)).sum(axis=1).mean())
         value, draws = _predict(joint, target * recommended.array)
         least = 1.0 if fit.fit.objective.units == "perplexity" else 0.0
         if value <= least:
@@ -72,9 +75,9 @@ class Forecast:
             other, other_draws = _predict(joint, target * mixture.array)
             predicted[name] = Estimate(other, *_interval(other, other_draws, misfit * other))
             gain = 1 - value / other
-            same = mixture.distance(recommended) < 1e-9
-            low, high = _interval(gain, 1 - draws / other_draws, 0.0 if same else between)
-            gains[name] = Estimate(gain, low if same else low - optimism / other, high)
+            apart = mixture.distance(recommended)
+            low, high = _interval(gain, 1 - draws / other_draws, between * min(1.0, apart / usual))
+            gains[name] = Estimate(gain, low - optimism / other if apart > 1e-9 else low, high)
         return cls(predicted, gains)
 
 
