@@ -64,7 +64,9 @@ def _autoscale(history: History, options: Options) -> Searcher:
     from mixopt.units import format_count
 
     if options.fit != "lines":
-        raise ConfigError(f"fit: autoscale has both; choose with --predictor geometric or joint, not {options.fit!r}")
+        raise ConfigError(
+            f"fit: autoscale has both; choose with --predictor geometric or joint, not {options.fit!r}"
+        )
     if options.target is None:
         raise ConfigError("--target is missing: autoscale needs the tokens that the mixture is for, such as 10B")
     designs = find_designs(history)

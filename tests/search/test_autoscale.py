@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.search.autoscale import AutoScale
 from mixopt.search.autoscale_choice import Choice, Guess, HoldOut, cross_validate, distance
 from mixopt.search.autoscale_scales import Geometric, Scale
 from mixopt.search.autoscale_warnings import warn_of_epochs
-from mixopt.search.base import History, empty_history
-from mixopt.search.ddo import Ddo, DdoSettings
-from mixopt.search.ddo_design import Design
+from mixopt.search.base import empty_history
+from mixopt.search.ddo import Ddo
 from mixopt.search.joint import JointFit
-from mixopt.search.objective import MeanLoss
-from mixopt.solve import Bounds, PowerSum, Supply, solve_simplex
+from mixopt.solve import Supply
+from tests.search.growing import (
+    OFFSET,
+    PURE,
+    SCALES,
+    SETTINGS,
+    TARGET,
+    answer,
+    history_of,
+    loss,
+    searcher,
+    truth,
+    weights_of,
+)
 from tests.search.world import World
-
-SETTINGS = DdoSettings(objective=MeanLoss(), replicates=100, floor=0.01)
-SCALES, TARGET = (1_000_000, 4_000_000), 32_000_000
-# Amounts are in millions of tokens; without offsets this is Theorem 1's world.
-PURE = World(a=(0.0, 0.0, 0.0, 0.0), b=(0.5, 0.7, 0.9, 1.2), tokens=4_000_000, noise=1e-4)
-OFFSET = World(a=(1.5, 0.3, 0.8, 0.1), b=(1.4, 1.0, 1.2, 0.8), tokens=4_000_000, noise=1e-4)
-
-
-def searcher(scales=SCALES, target=TARGET, settings=SETTINGS, domains=PURE.domains, **arguments) -> AutoScale:
-    designs = [Design(Mixture.uniform(domains), n, settings.factors, settings.perturb) for n in scales]
-    return AutoScale(designs, target, settings, **arguments)
-
-
-def history_of(world: World, search: AutoScale) -> History:
-    return replace(world, rng=np.random.default_rng(0)).train(search.ask(empty_history()))
-
-
-@functools.cache
-def answer(world: World, scales=SCALES, target=TARGET, settings=SETTINGS, **arguments):
-    search = searcher(scales, target, settings, **arguments)
-    return search.recommend(history_of(world, search))
-
-
-def truth(world: World, total: int) -> np.ndarray:
-    """The best weights for `total` tokens."""
-    size = len(world.domains)
-    law = PowerSum(np.ones(size), np.array(world.a), np.full(size, total / world.unit), np.array(world.b))
-    return solve_simplex(law, Bounds.free(world.domains)).weights
-
-
-def loss(world: World, weights: np.ndarray, total: int) -> float:
-    return float(world.mean_loss(weights * total))
-
-
-def weights_of(found, name) -> np.ndarray:
-    return np.array(list(found.details["predictors"][name]["weights"].values()))
 
 
 def test_the_best_mixture_of_the_target_is_better_predicted_than_by_the_nearest_scale():
@@ -217,11 +189,6 @@ def test_epochs_beyond_four_are_warned_of():
     assert warn_of_epochs(PURE.uniform, replace(supply, target_tokens=1e6)) == []
 
 
-def test_all_domains_at_their_caps_is_refused_in_one_line():
-    with pytest.raises(ConfigError, match=r"caps: they sum to 0\.5, below 1.*allow more epochs or fewer target"):
-        searcher(settings=replace(SETTINGS, supply=Supply(dict.fromkeys(PURE.domains, 1e6), TARGET, 4.0)))
-
-
 def test_proxies_that_match_epochs_see_their_share_of_each_domain():
     available = {"code": 800, "web": 8_000, "books": 80_000, "law": 80_000_000}
     search = searcher(settings=replace(SETTINGS, supply=Supply(available, TARGET, None)), match_epochs=True)
@@ -254,57 +221,6 @@ def test_pinned_and_shrinking_domains_are_named():
     assert found.details["geometric"]["held"] == ["law"]
     assert found.details["scales"][0]["pinned"] == ["law"]
     assert found.mixture.to_dict()["law"] == pytest.approx(0.01)
-
-
-def test_missing_runs_are_named_with_their_scale():
-    search = searcher(settings=replace(SETTINGS, preset="paper"))
-    runs = history_of(PURE, search)
-    gone = [f"code {factor} at 4M seed 0" for factor in ("x3", "x1/3")]
-    some = runs.select(np.array([name not in gone for name in runs.runs]))
-    with pytest.raises(ConfigError, match=r"scale 4M: ddo: every domain needs two runs.*: code x3, code x1/3"):
-        search.recommend(some)
-    base = runs.select(np.array([name != "base at 1M seed 0" for name in runs.runs]))
-    with pytest.raises(ConfigError, match="scale 1M: ddo: no base run"):
-        search.recommend(base)
-
-
-@pytest.mark.parametrize("scales", [(), (1_000_000,)])
-def test_one_scale_is_not_enough(scales):
-    with pytest.raises(ConfigError, match="scales: autoscale needs two or more"):
-        searcher(scales)
-
-
-@pytest.mark.parametrize("scales", [(1_000_000, 1_000_000), (1_000_000, 1_100_000)])
-def test_equal_scales_are_refused(scales):
-    with pytest.raises(ConfigError, match="equal scales say nothing about growth"):
-        searcher(scales)
-
-
-def test_other_domains_at_one_scale_are_refused():
-    designs = [Design(Mixture.uniform("ab"), 1000), Design(Mixture.uniform("ac"), 4000)]
-    with pytest.raises(ConfigError, match="the same domains at every scale, found a, b at 1k and a, c at 4k"):
-        AutoScale(designs, TARGET)
-
-
-def test_models_of_several_sizes_are_refused():
-    search = searcher()
-    runs = history_of(PURE, search)
-    mixed = replace(runs, parameters=np.where(["4M" in name for name in runs.runs], 200, 100))
-    with pytest.raises(ConfigError, match="models with 100 and 200 parameters"):
-        search.recommend(mixed)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"predictor": "best"}, "predictor: expected auto, geometric, joint, found 'best'"),
-        ({"match_epochs": True}, "match-epochs: it needs to know how much text there is"),
-        ({"baselines": {"joint": PURE.uniform}}, "baselines: the name `joint` is taken"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(arguments, message):
-    with pytest.raises(ConfigError, match=message):
-        searcher(**arguments)
 
 
 def test_a_law_that_leads_to_an_impossible_loss_predicts_nothing(monkeypatch):
