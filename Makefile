@@ -17,6 +17,7 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/mixopt data demo --out demo/data --vocabulary 1024
 	$(BIN)/mixopt ddo experiments/demo.yaml --verify
+	$(BIN)/mixopt report --results demo/results --out demo/report.html
 
 test: setup
 	@# Tests of Ray look at what it leaves in the machine, and use all of it: one after the other.
