@@ -64,8 +64,9 @@ class GroupWorker:
         for name, value in _WATCH.items():
             os.environ.setdefault(name, value)
         resources = {"CPU": self._cpus, **({"GPU": self._gpus} if self._gpus else {})}
-        # Ray Train insists on a folder, by default in the user's home.
-        with tempfile.TemporaryDirectory(prefix="mixopt-train-") as folder:
+        # Ray Train insists on a folder, by default in the user's home. In that of Ray's session it goes with Ray if
+        # this process is killed.
+        with tempfile.TemporaryDirectory(dir=_session_folder()) as folder:
             trainer = TorchTrainer(
                 train_in_group,
                 train_loop_config={
@@ -123,6 +124,14 @@ class GroupWorker:
     def tell(self, what: Failure | NeedsData) -> None:
         """Why a process of the group ends."""
         self._told.append(what)
+
+
+def _session_folder() -> str:
+    """Where this node's Ray keeps its logs."""
+    from ray._private import worker
+
+    assert worker._global_node is not None
+    return worker._global_node.get_session_dir_path()
 
 
 class GroupProcessError(Exception):
