@@ -6,7 +6,11 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
+from mixopt.policy.ado import Ado
 from mixopt.policy.base import MixturePolicy
+from mixopt.policy.custom import Custom
+from mixopt.policy.odm import Odm
+from mixopt.policy.schedule import Schedule
 from mixopt.policy.static import Static
 
 if TYPE_CHECKING:
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 
 POLICIES: dict[str, Callable[..., MixturePolicy]] = {
     "static": Static,
+    "ado": Ado,
+    "odm": Odm,
+    "schedule": Schedule,
+    "custom": Custom,
 }
 
 
@@ -35,4 +43,4 @@ def make_policy(name: str, prior: Mixture, options: dict[str, Any] | None = None
         raise ConfigError(f"policy {name}: {error}") from error
 
 
-__all__ = ["POLICIES", "MixturePolicy", "Static", "make_policy"]
+__all__ = ["POLICIES", "Ado", "Custom", "MixturePolicy", "Odm", "Schedule", "Static", "make_policy"]

@@ -1,0 +1,153 @@
+"""Robust fits of L(n) = ε + β·n^−α to K loss curves at once (Jiang et al. 2024, Eq. 6 and appendix A.1).
+
+    min over θ = (log β, log ε, α) of  Σ_t w_t · Huber_δ(log L_t − log(ε + β·n_t^−α)) + penalty of the bounds
+
+The published recipe is 512 L-BFGS runs a curve. Here, for each α of a grid, ε and β have a closed form (weighted
+least squares); the best start in each band of α is polished on a few hundred averaged points, and the best two of
+those on all points, by a damped Newton method for all curves together. float64.
+
+Symbols: K domains, T points, S starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.laws.domain_law import DomainLaws
+from mixopt.laws.huber_newton import Curves, newton
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixopt.laws.law_bounds import LawBounds
+
+HUBER = 1e-3  # appendix A.1
+
+_ALPHAS = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5, 0.58, 0.66, 0.75, 0.8, 1.1])
+# Curves of at most `_COARSE` points start from every α, as few points make many shallow minima; longer ones are
+# screened on so many means, from the best α of each of eight bands.
+_BANDS = 8
+_COARSE = 256
+_FINALISTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class LawFit:
+    """Fitted laws of K domains.
+
+    Attributes:
+        laws: the laws, in samples.
+        objective: (K,) value of the objective. The published code's is lower by 0.001 with its bounds: the penalty
+            of its lower bound on α holds that constant.
+        bound: (K,) whether α lies on its upper bound.
+        drift: (K,) median of log L_t − log L̂_t over the last quarter of the points: how far the law misses the
+            recent losses.
+    """
+
+    laws: DomainLaws
+    objective: NDArray[np.float64]
+    bound: NDArray[np.bool_]
+    drift: NDArray[np.float64]
+
+
+def fit_laws(
+    samples: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    *,
+    bounds: LawBounds,
+    huber: float = HUBER,
+    warm: DomainLaws | None = None,
+) -> LawFit:
+    """Fit the laws of K domains.
+
+    Args:
+        samples: (T,) n at each point, positive and increasing.
+        losses: (K, T) positive losses in nats/token; of any value where the weight is 0.
+        weights: (K, T) weight of each point, at least 0 and for at least three points of a domain above; None for
+            1 throughout.
+        bounds: of the parameters.
+        huber: δ, in log loss.
+        warm: laws to start from too, of an earlier fit.
+    """
+    weights = np.ones_like(losses) if weights is None else weights
+    x = np.log(samples / bounds.reference)
+    y = np.log(np.where(weights > 0, losses, 1.0))
+    curves = Curves(x[None].repeat(y.shape[0], axis=0), y, weights)
+    found, objective = _best(curves, bounds, huber, _previous(warm, bounds))
+    laws = DomainLaws(found[:, 0] + found[:, 2] * np.log(bounds.reference), found[:, 1], found[:, 2])
+    with np.errstate(invalid="ignore"):
+        late = np.where(weights > 0, y - np.log(laws.loss(samples).T), np.nan)[:, -max(3, x.size // 4) :]
+        drift = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in late])
+    return LawFit(laws, objective, found[:, 2] >= np.broadcast_to(bounds.high, found.shape)[:, 2], drift)
+
+
+def _previous(warm: DomainLaws | None, bounds: LawBounds) -> NDArray[np.float64] | None:
+    """(K, 3) parameters of earlier laws at the bounds' reference, NaN where there is none."""
+    if warm is None:
+        return None
+    theta = np.stack([warm.log_beta - warm.alpha * np.log(bounds.reference), warm.log_eps, warm.alpha], axis=1)
+    return np.clip(theta, bounds.low, bounds.high) if np.isinf(bounds.penalty) else theta
+
+
+def _best(
+    curves: Curves, bounds: LawBounds, huber: float, warm: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Parameters (K, 3) and objectives (K,) of the best of several starts."""
+    domains = curves.y.shape[0]
+    coarse = curves.averaged(_COARSE)
+    starts = _closed_form_starts(coarse, bounds, huber, _ALPHAS.size if coarse is curves else _BANDS)
+    if warm is not None:
+        warm = np.where(np.isfinite(warm).all(axis=1, keepdims=True), warm, starts[:, 0])
+        starts = np.concatenate([starts, warm[:, None]], axis=1)
+    tries = starts.shape[1]
+    rows = np.arange(domains).repeat(tries)
+    theta, cost = newton(coarse.some(rows), bounds.some(rows, domains), starts.reshape(-1, 3), huber)
+    theta, cost = theta.reshape(domains, tries, 3), cost.reshape(domains, tries)
+    if coarse is not curves:
+        # Starts that met count once.
+        order = np.argsort(cost, axis=1, kind="stable")
+        theta, cost = np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(cost, order, 1)
+        again = np.zeros(cost.shape, dtype=bool)
+        again[:, 1:] = np.abs(np.diff(theta, axis=1)).max(axis=2) < 1e-3
+        picked = np.argsort(again, axis=1, kind="stable")[:, :_FINALISTS]
+        wanted = ~np.take_along_axis(again, picked, 1)
+        rows = np.arange(domains).repeat(_FINALISTS)[wanted.ravel()]
+        final = np.take_along_axis(theta, picked[..., None], 1)
+        cost = np.full(picked.shape, np.inf)
+        final[wanted], cost[wanted] = newton(curves.some(rows), bounds.some(rows, domains), final[wanted], huber)
+        theta = final
+    best = cost.argmin(axis=1)
+    return theta[np.arange(domains), best], cost[np.arange(domains), best]
+
+
+def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:
+    """(K, S, 3) the best θ in each of S bands of α, with ε and β by least squares on relative errors."""
+    domains, alphas = curves.y.shape[0], _ALPHAS
+    loss = np.exp(curves.y)[:, None]  # (K, 1, T)
+    precision = (curves.weight / np.exp(2 * curves.y))[:, None]
+    power = np.exp(-alphas[:, None] * curves.x[:, None])  # (K, A, T)
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (precision * values).sum(axis=-1)
+
+    ones, zz, z = total(np.ones_like(power)), total(power * power), total(power)
+    zy, y = total(power * loss), total(loss * np.ones_like(power))
+    determinant = np.maximum(ones * zz - z * z, 1e-12 * ones * zz)
+    beta = (ones * zy - z * y) / determinant
+    low, high = (np.broadcast_to(bound, (domains, 3))[:, None] for bound in (bounds.low, bounds.high))
+    # A floor below 0, or a curve that rises: the nearest that a log can hold, and the other parameter follows.
+    eps = (y - beta * z) / ones
+    mean = y / ones
+    eps = np.clip(eps, np.maximum(np.exp(low[..., 1]), 1e-2 * mean), np.exp(high[..., 1]))
+    beta = np.maximum((zy - eps * z) / zz, 1e-4 * mean * ones / z)
+    theta = np.stack([np.log(beta), np.log(eps), np.broadcast_to(alphas, beta.shape)], axis=-1)  # (K, A, 3)
+    theta = np.clip(theta, low, high)
+    rows = np.arange(domains).repeat(alphas.size)
+    many = curves.some(rows)
+    cost = many.loss(many.residuals(theta.reshape(-1, 3))[0], huber).reshape(domains, bands, -1)
+    picked = cost.argmin(axis=2)[..., None, None]
+    return np.take_along_axis(theta.reshape(domains, bands, -1, 3), picked, axis=2)[:, :, 0]

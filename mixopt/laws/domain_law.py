@@ -1,0 +1,74 @@
+"""The scaling law of a domain's training loss, ε + β·n^−α (Jiang et al. 2024, Definition 1), for K domains at once.
+
+n counts the training samples seen so far over all domains, a sample being a fixed number of tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class DomainLaws:
+    """Laws of K domains; NaN in all three arrays for a domain that has none.
+
+    Attributes:
+        log_beta: (K,) log of the reducible loss at n = 1, in nats/token.
+        log_eps: (K,) log of the irreducible loss, in nats/token.
+        alpha: (K,) exponents.
+    """
+
+    log_beta: NDArray[np.float64]
+    log_eps: NDArray[np.float64]
+    alpha: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, domains: int) -> DomainLaws:
+        """No law for any of `domains`."""
+        return cls(*np.full((3, domains), np.nan))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(K,) which domains have a law."""
+        return np.isfinite(self.log_beta + self.log_eps + self.alpha)
+
+    def reducible(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """β·n^−α = L̂(n) − ε in nats/token: (K,) for one n, (…, K) for n of shape (…)."""
+        log_n = np.log(np.asarray(samples, dtype=np.float64))[..., None]
+        return np.exp(self.log_beta - self.alpha * log_n)
+
+    def loss(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """The forecast L̂(n) in nats/token: (K,) for one n, (…, K) for n of shape (…)."""
+        return np.exp(self.log_eps) + self.reducible(samples)
+
+    def speed(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """The learning speed −dL̂/dn = α (L̂(n) − ε) / n (Eq. 1), nats/token and sample: shapes as for `loss`."""
+        n = np.asarray(samples, dtype=np.float64)
+        return self.alpha * self.reducible(n) / n[..., None]
+
+    def updated(self, other: DomainLaws, where: NDArray[np.bool_]) -> DomainLaws:
+        """These laws with those of `other` for the domains `where` (K,)."""
+        return DomainLaws(
+            np.where(where, other.log_beta, self.log_beta),
+            np.where(where, other.log_eps, self.log_eps),
+            np.where(where, other.alpha, self.alpha),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, None for NaN; the inverse of `from_dict`, exact."""
+        return {
+            name: [float(x) if np.isfinite(x) else None for x in getattr(self, name)]
+            for name in ("log_beta", "log_eps", "alpha")
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DomainLaws:
+        """The inverse of `to_dict`."""
+        # None becomes NaN.
+        return cls(*(np.array(values[name], dtype=np.float64) for name in ("log_beta", "log_eps", "alpha")))

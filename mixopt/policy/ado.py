@@ -1,0 +1,295 @@
+"""Adaptive data optimisation (Jiang et al. 2024): the mixture follows what scaling laws say is learnt fastest.
+
+A law L̂_k(n) = ε_k + β_k·n^−α_k is fitted to the training losses of each of K domains as they come. Every step,
+
+    credit      λ_k ∝ h_k^s                              h: moving average of the policy, rate γ1      (Eq. 2)
+    preference  ρ_k ∝ μ_k · λ_k · α_k (L̂_k(n) − ε_k)/n   μ: the prior                                  (Eq. 3)
+    policy      π = γ2·ρ + (1 − γ2)·π̄, at least δ_min    π̄: running average of ρ                   (Eqs. 4, 5)
+
+n counts samples over all domains. docs/ado.md has the constants and how paper, published code and `robust` differ.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.laws.domain_law import DomainLaws
+from mixopt.policy.ado_settings import AdoSettings
+from mixopt.policy.floor import project_to_floor, published_clip
+from mixopt.policy.loss_curve import make_curve
+from mixopt.policy.packing import pack, unpack
+from mixopt.policy.refit import Pending, Refit, refit_laws
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixopt.mixture import Mixture
+
+_log = logging.getLogger(__name__)
+
+
+class Ado:
+    """A `MixturePolicy` by adaptive data optimisation.
+
+    A fit that fails, or that does not pass its checks, leaves a domain's last good law; a domain without any law
+    keeps its prior share of ρ, and with no law at all the mixture is the prior. `failures` counts what happened. A
+    domain of prior 0 gets nothing (with `clip` other than `projection`, the floor, as published).
+
+    `weights` gives the policy that the last `observe` left, whichever step asks. A loop that reads losses a step
+    late thus uses each policy a step late.
+
+    Args:
+        prior: μ, the natural token shares in the paper.
+        preset: `robust` (ours), `paper` (Algorithm 1 to the letter) or `official` (the published code).
+        total_steps: see `AdoSettings.of`.
+        constants: any attribute of `AdoSettings`.
+
+    Attributes:
+        settings: every constant.
+        laws: the laws in use, NaN for domains that have none; n in samples of `tokens_per_sample` tokens.
+        refits: every fit so far, in order: with its laws, what a forecast was at that time.
+        samples: n so far.
+
+    Raises:
+        ConfigError: a constant out of its range, or a floor that leaves no room.
+    """
+
+    def __init__(
+        self, prior: Mixture, preset: str = "robust", *, total_steps: int | None = None, **constants: Any
+    ) -> None:
+        self.settings = AdoSettings.of(preset, total_steps=total_steps, **constants)
+        self._domains, self._prior = prior.domains, prior.array
+        drawn = self._prior > 0 if self.settings.clip == "projection" else np.ones(self._prior.size, dtype=bool)
+        self._floor = np.where(drawn, self.settings.delta_min, 0.0)
+        if self._floor.sum() > 1:
+            raise ConfigError(
+                f"ado: delta_min: expected at most {1 / drawn.sum():.3g} (1 / {drawn.sum()} domains), found "
+                f"{self.settings.delta_min}"
+            )
+        self._curve = make_curve(self.settings, self._prior.size)
+        self._pending: Pending | Refit | None = None
+        self._adopt_at = 0
+        self._tokens, self._policies = 0, 0
+        self._unusable = np.zeros(self._prior.size, dtype=np.int64)
+        self._refused = np.zeros(self._prior.size, dtype=np.int64)
+        self.refits: list[Refit] = []
+        # h, π̄, ρ and π; h and π̄ start as the prior (Algorithm 1, line 2).
+        self._h = self._average = self._preference = self._weights = _frozen(self._prior)
+        self._use(DomainLaws.none(self._prior.size))
+
+    def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
+        """π, shape (K,): the prior until there is a policy."""
+        return self._weights
+
+    @property
+    def samples(self) -> float:
+        """n: samples seen over all domains."""
+        return self._tokens / self.settings.tokens_per_sample
+
+    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+        """Take in a step, fit the laws if it is time, and find the next policy."""
+        settings = self.settings
+        total = int(tokens_k.sum())
+        self._tokens += total
+        shares = self._weights
+        if settings.credit == "batch":
+            shares = tokens_k / total if total else self._h
+        self._h = (1 - settings.gamma1) * self._h + settings.gamma1 * shares
+        with np.errstate(invalid="ignore"):
+            usable = (loss_k > 0) & (loss_k < np.inf)
+        if not usable.all():
+            self._unusable += (tokens_k > 0) & ~usable
+            tokens_k = np.where(usable, tokens_k, 0)
+        self._curve.add(step, self.samples, loss_k, tokens_k)
+        if settings.refit:
+            self._keep_laws(step)
+        if step >= self._first_step and self._has_laws:
+            self._advance(step)
+
+    @property
+    def _first_step(self) -> int:
+        """The step whose losses lead to the first policy: the last of the warm-up; in the code, the one after."""
+        return self.settings.warmup - (self.settings.preset != "official")
+
+    def _keep_laws(self, step: int) -> None:
+        """Adopt a fit whose time has come, start one if it is due."""
+        pending, settings = self._pending, self.settings
+        if pending is not None and step >= self._adopt_at:
+            self._pending = None
+            self._adopt(pending.result() if isinstance(pending, Pending) else pending)
+        if not self._fit_is_due(step):
+            return
+        points, previous, samples = self._curve.points(), self.laws, self.samples
+
+        def job() -> Refit:
+            return refit_laws(step, samples, points, previous, settings)
+
+        if settings.adopt_after:
+            self._pending, self._adopt_at = Pending(job), step + settings.adopt_after
+        else:
+            self._adopt(job())
+
+    def _fit_is_due(self, step: int) -> bool:
+        interval, since = self.settings.refit_interval, step - self._first_step
+        if since < 0:
+            return False
+        if self.settings.preset == "official":
+            return step % interval == 0
+        if self.settings.preset == "paper":
+            # Algorithm 1: before t = 0 (line 4), and after every t with t mod t_update = 0 (line 11), t = 0 too.
+            return since == 0 or (since - 1) % interval == 0
+        return since % interval == 0
+
+    def _adopt(self, refit: Refit) -> None:
+        refused = refit.refused
+        if refused.any() and not self._refused.any():
+            first = int(np.flatnonzero(refused)[0])
+            _log.warning(
+                "ado: the law of %s was refused at step %d (%s); its last good law, or the prior, is kept. Further "
+                "ones are only counted.", self._domains[first], refit.step, refit.outcome[first],
+            )  # fmt: skip
+        self._refused += refused
+        self.refits.append(refit)
+        self._use(refit.laws)
+
+    def _use(self, laws: DomainLaws) -> None:
+        """Precompute what the laws put into every step's preference."""
+        self.laws, known = laws, laws.known
+        self._has_laws, self._known = bool(known.any()), known if not known.all() else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            exponent = np.log(np.maximum(laws.alpha, self.settings.least_alpha))
+            pull = np.log(self._prior) + exponent + laws.log_beta
+        self._pull = np.where(known, pull, -np.inf)
+        self._alpha = np.where(known, laws.alpha, 0.0)
+
+    def _advance(self, step: int) -> None:
+        """ρ(t), π(t) and π̄(t): lines 6, 7 and 10 of Algorithm 1."""
+        settings = self.settings
+        preference = self._prefer()
+        if settings.clip == "preference":
+            preference = published_clip(preference, settings.delta_min)
+        weights = settings.gamma2 * preference + (1 - settings.gamma2) * self._average
+        if settings.clip == "mixture":
+            weights = published_clip(weights, settings.delta_min)
+        elif settings.clip == "projection":
+            weights = project_to_floor(weights, self._floor)
+        clock = step if settings.clock == "absolute" else self._policies
+        self._average = preference / (clock + 1) + (1 - 1 / (clock + 1)) * self._average
+        self._preference, self._weights = preference, _frozen(weights)
+        self._policies += 1
+
+    def _prefer(self) -> NDArray[np.float64]:
+        """ρ (Eq. 3); the logs keep β of any size from overflowing, and 1/n is the same for all."""
+        power = self._pull - self._alpha * np.log(max(self.samples, 1e-300))
+        top = power.max()
+        if not np.isfinite(top):
+            return self._prior
+        speed = np.exp(power - top) * self._h**self.settings.s
+        total = speed.sum()
+        if not total > 0:
+            return self._prior
+        if self._known is None:
+            return speed / total
+        lawless = np.where(self._known, 0.0, self._prior)
+        return lawless + (1 - lawless.sum()) * speed / total
+
+    def set_laws(self, log_beta: ArrayLike, log_eps: ArrayLike, alpha: ArrayLike) -> None:
+        """Use laws from elsewhere from the next `observe` on, until a fit replaces them.
+
+        Args:
+            log_beta: (K,) log of the reducible loss at n = 1, n in samples of `tokens_per_sample` tokens.
+            log_eps: (K,) log of the irreducible loss, nats/token.
+            alpha: (K,) exponents; NaN anywhere for a domain without a law.
+        """
+        arrays = [np.array(a, dtype=np.float64) for a in (log_beta, log_eps, alpha)]
+        if any(array.shape != self._prior.shape for array in arrays):
+            raise ConfigError(
+                f"ado: set_laws: expected {self._prior.size} values (one for each domain) in each of log_beta, "
+                f"log_eps and alpha, found {', '.join(str(a.size) for a in arrays)}"
+            )
+        self._pending = None
+        self._use(DomainLaws(*arrays))
+
+    def forecast(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """Losses that the present laws forecast at n, nats/token: (K,) for one n, (…, K) for n of shape (…)."""
+        return self.laws.loss(samples)
+
+    @property
+    def failures(self) -> dict[str, dict[str, int]]:
+        """Counts by domain: `refused` laws, and `unusable` losses (no number, infinite, or not above 0)."""
+        counts = {"refused": self._refused, "unusable": self._unusable}
+        return {name: dict(zip(self._domains, array.tolist(), strict=True)) for name, array in counts.items()}
+
+    def describe(self) -> dict[str, dict[str, float | None]]:
+        """What the policy is made of, by domain: `speed` (−dL̂/dn), `credit` λ, `preference` ρ, `policy` π."""
+        credit = self._h**self.settings.s
+        speed = self.laws.speed(max(self.samples, 1e-300))
+        parts = {
+            "speed": speed,
+            "credit": credit / credit.sum(),
+            "preference": self._preference,
+            "policy": self._weights,
+        }
+        return {
+            name: {d: float(x) if np.isfinite(x) else None for d, x in zip(self._domains, part, strict=True)}
+            for name, part in parts.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as JSON values; waits for a fit under way."""
+        pending = self._pending.result() if isinstance(self._pending, Pending) else self._pending
+        return {
+            "domains": list(self._domains),
+            "prior": pack(self._prior),
+            "settings": self.settings.to_dict(),
+            "tokens": self._tokens,
+            "policies": self._policies,
+            "moving": pack(np.stack([self._h, self._average, self._preference, self._weights])),
+            "counts": pack(np.stack([self._unusable, self._refused])),
+            "laws": self.laws.to_dict(),
+            "refits": [refit.to_dict() for refit in self.refits],
+            "pending": {"at": self._adopt_at, "refit": pending.to_dict()} if pending else None,
+            "curve": self._curve.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly.
+
+        Raises:
+            ConfigError: the state is of other domains, another prior or other settings.
+        """
+        self._check_same(state)
+        self._tokens, self._policies = state["tokens"], state["policies"]
+        self._h, self._average, self._preference, weights = unpack(state["moving"])
+        self._weights = _frozen(weights)
+        self._unusable, self._refused = unpack(state["counts"])
+        self._use(DomainLaws.from_dict(state["laws"]))
+        self.refits = [Refit.from_dict(values) for values in state["refits"]]
+        self._pending = None
+        if state["pending"]:
+            self._pending, self._adopt_at = Refit.from_dict(state["pending"]["refit"]), state["pending"]["at"]
+        self._curve.load_state_dict(state["curve"])
+
+    def _check_same(self, state: dict[str, Any]) -> None:
+        if state["domains"] != list(self._domains):
+            theirs, ours = ", ".join(state["domains"]), ", ".join(self._domains)
+            raise ConfigError(f"ado: the saved state is of the domains {theirs}; this policy's are {ours}")
+        ours = self.settings.to_dict()
+        for name, value in state["settings"].items():
+            if ours.get(name) != value:
+                raise ConfigError(
+                    f"ado: the saved state has {name} {value}, this policy {ours.get(name)}: continue with the same"
+                )
+        if not np.array_equal(unpack(state["prior"]), self._prior):
+            raise ConfigError("ado: the saved state started from another prior: continue with the same")
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The array, read-only, as it is given out."""
+    array = array.copy()
+    array.flags.writeable = False
+    return array

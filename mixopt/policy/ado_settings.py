@@ -1,0 +1,172 @@
+"""The constants of adaptive data optimisation, with the values of the paper, of its code, and ours."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Preset = Literal["robust", "paper", "official"]
+
+# What Algorithm 1 and appendix A.1 of the paper, its code, and this package do differently (docs/ado.md).
+_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "official": {
+        "bounds": "official",
+        "curve": "smoothed",
+        "credit": "batch",
+        "clock": "absolute",
+        "clip": "preference",
+        "least_alpha": 0.05,
+    },
+    "robust": {
+        "bounds": "scale_free",
+        "curve": "binned",
+        "clip": "projection",
+        "min_points": 20,
+        "max_drift": 0.05,
+        "max_points": 2000,
+        "adopt_after": 50,
+    },
+}
+# Steps of the paper's runs; `total_steps` scales these constants from it.
+_PAPER_STEPS = 60_000
+_SCALED = {"warmup": 1, "skip": 0, "stride": 1, "refit_interval": 1, "adopt_after": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoSettings:
+    """Constants of `Ado`; the defaults are the paper's (Jiang et al. 2024, sections 3 and 4, appendix A.1).
+
+    Attributes:
+        preset: whose choices these are.
+        gamma1: γ1, weight of the newest policy in the credit's moving average h (Eq. 2).
+        gamma2: γ2, weight of the newest preference ρ in the policy π (Eq. 5).
+        s: power of h in the credit λ (Eq. 2).
+        delta_min: δ_min, the least share of a domain (section 3.3); 0 for none.
+        warmup: steps on the prior before the first policy.
+        skip: first steps whose losses no fit sees.
+        stride: steps from one point of a loss curve to the next.
+        refit_interval: steps from one fit of the laws to the next.
+        huber: δ of Huber's loss on log losses (Eq. 6).
+        tokens_per_sample: tokens in a sample, the unit of n. The paper's context is 1,024; β, and so the published
+            bounds on it, depend on this unit. Nothing else does.
+        bounds: of the laws: `paper` (hard), `official` (penalised), `scale_free` (hard, relative to the data).
+        curve: points of a loss curve: `sampled` (the losses of every `stride`-th step), `smoothed` (those of a
+            Savitzky-Golay filter of 101 steps and order 3), `binned` (means of `stride` steps, weighted by tokens).
+        credit: what h averages: the `policy`, or shares of the `batch` as drawn, in the warm-up too.
+        clock: what the running average π̄ counts: policy steps from 0 (`policy`), or `absolute` steps, by which the
+            prior keeps a part of π̄.
+        clip: where the floor is put: `mixture` (π by the published Algorithm 2), `preference` (ρ by Algorithm 2,
+            before it is mixed and averaged), `projection` (π by an exact projection).
+        least_alpha: least exponent in the learning speed, not in the law.
+        min_points: fewest points for the law of a domain.
+        max_drift: a law that misses the last quarter of its points by more than this, in median log loss, is
+            refused; so is one whose exponent is at its upper bound. Infinite for neither check.
+        max_points: most points of a `binned` curve: beyond it neighbours merge, so that neither memory nor a fit
+            grows with the run; 0 for no limit.
+        adopt_after: steps from a fit's start to its use. Above 0 it runs on a thread beside training; the steps are
+            fixed so that results do not depend on how fast it is.
+        refit: False to fit nothing: laws then come from `Ado.set_laws`.
+    """
+
+    preset: Preset = "paper"
+    gamma1: float = 0.1
+    gamma2: float = 0.1
+    s: float = 0.5
+    delta_min: float = 0.01
+    warmup: int = 5000
+    skip: int = 500
+    stride: int = 10
+    refit_interval: int = 1000
+    huber: float = 1e-3
+    tokens_per_sample: int = 1024
+    bounds: Literal["paper", "official", "scale_free"] = "paper"
+    curve: Literal["sampled", "smoothed", "binned"] = "sampled"
+    credit: Literal["policy", "batch"] = "policy"
+    clock: Literal["policy", "absolute"] = "policy"
+    clip: Literal["mixture", "preference", "projection"] = "mixture"
+    least_alpha: float = 0.0
+    min_points: int = 3
+    max_drift: float = math.inf
+    max_points: int = 0
+    adopt_after: int = 0
+    refit: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("warmup", 1), ("skip", 0), ("stride", 1), ("refit_interval", 1), ("tokens_per_sample", 1),
+            ("min_points", 3), ("max_points", 0), ("adopt_after", 0),
+        ):  # fmt: skip
+            self._require(name, least <= getattr(self, name), f"at least {least}")
+        for name in ("gamma1", "gamma2"):
+            self._require(name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
+        self._require("s", 0 <= self.s <= 1, "0 to 1")
+        self._require("delta_min", 0 <= self.delta_min < 1, "from 0 to below 1")
+        self._require("huber", 0 < self.huber < math.inf, "above 0")
+        self._require("least_alpha", 0 <= self.least_alpha < math.inf, "at least 0")
+        self._require("max_drift", self.max_drift > 0, "above 0")
+        self._require("max_points", self.max_points != 1, "0 or at least 2")
+        self._require(
+            "adopt_after", self.adopt_after < self.refit_interval, f"below refit_interval {self.refit_interval}"
+        )
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ConfigError(f"ado: {name}: expected {expected}, found {getattr(self, name)}")
+
+    @classmethod
+    def of(cls, preset: str, *, total_steps: int | None = None, **constants: Any) -> AdoSettings:
+        """The settings of `preset` with some constants given.
+
+        Args:
+            preset: `robust`, `paper` or `official`.
+            total_steps: length of the run in steps: warm-up, skip, stride, refit interval and adoption, unless
+                given, are the same shares of it as of the paper's 60,000 steps. None for the paper's steps.
+            constants: attributes of this class.
+
+        Raises:
+            ConfigError: an unknown preset or constant, or a value out of its range; the message says which.
+        """
+        if preset not in _PRESETS:
+            raise ConfigError(f"ado: preset: expected {', '.join(_PRESETS)}, found {preset!r}")
+        known = {field.name: field for field in fields(cls)}
+        for name, value in constants.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1) or [", ".join(known)]
+                raise ConfigError(f"ado: unknown option {name!r}; nearest: {near[0]}")
+            _check_kind(name, value, known[name].default)
+        values = {"preset": preset, **_PRESETS[preset]}
+        if total_steps is not None:
+            if total_steps < 1:
+                raise ConfigError(f"ado: total_steps: expected at least 1, found {total_steps}")
+            defaults = {name: values.get(name, known[name].default) for name in _SCALED}
+            scale = total_steps / _PAPER_STEPS
+            values |= {name: max(least, int(defaults[name] * scale)) for name, least in _SCALED.items()}
+            values["stride"] = min(values["stride"], defaults["stride"])
+            values["adopt_after"] = min(values["adopt_after"], values["refit_interval"] - 1)
+        return cls(**{**values, **constants})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, an infinity as None."""
+        return {k: None if v == math.inf else v for k, v in asdict(self).items()}
+
+
+_CHOICES = {
+    name: get_args(hint) for name, hint in get_type_hints(AdoSettings).items() if get_origin(hint) is Literal
+}
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """A value of the attribute's own kind, and one of the choices where there are some."""
+    kinds: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
+    if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
+        raise ConfigError(f"ado: {name}: expected a {kinds[-1].__name__}, found {value!r}")
+    if value not in _CHOICES.get(name, (value,)):
+        raise ConfigError(f"ado: {name}: expected {', '.join(_CHOICES[name])}, found {value!r}")

@@ -1,0 +1,140 @@
+"""One fit of all domains' laws during training: fit, judge, and keep what was good before.
+
+A fit never raises into the training run: whatever fails leaves the domain's last law, and says why.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.laws.ado_fit import LawFit, fit_laws
+from mixopt.laws.domain_law import DomainLaws
+from mixopt.laws.law_bounds import LawBounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mixopt.policy.ado_settings import AdoSettings
+    from mixopt.policy.loss_curve import Points
+
+OK = "ok"
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """The laws after one fit.
+
+    Attributes:
+        step: the step after whose losses it was made.
+        samples: n at that step.
+        laws: for each domain the new law, or the last good one where the new one was refused.
+        outcome: (K,) `ok`, or why the new law was refused.
+    """
+
+    step: int
+    samples: float
+    laws: DomainLaws
+    outcome: tuple[str, ...]
+
+    @property
+    def refused(self) -> NDArray[np.bool_]:
+        """(K,) domains that kept what they had."""
+        return np.array([outcome != OK for outcome in self.outcome])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        laws = self.laws.to_dict()
+        return {"step": self.step, "samples": self.samples, "laws": laws, "outcome": list(self.outcome)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Refit:
+        """The inverse of `to_dict`."""
+        laws = DomainLaws.from_dict(values["laws"])
+        return cls(values["step"], values["samples"], laws, tuple(values["outcome"]))
+
+
+def refit_laws(step: int, samples: float, points: Points, previous: DomainLaws, settings: AdoSettings) -> Refit:
+    """Fit the laws of all domains that have points enough, and judge them.
+
+    Args:
+        step: the last step.
+        samples: n at that step.
+        points: the loss curves so far.
+        previous: the laws so far.
+        settings: bounds, Huber's δ and what a good law is.
+    """
+    outcome = np.full(points.losses.shape[0], OK, dtype=object)
+    counts = (points.weights > 0).sum(axis=1)
+    enough = counts >= settings.min_points
+    for domain in np.flatnonzero(~enough):
+        outcome[domain] = f"{counts[domain]} points, {settings.min_points} needed"
+    laws = previous
+    if enough.any():
+        try:
+            fit = _fit(points, enough, previous, settings)
+        except (np.linalg.LinAlgError, FloatingPointError) as error:
+            outcome[enough] = f"the fit failed: {error}"
+        else:
+            outcome[enough] = _judge(fit, settings)
+            found = DomainLaws.none(enough.size)
+            for whole, part in zip(_arrays(found), _arrays(fit.laws), strict=True):
+                whole[enough] = part
+            laws = previous.updated(found, outcome == OK)
+    return Refit(step, samples, laws, tuple(outcome))
+
+
+def _fit(points: Points, enough: NDArray[np.bool_], previous: DomainLaws, settings: AdoSettings) -> LawFit:
+    losses, weights = points.losses[enough], points.weights[enough]
+    if settings.bounds == "scale_free":
+        bounds = LawBounds.scale_free(points.samples, losses)
+    else:
+        bounds = LawBounds.paper() if settings.bounds == "paper" else LawBounds.official()
+    warm = DomainLaws(*(array[enough] for array in _arrays(previous)))
+    return fit_laws(points.samples, losses, weights, bounds=bounds, huber=settings.huber, warm=warm)
+
+
+def _judge(fit: LawFit, settings: AdoSettings) -> list[str]:
+    outcome = []
+    for known, bound, drift in zip(fit.laws.known, fit.bound, fit.drift, strict=True):
+        if not known:
+            outcome.append("the fit failed: the law is no number")
+        elif np.isfinite(settings.max_drift) and bound:
+            outcome.append("the exponent is at its upper bound")
+        elif abs(drift) > settings.max_drift:
+            outcome.append(f"the law misses the recent losses by {drift:+.1%}")
+        else:
+            outcome.append(OK)
+    return outcome
+
+
+def _arrays(laws: DomainLaws) -> tuple[NDArray[np.float64], ...]:
+    return laws.log_beta, laws.log_eps, laws.alpha
+
+
+class Pending:
+    """A fit under way on a thread of its own."""
+
+    def __init__(self, job: Callable[[], Refit]) -> None:
+        self._job, self._refit, self._error = job, None, None
+        self._thread = threading.Thread(target=self._run, name="mixopt-refit", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._refit = self._job()
+        except BaseException as error:  # noqa: BLE001, RUF100  (raised where the result is asked for)
+            self._error = error
+
+    def result(self) -> Refit:
+        """Wait for it."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._refit is not None
+        return self._refit
