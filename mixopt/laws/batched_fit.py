@@ -28,11 +28,11 @@ _LONGEST_STEP = 1.5
 class Curves(Protocol):
     """The nonlinear part g(θ) of N problems over the same R observations."""
 
-    def curve(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(n, R) for parameters (n, p) of the problems `rows` (n,)."""
+    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, R) for parameters (n, p)."""
         ...
 
-    def jacobian(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    def jacobian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R, p) derivatives of `curve`."""
         ...
 
@@ -50,7 +50,6 @@ class Rows:
         high: (N, p) or (p,).
         free_amplitude: the amplitude is fitted, at least 0; else it is 1.
         floor_from_zero: the floor is at least 0; else free.
-        huber: residual, in standard deviations, beyond which loss grows linearly; infinite for least squares.
     """
 
     y: NDArray[np.float64]
@@ -61,7 +60,6 @@ class Rows:
     high: NDArray[np.float64]
     free_amplitude: bool
     floor_from_zero: bool
-    huber: float = HUBER
 
     def some(self, rows: NDArray[np.intp]) -> Rows:
         """Some of the problems."""
@@ -79,7 +77,6 @@ class Rows:
             pick(self.high, 1),
             self.free_amplitude,
             self.floor_from_zero,
-            self.huber,
         )
 
     def pull(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,11 +117,11 @@ def fit_rows(curves: Curves, rows: Rows, starts: NDArray[np.float64]) -> RowsFit
     which = np.tile(np.arange(size), tries)
     low, high = (np.broadcast_to(end, (size, starts.shape[2])) for end in (rows.low, rows.high))
     theta = _descend(curves, rows, np.clip(starts, low, high).reshape(tries * size, -1), which)
-    cost = _huber_cost(rows.some(which), *_solved(curves, rows.some(which), theta, which)[:2], theta)
+    tried = rows.some(which)
+    cost = _huber_cost(tried, *_solved(curves, tried, theta)[:2], theta)
     best = cost.reshape(tries, size).argmin(axis=0)
     theta = theta.reshape(tries, size, -1)[best, np.arange(size)]
-    everything = np.arange(size)
-    residual, weight, floor, amplitude = _solved(curves, rows, theta, everything)
+    residual, weight, floor, amplitude = _solved(curves, rows, theta)
     return RowsFit(
         theta=theta,
         floor=floor,
@@ -162,7 +159,7 @@ def _linear(
 
 def _huber_weight(rows: Rows, residual: NDArray[np.float64]) -> NDArray[np.float64]:
     off = np.abs(residual) * np.sqrt(rows.precision)
-    return np.minimum(1.0, rows.huber / np.maximum(off, 1e-300))
+    return np.minimum(1.0, HUBER / np.maximum(off, 1e-300))
 
 
 def _huber_cost(
@@ -170,17 +167,15 @@ def _huber_cost(
 ) -> NDArray[np.float64]:
     squared = residual**2 * rows.precision
     # With weight w = δ/|z| beyond δ: 2δ|z| − δ² = 2 w z² − δ².
-    tail = (
-        np.where(weight < 1, 2 * weight * squared - rows.huber**2, squared) if np.isfinite(rows.huber) else squared
-    )
+    tail = np.where(weight < 1, 2 * weight * squared - HUBER**2, squared)
     return tail.sum(axis=1) + rows.prior_cost(theta)
 
 
 def _solved(
-    curves: Curves, rows: Rows, theta: NDArray[np.float64], which: NDArray[np.intp]
+    curves: Curves, rows: Rows, theta: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Residuals, Huber weights, floor and amplitude at θ: a few rounds of reweighting."""
-    curve = curves.curve(theta, which)
+    curve = curves.curve(theta)
     weight = np.ones_like(rows.y)
     for _ in range(_REWEIGHTINGS):
         floor, amplitude, _ = _linear(rows, curve, weight * rows.precision)
@@ -219,7 +214,7 @@ def _descend(
     count, size = theta.shape
     diagonal = np.arange(size)
     damping = np.full(count, 1e-3)
-    weights = _solved(curves, rows.some(which), theta, which)[1]
+    weights = _solved(curves, rows.some(which), theta)[1]
     active = np.arange(count)
     for _ in range(_ITERATIONS):
         if not active.size:
@@ -227,11 +222,11 @@ def _descend(
         index = which[active]
         part, here = rows.some(index), theta[active]
         weight = weights[active] * part.precision
-        curve = curves.curve(here, index)
+        curve = curves.curve(here)
         floor, amplitude, free = _linear(part, curve, weight)
         residual = part.y - floor[:, None] - amplitude[:, None] * curve
         cost = (weight * residual**2).sum(axis=1) + part.prior_cost(here)
-        jacobian = _projected(part, curve, curves.jacobian(here, index), weight, amplitude, free)
+        jacobian = _projected(part, curve, curves.jacobian(here), weight, amplitude, free)
         weighted = weight[..., None] * jacobian
         gradient = part.pull(here) - (residual[:, None, :] @ weighted)[:, 0]
         hessian = np.swapaxes(jacobian, 1, 2) @ weighted + part.root
@@ -246,7 +241,7 @@ def _descend(
         longest = np.abs(step).max(axis=1, keepdims=True)
         step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
         trial = np.clip(here + step, part.low, part.high)
-        curve = curves.curve(trial, index)
+        curve = curves.curve(trial)
         floor, amplitude, _ = _linear(part, curve, weight)
         residual = part.y - floor[:, None] - amplitude[:, None] * curve
         better = (weight * residual**2).sum(axis=1) + part.prior_cost(trial) < cost
@@ -266,10 +261,9 @@ def _effective(
     weight: NDArray[np.float64],
     amplitude: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    which = np.arange(theta.shape[0])
-    curve = curves.curve(theta, which)
+    curve = curves.curve(theta)
     free = _linear(rows, curve, weight)[2]
-    jacobian = _projected(rows, curve, curves.jacobian(theta, which), weight, amplitude, free)
+    jacobian = _projected(rows, curve, curves.jacobian(theta), weight, amplitude, free)
     data = np.swapaxes(jacobian, 1, 2) @ (weight[..., None] * jacobian)
     fixed = np.broadcast_to(rows.low == rows.high, theta.shape)
     data = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, data)

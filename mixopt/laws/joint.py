@@ -16,7 +16,7 @@ Amounts are in units of the runs' average, so nothing depends on the unit of tok
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -84,8 +84,7 @@ class Additive:
     x: NDArray[np.float64]
     unit: NDArray[np.float64]
     prior: AdditivePrior = AdditivePrior()
-    name: str = "additive"
-    free_amplitude: bool = False
+    free_amplitude: ClassVar[bool] = False
 
     @classmethod
     def of(cls, tokens: NDArray[np.float64], prior: AdditivePrior | None = None) -> Additive:
@@ -130,11 +129,11 @@ class Additive:
         log_shifted = np.log(a + self.x)
         return a, b, log_shifted, amplitude * np.exp(-b * log_shifted)
 
-    def curve(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:  # noqa: ARG002
+    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R)."""
         return self._parts(theta)[3].sum(axis=2)
 
-    def jacobian(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:  # noqa: ARG002
+    def jacobian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R, 3K)."""
         a, b, log_shifted, part = self._parts(theta)
         return np.concatenate([part, -a * b * part * np.exp(-log_shifted), -b * log_shifted * part], axis=2)
@@ -151,8 +150,7 @@ class PerDomain:
     unit: NDArray[np.float64]
     own: NDArray[np.intp]
     prior: DomainPrior = DomainPrior()
-    name: str = "per_domain"
-    free_amplitude: bool = True
+    free_amplitude: ClassVar[bool] = True
 
     @classmethod
     def of(cls, tokens: NDArray[np.float64], own: NDArray[np.intp], prior: DomainPrior | None = None) -> PerDomain:
@@ -209,12 +207,12 @@ class PerDomain:
                 starts.append(start)
         return np.stack(starts)
 
-    def curve(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:  # noqa: ARG002
+    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R)."""
         effective = np.exp(theta[:, 1:]) @ self.x.T
         return effective ** -np.exp(theta[:, :1])
 
-    def jacobian(self, theta: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:  # noqa: ARG002
+    def jacobian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R, 1 + K)."""
         alpha, kappa = np.exp(theta[:, :1]), np.exp(theta[:, 1:])
         effective = kappa @ self.x.T
@@ -276,5 +274,5 @@ def evaluate(form: Additive | PerDomain, law: Law, tokens: NDArray[np.float64]) 
     """What the laws say of (P, K) tokens: (B, P, T)."""
     there = replace(form, x=tokens / form.unit)
     count, targets, size = law.theta.shape
-    curve = there.curve(law.theta.reshape(-1, size), np.arange(count * targets)).reshape(count, targets, -1)
+    curve = there.curve(law.theta.reshape(-1, size)).reshape(count, targets, -1)
     return np.swapaxes(law.floor[..., None] + law.amplitude[..., None] * curve, 1, 2)
