@@ -15,13 +15,13 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.search.autoscale_choice import Choice, cross_validate, hold_out
-from mixopt.search.autoscale_forecast import Forecast
 from mixopt.search.autoscale_outcome import Outcome
 from mixopt.search.autoscale_scales import Geometric, Joint, Scale
 from mixopt.search.autoscale_warnings import warn
 from mixopt.search.base import History, Proposal, Recommendation
 from mixopt.search.ddo import Ddo, DdoSettings
 from mixopt.search.joint import JointFit
+from mixopt.search.joint_forecast import Forecast
 from mixopt.search.objective import BUILT_IN
 from mixopt.solve import Bounds, make_bounds
 from mixopt.units import format_count
@@ -149,7 +149,9 @@ class AutoScale:
         mixture = advised[choice.name]
         nearest = min(scales, key=lambda scale: abs(np.log(scale.tokens / self.target)))
         baselines = {**self._baselines, "nearest scale": self._mixture(nearest.weights)}
-        forecast = Forecast.of(joint, drawn["joint"], self.target, mixture, {**baselines, **advised})
+        forecast = Forecast.of(
+            fit, joint.replicates, drawn["joint"], self.target, mixture, {**baselines, **advised}
+        )
         found = Outcome(
             scales=scales,
             geometric=geometric,

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixopt.laws.power import Prior, fit_power
 from mixopt.search.autoscale_scales import Geometric, Scale
+from mixopt.search.extrapolate import Growth
 from mixopt.search.joint import JointFit
 from mixopt.units import format_count
 
@@ -90,8 +91,6 @@ def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
 
 def without_runs(totals: Sequence[int], optima: NDArray[np.float64], pinned: NDArray[np.bool_]) -> HoldOut:
     """The check on (S, K) optima alone: distances, no losses."""
-    from mixopt.search.extrapolate import Growth
-
     growth = Growth.fit(np.array(totals[:-1], dtype=np.float64), optima[:-1], pinned[:-1])
     found = {"geometric": growth.at(totals[-1]), **_simple(optima[:-1])}
     guesses = {name: Guess(w, float(distance(w, optima[-1]))) for name, w in found.items()}

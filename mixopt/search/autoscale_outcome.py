@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.mixture import Mixture
+from mixopt.search.intervals import weight_intervals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mixopt.mixture import Mixture
     from mixopt.search.autoscale_choice import Choice, HoldOut
-    from mixopt.search.autoscale_forecast import Forecast
     from mixopt.search.autoscale_scales import Geometric, Joint, Predictor, Scale
     from mixopt.search.base import Estimate
     from mixopt.search.extrapolate import Growth
+    from mixopt.search.joint_forecast import Forecast
     from mixopt.solve import Bounds, Supply
 
 # Along the path from the smallest scale to the target.
@@ -68,7 +70,7 @@ class Outcome:
 
     def intervals(self, name: str) -> dict[str, tuple[float, float]]:
         """95 % interval of each weight by a predictor."""
-        return intervals(self.advised[name].domains, self.advised[name].array, self.drawn[name])
+        return weight_intervals(self.advised[name], self.drawn[name])
 
     def describe(self) -> dict[str, Any]:
         """JSON values; weights are shares, losses in the objective's units."""
@@ -99,13 +101,12 @@ class Outcome:
 
     def _scale(self, scale: Scale) -> dict[str, Any]:
         domains, analysis = self.mixture.domains, scale.analysis
-        pinned = scale.pinned(scale.weights)
+        best, pinned = Mixture(domains, tuple(scale.weights.tolist())), scale.pinned(scale.weights)
         return {
             "tokens": scale.tokens,
-            "weights": dict(zip(domains, scale.weights.tolist(), strict=True)),
+            "weights": best.to_dict(),
             "intervals": {
-                domain: list(pair)
-                for domain, pair in intervals(domains, scale.weights, scale.replicates.weights).items()
+                domain: list(pair) for domain, pair in weight_intervals(best, scale.replicates.weights).items()
             },
             "pinned": [domain for domain, at in zip(domains, pinned, strict=True) if at],
             "predicted": scale.value(scale.weights),
@@ -124,15 +125,6 @@ class Outcome:
             for total, b in zip(totals, bounds, strict=True)
         ]
         return path_dict(self.mixture.domains, totals, weights, np.stack(ends, axis=1))
-
-
-def intervals(
-    domains: Sequence[str], weights: NDArray[np.float64], drawn: NDArray[np.float64]
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of (B, K) replicates, widened to hold the (K,) estimate itself."""
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    low, high = np.minimum(low, weights), np.maximum(high, weights)
-    return {d: (float(a), float(b)) for d, a, b in zip(domains, low, high, strict=True)}
 
 
 def estimate_dict(estimate: Estimate | None) -> dict[str, float | None] | None:
@@ -168,14 +160,18 @@ def path_dict(
 
 
 def growth_dict(growth: Growth, domains: Sequence[str], target: int) -> dict[str, Any]:
-    """The geometric law in numbers: steps to the target, growth a step, residuals of log amounts by scale."""
+    """The geometric law in numbers: steps to the target, growth a step, residuals of log amounts by scale.
+
+    An optimum that no line goes through has a residual of 0, and does not count in their root mean square.
+    """
     steps = float(growth.steps(target))
     residuals = growth.residuals
+    fitted = residuals[growth.used]
     return {
         "law": "tokens(t) = exp(level + rate * t), t = 0 at the largest scale, a step the mean distance of scales",
         "steps": steps if np.isfinite(steps) else None,
         "factors": dict(zip(domains, np.exp(growth.rate).tolist(), strict=True)),
         "held": [domain for domain, held in zip(domains, growth.held, strict=True) if held],
         "residuals": [dict(zip(domains, row.tolist(), strict=True)) for row in residuals],
-        "residual_rms": float(np.sqrt(np.mean(residuals**2))),
+        "residual_rms": float(np.sqrt(np.mean(fitted**2))) if fitted.size else 0.0,
     }

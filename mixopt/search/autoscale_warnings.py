@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.search.autoscale_choice import distance
-from mixopt.search.ddo_advice import MANY_EPOCHS, warn_of_gains, warn_of_runs
+from mixopt.search.ddo_advice import warn_of_gains, warn_of_repetition, warn_of_runs
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
     from mixopt.search.autoscale_outcome import Outcome
     from mixopt.search.extrapolate import Growth
-    from mixopt.solve import Bounds, Supply
+    from mixopt.solve import Bounds
 
 # Measured on AutoScale's published optima: 5 % of noise in the inputs moves the weights by a total variation of
 # .039 at 4 times the largest scale, .050 at 8 times, .085 at 80 times.
@@ -38,8 +38,8 @@ def warn(found: Outcome) -> tuple[str, ...]:
         *_far(found),
         *warn_of_growth(growth, found.mixture.domains, pinned),
         *_residuals(found),
-        *warn_of_bounds(found.mixture, found.bounds),
-        *warn_of_epochs(found.mixture, found.supply),
+        *warn_of_target_bounds(found.mixture, found.bounds),
+        *warn_of_repetition(found.mixture, found.supply),
         *_runs(found),
     )
 
@@ -155,8 +155,8 @@ def _residuals(found: Outcome) -> list[str]:
     return [f"the scales' optima do not lie on the geometric law's lines within their noise: {', '.join(off)}"]
 
 
-def warn_of_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
-    """Weights that are at a bound at the target."""
+def warn_of_target_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
+    """Weights that are at a bound at the target; Theorem 1 has no prices to tell with them."""
     floors = [
         f"{d} ({floor:.3f})"
         for d, w, floor in zip(mixture.domains, mixture.weights, bounds.floors, strict=True)
@@ -176,14 +176,6 @@ def warn_of_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
     if floors:
         warnings.append(f"at the target these are at their floor: {', '.join(floors)}; --floor sets it")
     return warnings
-
-
-def warn_of_epochs(mixture: Mixture, supply: Supply | None) -> list[str]:
-    """Domains that the target repeats more often than is known to help."""
-    if supply is None:
-        return []
-    many = [f"{d} {e:.1f}" for d, e in supply.epochs(mixture).items() if e > MANY_EPOCHS * (1 + 1e-9)]
-    return [f"the target repeats text more than {MANY_EPOCHS:g} times (epochs): {', '.join(many)}"] if many else []
 
 
 def _runs(found: Outcome) -> list[str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.search.base import Estimate, History, Proposal, Recommendation
@@ -17,12 +15,14 @@ from mixopt.search.ddo_advice import describe, warn
 from mixopt.search.ddo_analysis import Analysis, Sweep
 from mixopt.search.ddo_design import Design, Perturb
 from mixopt.search.ddo_fit import PRESETS, Preset, Replicates
+from mixopt.search.intervals import percentiles, weight_intervals
 from mixopt.search.objective import BUILT_IN, MeanPerplexity, Objective
 from mixopt.solve import Supply, make_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mixopt.search.ddo_design import Cell
@@ -152,7 +152,7 @@ class Ddo:
             objective=settings.objective.name,
             tokens=self.design.tokens,
             mixture=mixture,
-            intervals=_intervals(mixture, replicates.weights),
+            intervals=weight_intervals(mixture, replicates.weights),
             predicted=predicted,
             gains=gains,
             multipliers={
@@ -193,26 +193,14 @@ class Ddo:
             return analysis.relative(weights), replicates.base + lines.change(replicates.fit, weights)
 
         value, draws = relative(mixture.array)
-        low, high = _spread(value, draws)
+        low, high = percentiles(value, draws)
         base, optimism = analysis.base, replicates.optimism
         predicted = {"recommended": Estimate(value * base, low * base, (high + optimism) * base)}
         gains: dict[str, Estimate] = {}
         for name, baseline in self.baselines.items():
             other, other_draws = relative(baseline.array)
-            predicted[name] = Estimate(other * base, *(end * base for end in _spread(other, other_draws)))
+            predicted[name] = Estimate(other * base, *(end * base for end in percentiles(other, other_draws)))
             gain = 1 - value / other
-            low, high = _spread(gain, 1 - draws / other_draws)
+            low, high = percentiles(gain, 1 - draws / other_draws)
             gains[name] = Estimate(gain, low - optimism, high)
         return predicted, gains
-
-
-def _spread(value: float, draws: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % percentile interval, widened to hold the estimate itself."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return min(float(low), value), max(float(high), value)
-
-
-def _intervals(mixture: Mixture, draws: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-    return {
-        domain: _spread(weight, draws[:, index]) for index, (domain, weight) in enumerate(mixture.to_dict().items())
-    }

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.search.autoscale_forecast import Forecast
-from mixopt.search.autoscale_scales import Joint
 from mixopt.search.base import History, Recommendation
 from mixopt.search.ddo import Ddo, DdoSettings
+from mixopt.search.intervals import weight_intervals
 from mixopt.search.joint import JointFit
 from mixopt.search.joint_advice import Advice
+from mixopt.search.joint_forecast import Forecast
 from mixopt.search.objective import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mixopt.search.joint_fit import FormName
@@ -68,15 +67,15 @@ class JointDdo(Ddo):
         settings, total = self.settings, self.design.tokens
         found = self.design.match(history, settings.seeds)  # refuses other domains
         fit = JointFit.of(history, settings.objective, form=self.form, noise=settings.noise)
-        joint = Joint(fit, settings.replicates)
+        replicates = fit.replicates(settings.replicates)
         solution = fit.solve(total, self.bounds)
         mixture = self._named(solution.weights)
-        drawn = joint.drawn(total, self.bounds)
-        forecast = Forecast.of(joint, drawn, total, mixture, self.baselines)
+        drawn = replicates.optima(total, self.bounds)
+        forecast = Forecast.of(fit, replicates, drawn, total, mixture, self.baselines)
         roles = [cell.role for index, cell in enumerate(self.design.cells) if index not in found]
         advice = Advice(
             fit=fit,
-            replicates=joint.replicates,
+            replicates=replicates,
             design=self.design,
             mixture=mixture,
             bounds=self.bounds,
@@ -90,7 +89,7 @@ class JointDdo(Ddo):
             objective=settings.objective.name,
             tokens=total,
             mixture=mixture,
-            intervals=_intervals(mixture, drawn),
+            intervals=weight_intervals(mixture, drawn),
             predicted=forecast.predicted,
             gains=forecast.gains,
             multipliers={
@@ -110,12 +109,3 @@ class JointDdo(Ddo):
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
         return Mixture.normalised(dict(zip(self.design.reference.domains, weights.tolist(), strict=True)))
-
-
-def _intervals(mixture: Mixture, draws: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals, widened to hold the estimate itself."""
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    return {
-        domain: (min(float(low[index]), weight), max(float(high[index]), weight))
-        for index, (domain, weight) in enumerate(mixture.to_dict().items())
-    }

@@ -17,7 +17,7 @@ from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.search.autoscale_choice import without_runs
 from mixopt.search.autoscale_outcome import growth_dict, path_dict, path_totals
-from mixopt.search.autoscale_warnings import warn_of_bounds, warn_of_growth, warn_of_target
+from mixopt.search.autoscale_warnings import warn_of_growth, warn_of_target, warn_of_target_bounds
 from mixopt.search.base import Recommendation
 from mixopt.search.csv_table import read_table
 from mixopt.search.extrapolate import Growth
@@ -134,7 +134,7 @@ def extrapolate_optima(
             "there are no intervals and no predicted losses: optima alone say nothing of their noise",
             *warn_of_target(growth, target),
             *warn_of_growth(growth, domains, mask),
-            *warn_of_bounds(mixture, bounds),
+            *warn_of_target_bounds(mixture, bounds),
         ),
         details=details,
     )

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mixopt.mixture import Mixture
-from mixopt.search.autoscale_choice import Choice, Guess, HoldOut, cross_validate, distance
+from mixopt.search.autoscale_choice import Choice, Guess, HoldOut, cross_validate, distance, hold_out
 from mixopt.search.autoscale_scales import Geometric, Scale
-from mixopt.search.autoscale_warnings import warn_of_epochs
 from mixopt.search.base import empty_history
 from mixopt.search.ddo import Ddo
+from mixopt.search.ddo_advice import warn_of_repetition
 from mixopt.search.joint import JointFit
 from mixopt.solve import Supply
 from tests.search.growing import (
@@ -137,6 +137,22 @@ def test_the_largest_of_three_scales_is_held_out_and_predicted_four_ways():
     assert errors == {name: held["guesses"][name]["excess"] for name in ("geometric", "joint")}
 
 
+def test_no_guess_has_seen_a_loss_of_the_scale_held_out():
+    """Whatever the largest scale measured, it is predicted alike; only the distance to its optimum changes."""
+    search = searcher(THREE)
+    runs = history_of(OFFSET, search)
+    largest = np.array(["at 8M" in name for name in runs.runs])
+    other = history_of(PURE, search)
+    changed = replace(runs, losses=np.where(largest[:, None], other.losses, runs.losses))
+    held = []
+    for history in (runs, changed):
+        scales = [Scale.of(ddo, history, seed) for seed, ddo in enumerate(search.ddos)]
+        held.append(hold_out(scales, history, SETTINGS))
+    for name, guess in held[0].guesses.items():
+        np.testing.assert_array_equal(held[1].guesses[name].weights, guess.weights)
+    assert distance(held[1].optimum, held[0].optimum) > 0.05
+
+
 def test_two_scales_have_no_hold_out_and_choose_by_cross_validation():
     found = answer(OFFSET)
     assert found.details["holdout"] is None
@@ -184,9 +200,9 @@ def test_caps_at_the_target_hold_and_the_others_share_the_rest():
 
 def test_epochs_beyond_four_are_warned_of():
     supply = Supply(dict.fromkeys(PURE.domains, 1e6), TARGET, None)
-    (warning,) = warn_of_epochs(Mixture(PURE.domains, (0.4, 0.4, 0.1, 0.1)), supply)
-    assert warning == "the target repeats text more than 4 times (epochs): code 12.8, web 12.8"
-    assert warn_of_epochs(PURE.uniform, replace(supply, target_tokens=1e6)) == []
+    (warning,) = warn_of_repetition(Mixture(PURE.domains, (0.4, 0.4, 0.1, 0.1)), supply)
+    assert warning == "at the target the mixture repeats text more than 4 times (epochs): code 12.8, web 12.8"
+    assert warn_of_repetition(PURE.uniform, replace(supply, target_tokens=1e6)) == []
 
 
 def test_proxies_that_match_epochs_see_their_share_of_each_domain():
@@ -233,3 +249,16 @@ def test_a_law_that_leads_to_an_impossible_loss_predicts_nothing(monkeypatch):
     # And how far that is, with what noise does there.
     assert any("the target is 20 times the largest scale" in warning for warning in found.warnings)
     assert not any("times the largest scale" in warning for warning in answer(PURE).warnings)
+
+
+def test_nothing_is_predicted_either_where_only_the_other_predictors_mixture_is_impossible(monkeypatch):
+    """The law that gives it a loss below 0 is the one that predicts for all."""
+    lowest = answer(PURE, predictor="geometric").details["predictors"]["joint"]["weights"]["code"]
+
+    def below(fit, tokens):
+        return np.where(np.isclose(tokens[..., 0], lowest * TARGET), -0.5, 3.0)
+
+    monkeypatch.setattr(JointFit, "predict", below)
+    found = answer.__wrapped__(PURE, predictor="geometric")
+    assert found.predicted == {}
+    assert "leads to -0.5 nats/token" in found.warnings[0]

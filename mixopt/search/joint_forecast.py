@@ -1,6 +1,6 @@
-"""What mixtures are predicted to reach at the target, with error bars: by the joint law.
+"""What mixtures are predicted to reach at a target, with error bars: by a joint law.
 
-The geometric predictor is about optima and says nothing of losses, so one law predicts for both.
+AutoScale's geometric predictor is about optima and says nothing of losses, so this predicts for it too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.mixture import Mixture
-    from mixopt.search.autoscale_scales import Joint
+    from mixopt.search.joint import JointFit, JointReplicates
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Forecast:
     Attributes:
         predicted: the objective of `recommended` and of each other mixture, by name; none if `impossible`.
         gains: relative improvement of the recommended mixture over each other one, by name.
-        impossible: the law's value where it cannot be right (a loss below 0, a perplexity below 1); else None.
+        impossible: the law's least value where it cannot be right (a loss not above 0, a perplexity not above 1),
+            for whichever of the mixtures; else None.
     """
 
     predicted: dict[str, Estimate]
@@ -38,7 +39,8 @@ class Forecast:
     @classmethod
     def of(
         cls,
-        joint: Joint,
+        fit: JointFit,
+        laws: JointReplicates,
         drawn: NDArray[np.float64],
         target: int,
         recommended: Mixture,
@@ -51,38 +53,38 @@ class Forecast:
         says of it. It widens the recommended mixture's intervals to the worse side.
 
         Args:
-            joint: the law and its replicates.
-            drawn: (B, K) the joint law's optimum at the target in each replicate.
+            fit: the law.
+            laws: its replicates.
+            drawn: (B, K) the optimum at the target under each of them.
             target: tokens.
             recommended: the mixture advised.
             others: mixtures to compare with, by name.
         """
-        fit, laws = joint.fit, joint.replicates
         promised = laws.predict_own(drawn, target)
         optimism = max(0.0, float((fit.predict(target * drawn) - promised).mean()))
         misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
         # That of differences is of runs as far apart as the law's own; of nearer mixtures it is less in proportion.
         shares = fit.fit.cells.tokens / fit.fit.cells.totals[:, None]
         usual = float(0.5 * np.abs(shares - shares.mean(axis=0)).sum(axis=1).mean())
-        value, draws = _predict(joint, target * recommended.array)
-        least = 1.0 if fit.fit.objective.units == "perplexity" else 0.0
-        if value <= least:
-            return cls({}, {}, value)
+        found = {
+            name: (float(fit.predict(target * mixture.array)), laws.predict(target * mixture.array))
+            for name, mixture in {"recommended": recommended, **others}.items()
+        }
+        lowest = min(value for value, _ in found.values())
+        if lowest <= (1.0 if fit.fit.objective.units == "perplexity" else 0.0):
+            return cls({}, {}, lowest)
+        value, draws = found["recommended"]
         low, high = _interval(value, draws, misfit * value)
         predicted = {"recommended": Estimate(value, low, high + optimism)}
         gains = {}
         for name, mixture in others.items():
-            other, other_draws = _predict(joint, target * mixture.array)
+            other, other_draws = found[name]
             predicted[name] = Estimate(other, *_interval(other, other_draws, misfit * other))
             gain = 1 - value / other
             apart = mixture.distance(recommended)
             low, high = _interval(gain, 1 - draws / other_draws, between * min(1.0, apart / usual))
             gains[name] = Estimate(gain, low - optimism / other if apart > 1e-9 else low, high)
         return cls(predicted, gains)
-
-
-def _predict(joint: Joint, tokens: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    return float(joint.fit.predict(tokens)), joint.replicates.predict(tokens)
 
 
 def _interval(value: float, draws: NDArray[np.float64], misfit: float) -> tuple[float, float]:
