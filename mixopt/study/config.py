@@ -158,6 +158,8 @@ class ExecutorSection(_Section):
     micro_batch: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     keep_checkpoints: bool = False
+    gpu: str | None = None
+    mfu: float = Field(default=0.4, gt=0, le=1)
 
     @model_validator(mode="after")
     def _processes_need_ray(self) -> Self:
@@ -167,8 +169,6 @@ class ExecutorSection(_Section):
                 "use `kind: ray`"
             )
         return self
-    gpu: str | None = None
-    mfu: float = Field(default=0.4, gt=0, le=1)
 
 
 class TrackingSection(_Section):
