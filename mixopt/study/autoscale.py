@@ -42,6 +42,11 @@ def autoscale_searcher(study: Study) -> AutoScale:
         raise ConfigError(
             "autoscale: expected the tokens that the mixture is for, such as --target 10B; found none"
         )
+    if method.fit == "joint":
+        raise ConfigError(
+            "method.fit: joint is for `mixopt ddo`; autoscale fits a joint law besides DDO's own, and "
+            "`predictor: joint` (--predictor joint) takes its advice"
+        )
     if method.match_epochs and study.config.data.unique_tokens:
         raise ConfigError(
             "match-epochs: data.unique_tokens limits the distinct tokens of proxies already; leave one of them out"

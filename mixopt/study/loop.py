@@ -85,7 +85,9 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
         study.check_epochs(spec, proposal.role)
         if proposal.unique_tokens is not None:
             # After the check: such a run repeats a domain on purpose, as often as the final training will.
-            spec = replace(spec, data=replace(spec.data, unique_tokens=proposal.unique_tokens))
+            limits = dict(zip(proposal.mixture.domains, proposal.unique_tokens, strict=True))
+            ordered = tuple(limits.get(name) for name in spec.data.domains)
+            spec = replace(spec, data=replace(spec.data, unique_tokens=ordered))
         planned.append(Planned(spec, proposal.role))
     return planned
 

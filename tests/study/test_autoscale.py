@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.search.base import empty_history
+from mixopt.execute.inline import InlineExecutor
+from mixopt.mixture import Mixture
+from mixopt.search.base import Proposal, empty_history
 from mixopt.study import Study, autoscale_searcher, ddo_searcher
 from mixopt.study.autoscale import autoscale_scales
 from mixopt.study.identity import study_id
 from mixopt.study.loop import plan_runs
+from mixopt.study.plan import make_plan
 from tests.study.test_study import make_study
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRAINING = {"batch_tokens": 256, "max_epochs": 60}
+TRAINING = {"batch_tokens": 256, "sequence_length": 64, "max_epochs": 60}
 
 
 def make(data_dir: Path, folder: Path, training: dict | None = None, tokens: int = 4096, **method: object) -> Study:
@@ -94,6 +97,34 @@ def test_settings_that_came_later_leave_older_studies_their_identity(data_dir: P
     assert study_id(before) == study.study_id
 
 
+def test_the_identity_of_a_study_recorded_by_the_first_version_holds(data_dir: Path, tmp_path: Path) -> None:
+    resolved = {**make_study(data_dir, tmp_path).resolved(), "fingerprint": "0" * 32}
+    assert study_id(resolved) == "8bb2f94efa02"  # of version 0.1.0
+
+
+def test_limits_of_a_proposal_follow_its_domains_wherever_they_stand(data_dir: Path, tmp_path: Path) -> None:
+    study = make(data_dir, tmp_path)
+    backwards = tuple(reversed(study.domains))
+    proposal = Proposal(Mixture.uniform(backwards), 2048, 0, "base", unique_tokens=(300, None, 500))
+    (run,) = plan_runs(study, [proposal])
+    assert dict(zip(run.spec.data.domains, run.spec.data.unique_tokens or (), strict=True)) == dict(
+        zip(backwards, (300, None, 500), strict=True)
+    )
+
+
+def test_a_dry_run_counts_the_epochs_that_matched_proxies_go_through(data_dir: Path, tmp_path: Path) -> None:
+    study = make(data_dir, tmp_path, scales="4096,16384", target_tokens=240_000, match_epochs=True)
+
+    def trainer(spec: object, runtime: object, progress: Any = None) -> Any:
+        for tokens in (256, 512):
+            progress(tokens)
+
+    plan = make_plan(study, autoscale_searcher(study), None, InlineExecutor(), trainer)
+    # In the run with three times the domain: a third of the target, thrice.
+    for domain, tokens in study.corpus.items():
+        assert plan.repeated[domain] == pytest.approx(3 * 80_000 / tokens, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("method", "training", "message"),
     [
@@ -103,6 +134,7 @@ def test_settings_that_came_later_leave_older_studies_their_identity(data_dir: P
         ({"scales": "4k"}, {}, "autoscale needs two or more"),
         ({"target_tokens": "10M"}, {"max_epochs": 2}, r"caps: they sum to .*, below 1"),
         ({"scales": "2k,50M"}, {}, "run `base at 50M` asks for"),
+        ({"fit": "joint"}, {}, r"method\.fit: joint is for `mixopt ddo`.*--predictor joint"),
         ({"match_epochs": True, "target_tokens": "10M", "scales": "1k,4k"}, {"max_epochs": 1e4},
          r"match-epochs: at 1.02k tokens 'chant' would have \d distinct tokens, and a sequence needs"),
     ],
