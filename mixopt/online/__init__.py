@@ -1,0 +1,16 @@
+"""Mixture policies in users' own training: plain PyTorch here, Hugging Face's Trainer in `mixopt.online.hf`."""
+
+from mixopt.online.controller import OnlineMixture, StepLosses
+from mixopt.online.losses import sequence_losses
+from mixopt.online.stream import DOMAIN_KEY, MixtureStream
+from mixopt.online.windows import TokenWindows, token_windows
+
+__all__ = [
+    "DOMAIN_KEY",
+    "MixtureStream",
+    "OnlineMixture",
+    "StepLosses",
+    "TokenWindows",
+    "sequence_losses",
+    "token_windows",
+]

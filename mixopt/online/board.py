@@ -1,0 +1,83 @@
+"""PlanBoard: which sequences the next steps are made of, in memory that the loader's workers share.
+
+The training process decides a step's sequences and writes them up; workers read, and wait for steps that are not
+there yet. So no worker holds any state that a change of the mixture could outdate, however far it runs ahead.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# At most two steps are planned ahead, and no reader is behind the step that is being trained.
+_ROWS = 4
+_NEXT, _CLOSED, _HEADER = 0, 1, 2
+_TAG, _CHECK, _PLAN = 0, 1, 2
+
+
+class PlanBoard:
+    """Plans of the last few steps; one process writes, any number read. Pickled to a worker, it is the same memory.
+
+    Args:
+        sequences: in a step, over all processes.
+    """
+
+    def __init__(self, sequences: int) -> None:
+        self.sequences = sequences
+        self._memory = torch.zeros(_HEADER + _ROWS * (_PLAN + 2 * sequences), dtype=torch.int64).share_memory_()
+
+    @property
+    def next_step(self) -> int:
+        """The first step that has not been trained."""
+        return int(self._cells[_NEXT])
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further step will come."""
+        return bool(self._cells[_CLOSED])
+
+    def begin(self, step: int) -> None:
+        """Wipe the board; `step` will be trained next."""
+        self._cells[:] = 0
+        self._cells[_NEXT] = step
+
+    def advance(self) -> None:
+        """The next step has been trained."""
+        self._cells[_NEXT] += 1
+
+    def close(self) -> None:
+        """Tell waiting readers that no further step will come."""
+        self._cells[_CLOSED] = 1
+
+    def publish(self, step: int, domains: NDArray[np.int64], windows: NDArray[np.int64]) -> int:
+        """Write a step's plan up, (sequences,) each, and return its checksum."""
+        row = self._row(step)
+        plan = np.concatenate([domains, windows])
+        check = _checksum(step, plan)
+        row[_PLAN:], row[_CHECK], row[_TAG] = plan, check, step + 1
+        return check
+
+    def read(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Domains and windows of `step`, or None if it is not on the board."""
+        row = self._row(step).copy()
+        # Processors may show another process's writes in any order; a row that is half written fails its checksum.
+        if row[_TAG] != step + 1 or row[_CHECK] != _checksum(step, row[_PLAN:]):
+            return None
+        return row[_PLAN : _PLAN + self.sequences], row[_PLAN + self.sequences :]
+
+    @property
+    def _cells(self) -> NDArray[np.int64]:
+        return self._memory.numpy()
+
+    def _row(self, step: int) -> NDArray[np.int64]:
+        return self._cells[_HEADER:].reshape(_ROWS, -1)[step % _ROWS]
+
+
+def _checksum(step: int, plan: NDArray[np.int64]) -> int:
+    return zlib.crc32(plan.tobytes(), zlib.crc32(step.to_bytes(8, "little")))
