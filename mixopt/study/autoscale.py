@@ -13,6 +13,7 @@ from mixopt.solve import Supply
 from mixopt.spec import whole_batches
 from mixopt.store import Store
 from mixopt.study.loop import run_study
+from mixopt.study.resolution import check_resolution
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def autoscale_searcher(study: Study) -> AutoScale:
         # The limits on distinct tokens are the proxies'; the target has all the text.
         supply=Supply(study.corpus, method.target_tokens, study.config.training.max_epochs),
     )
+    designs = [Design(study.reference, tokens, method.factors, method.perturb) for tokens in scales]
     searcher = AutoScale(
-        [Design(study.reference, tokens, method.factors, method.perturb) for tokens in scales],
+        designs,
         method.target_tokens,
         settings,
         predictor=method.predictor,
@@ -74,6 +76,8 @@ def autoscale_searcher(study: Study) -> AutoScale:
         match_epochs=method.match_epochs,
     )
     _check_matched(study, searcher)
+    for design in designs:
+        check_resolution(study, design)
     return searcher
 
 

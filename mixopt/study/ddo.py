@@ -10,6 +10,7 @@ from mixopt.search.objective import parse_objective
 from mixopt.solve import Supply
 from mixopt.store import Store
 from mixopt.study.loop import run_study
+from mixopt.study.resolution import check_resolution
 
 if TYPE_CHECKING:
     from mixopt.report.progress import Watch
@@ -41,7 +42,9 @@ def ddo_searcher(study: Study) -> Ddo:
         ),
     )
     kind = JointDdo if method.fit == "joint" else Ddo
-    return kind(study.reference, study.tokens, settings, baselines={"natural": study.natural})
+    searcher = kind(study.reference, study.tokens, settings, baselines={"natural": study.natural})
+    check_resolution(study, searcher.design)
+    return searcher
 
 
 def ddo(study: Study, watch: Watch | None = None) -> Recommendation:

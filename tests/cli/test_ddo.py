@@ -143,7 +143,7 @@ def test_bad_input_gives_one_line_and_status_2(
     Path("file").touch()
     Path("bad.yaml").write_text("trainning: {}")
     words = [word.replace("DATA", str(data_dir)) for word in words]
-    monkeypatch.setattr("sys.argv", ["mixopt", "ddo", "--tokens", "1k", "--set", "model.context=32", *words])
+    monkeypatch.setattr("sys.argv", ["mixopt", "ddo", "--tokens", "8k", "--set", "model.context=32", *words])
     with pytest.raises(SystemExit) as exit_:
         main()
     captured = capsys.readouterr()
