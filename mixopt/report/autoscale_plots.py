@@ -128,7 +128,7 @@ def _limits(
     domains: dict[str, Any],
     scales: Sequence[dict[str, Any]],
 ) -> None:
-    """What lines and points span: an interval that runs off must not flatten the rest."""
+    """What lines, points and the intervals of the shares at the target span; others must not flatten the rest."""
     lines = np.array([part["weights"] for part in domains.values()])
     points = np.array([[scale["weights"][name] for name in domains] for scale in scales])
     amounts = np.concatenate(
@@ -136,7 +136,8 @@ def _limits(
     )
     positive = amounts[amounts > 0]
     left.set_ylim(positive.min() / 1.7, positive.max() * 1.7)
-    right.set_ylim(0, 1.15 * max(float(lines.max()), float(points.max())))
+    answers = [part["high"][-1] for part in domains.values() if "high" in part]
+    right.set_ylim(0, min(1.02, 1.08 * max(float(lines.max()), float(points.max()), *answers)))
     for axes in (left, right):
         axes.set_xlim(totals[0] / 1.15, totals[-1] * 1.06)
 

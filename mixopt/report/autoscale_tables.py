@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mixopt.report.recommendation import (
@@ -42,7 +43,8 @@ def print_autoscale(recommendation: Recommendation, console: Console | None = No
     console.print(target_table(recommendation))
     if choice := details.get("choice"):
         console.print(f"predictor {details['chosen']}: {escape(choice['reason'])}", highlight=False)
-    console.print("\n[bold]Optimum at each scale[/bold]  [dim]DDO's own; | at a bound[/dim]")
+    found = "DDO's own" if recommendation.runs else "as given"
+    console.print(f"\n[bold]Optimum at each scale[/bold]  [dim]{found}; | at a bound[/dim]")
     console.print(scales_table(recommendation))
     if recommendation.predicted:
         shown = distinct(baselines_of(recommendation))
@@ -67,14 +69,16 @@ def target_table(recommendation: Recommendation) -> Table:
     predictors: dict[str, Any] = details["predictors"]
     shown = distinct(baselines_of(recommendation))
     epochs = details["epochs"]
-    heads = [head for name in predictors for head in (name, "95 % interval")]
+    measured = any(part["intervals"] for part in predictors.values())
+    heads = [head for name in predictors for head in (name, *(["95 % interval"] if measured else []))]
     table = new_table("domain", *heads, *shown, *(["epochs"] if epochs else []))
     for domain in recommendation.mixture.domains:
         cells = []
         for name, part in predictors.items():
             weight = f"{part['weights'][domain]:.3f}"
             cells.append(f"[bold]{weight}[/bold]" if name == details["chosen"] else weight)
-            cells.append(_ends(part["intervals"].get(domain)))
+            if measured:
+                cells.append(_ends(part["intervals"].get(domain)))
         cells += [f"{mixture.to_dict()[domain]:.3f}" for mixture in shown.values()]
         if epochs:
             cells.append("-" if epochs[domain] is None else f"{epochs[domain]:.2g}")
@@ -120,11 +124,16 @@ def _print_holdout(held: dict[str, Any], console: Console) -> None:
     for name, guess in held["guesses"].items():
         cells = [f"{guess['distance']:.4f}"]
         if measured:
-            cells += [f"{guess['predicted']:.5g}", f"{100 * guess['excess']:+.3f} %"]
+            cells += [_aligned(guess["predicted"], held["predicted"]), f"{100 * guess['excess']:+.3f} %"]
         table.add_row(name, *cells)
     if measured:
-        table.add_row("[dim]DDO there[/dim]", "0", f"{held['predicted']:.5g}", "0")
+        table.add_row("[dim]DDO there[/dim]", "0", _aligned(held["predicted"], held["predicted"]), "0")
     console.print(table)
+
+
+def _aligned(value: float, like: float) -> str:
+    """Five significant digits of `like`, so that values near it have their points under one another."""
+    return f"{value:.{max(0, 4 - math.floor(math.log10(like)))}f}"
 
 
 def _ends(interval: list[float] | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.report.figure import new_figure, tidy
+from mixopt.report.figure import new_figure, plain, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,21 +32,22 @@ def mixture_figure(recommendation: Recommendation, baselines: Mapping[str, Mixtu
     rows = np.arange(len(names))
     axes.barh(rows, [weights[name] for name in names], height=0.62, color=_BAR, label="recommended")
     for row, name in enumerate(names):
-        low, high = recommendation.intervals.get(name, (weights[name], weights[name]))
-        axes.plot([low, high], [row, row], color=_POINT, linewidth=1.8, solid_capstyle="butt",
+        if name not in recommendation.intervals:
+            continue
+        axes.plot(recommendation.intervals[name], [row, row], color=_POINT, linewidth=1.8, solid_capstyle="butt",
                   label="95 % interval" if row == 0 else None)  # fmt: skip
     for index, (label, mixture) in enumerate(baselines.items()):
         given = mixture.to_dict()
         values = [given.get(name, 0.0) for name in names]
         colour = _OTHERS[index % len(_OTHERS)]
-        axes.vlines(values, rows - 0.42, rows + 0.42, color=colour, linewidth=2.2, label=label)
+        axes.vlines(values, rows - 0.42, rows + 0.42, color=colour, linewidth=2.2, label=plain(label))
     top = max([*weights.values(), *(high for _, high in recommendation.intervals.values())])
     top = max([top, *(max(mixture.weights) for mixture in baselines.values())])
     axes.set_xlim(0, top * 1.16)
     for row, name in enumerate(names):
         axes.annotate(f"{weights[name]:.3f}", (1, row), xycoords=("axes fraction", "data"), ha="right", va="center",
                       fontsize=9, color=_POINT)  # fmt: skip
-    axes.set_yticks(rows, names)
+    axes.set_yticks(rows, [plain(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel("share of training tokens", fontsize=9)
     figure.suptitle(_headline(recommendation, baselines), x=0.01, ha="left", fontsize=10)
@@ -103,7 +104,7 @@ def _panel(axes: Axes, name: str, part: dict[str, Any]) -> None:
     axes.errorbar(points["x"], points["y"], yerr=bars, fmt="o", color=_POINT, markersize=4, linewidth=1, capsize=2,
                   label="measured, ±1.96 sd")  # fmt: skip
     axes.axvline(max(best, 1e-9), color=_OPTIMUM, linewidth=1.6, linestyle=(0, (4, 2)), label="recommended amount")
-    axes.set_title(f"{name}  x{best:.2f}", fontsize=9)
+    axes.set_title(f"{plain(name)}  x{best:.2f}", fontsize=9)
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
     tidy(axes)

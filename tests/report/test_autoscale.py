@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mixopt.report.autoscale_plots import scaling_figure, spread_apart
 from mixopt.report.autoscale_tables import print_autoscale
+from mixopt.report.ddo_plots import mixture_figure
 from mixopt.report.figure import png
 from mixopt.report.recommendation import baselines_of, save_recommendation
 from mixopt.search.autoscale import AutoScale
@@ -80,10 +81,32 @@ def test_optima_without_runs_have_tables_without_intervals_and_losses() -> None:
     optima = Optima(("a", "b"), (200, 500, 1300), np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3]]))
     found = extrapolate_optima(optima, 9700)
     shown = text(found)
-    assert "95 % interval" not in shown.split("Optimum at each scale")[1].split("Hold-out")[0]
+    assert "95 % interval" not in shown
+    assert "as given; | at a bound" in shown
     assert "Predicted at" not in shown
     assert "total variation" in shown
     assert png(scaling_figure(found)).startswith(b"\x89PNG")
+
+
+def test_predicted_losses_of_the_hold_out_have_their_points_under_one_another(made: Recommendation) -> None:
+    lines = text(made).split("Hold-out")[1].splitlines()
+    losses = [line.split()[-3] for line in lines if line.rstrip().endswith("%")]
+    assert len(losses) == 4
+    assert len({len(loss.partition(".")[2]) for loss in losses}) == 1
+
+
+def test_intervals_of_the_shares_at_the_target_are_in_the_picture(made: Recommendation) -> None:
+    _, right = scaling_figure(made).axes
+    for part in made.details["path"]["domains"].values():
+        assert part["high"][-1] < right.get_ylim()[1]
+
+
+def test_a_mixture_without_intervals_has_none_in_its_legend_and_names_are_text() -> None:
+    names = (r"$\notatex$", "b")
+    found = extrapolate_optima(Optima(names, (200, 500), np.array([[0.5, 0.5], [0.6, 0.4]])), 1300)
+    figure = mixture_figure(found, baselines_of(found))
+    assert png(figure).startswith(b"\x89PNG")
+    assert "95 % interval" not in [entry.get_text() for entry in figure.legends[0].get_texts()]
 
 
 def test_the_picture_is_saved_beside_the_answer(made: Recommendation, tmp_path: Path) -> None:
