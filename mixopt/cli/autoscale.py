@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from mixopt.study import Study
 
 
+_WITH_OPTIMA = ("from_optima", "pinned", "target", "floor", "results", "quiet", "as_json")
+
+
 def autoscale(
+    context: typer.Context,
     study_file: common.StudyFile = None,
     target: Annotated[str | None, common.flag("--target", "Tokens that the mixture is for, such as 10B.")] = None,
     scales: Annotated[
@@ -96,7 +100,8 @@ def autoscale(
         **common.parse_settings(settings),
     }
     if from_optima is not None:
-        _from_optima(from_optima, pinned, flags, study_file, as_json=as_json)
+        _refuse_all_but_optima(context)
+        _from_optima(from_optima, pinned, flags, as_json=as_json)
         return
 
     from mixopt.errors import ConfigError
@@ -135,9 +140,26 @@ def _run(study: Study, *, quiet: bool, as_json: bool) -> None:
     common.print_files(files, console)
 
 
-def _from_optima(
-    path: Path, pinned: str | None, flags: dict[str, Any], study_file: str | None, *, as_json: bool
-) -> None:
+def _refuse_all_but_optima(context: typer.Context) -> None:
+    """Optima from a file need no training, so that most of what else may be given would be passed over in silence.
+
+    Raises:
+        ConfigError: there is such a flag, or a study file.
+    """
+    from mixopt.errors import ConfigError
+
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in _WITH_OPTIMA and source is not None and source.name == "COMMANDLINE":
+            what = context.params[name] if name == "study_file" else parameter.opts[0]
+            raise ConfigError(
+                f"--from-optima: nothing is trained, so {what} has no meaning; expected --target, --pinned, "
+                "--floor, --results only"
+            )
+
+
+def _from_optima(path: Path, pinned: str | None, flags: dict[str, Any], *, as_json: bool) -> None:
     from mixopt.errors import ConfigError
     from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
@@ -145,15 +167,8 @@ def _from_optima(
     from mixopt.search.optima import extrapolate_optima, read_optima
     from mixopt.units import parse_count
 
-    target, floor = flags.pop("method.target_tokens"), flags.pop("method.floor")
-    results = flags.pop("results") or "results"
-    given = [key for key, value in flags.items() if value is not None and key != "method.name"]
-    if given or study_file:
-        what = given[0] if given else study_file
-        raise ConfigError(
-            f"--from-optima: nothing is trained, so {what} has no meaning; expected --target, --pinned, --floor, "
-            "--results only"
-        )
+    target, floor = flags["method.target_tokens"], flags["method.floor"]
+    results = flags["results"] or "results"
     if target is None:
         raise ConfigError(
             "autoscale: expected the tokens that the mixture is for, such as --target 10B; found none"

@@ -113,7 +113,9 @@ def test_optima_from_a_file_give_the_papers_example(mixopt: Callable[..., Result
         (["--from-optima", "optima.csv", "--target", "soon"], "--target: expected a count"),
         (["--from-optima", "none.csv", "--target", "9k"], "optima file none.csv: cannot be read"),
         (["--from-optima", "optima.csv", "--target", "9k", "--pinned", "z"], "--pinned: unknown domain 'z'"),
-        (["--from-optima", "optima.csv", "--target", "9k", "--scales", "2k,8k"], "nothing is trained, so method"),
+        (["--from-optima", "optima.csv", "--target", "9k", "--scales", "2k,8k"], "so --scales has no meaning"),
+        (["--from-optima", "optima.csv", "--target", "9k", "--dry-run"], "so --dry-run has no meaning"),
+        (["--from-optima", "optima.csv", "study.yaml"], "so study.yaml has no meaning"),
         (["--from-optima", "equal.csv", "--target", "9k"], "200 tokens are there already, on line 2"),
     ],
 )  # fmt: skip
