@@ -143,9 +143,8 @@ class Live:
         if not specs:
             yield
             return
-        self._console.print(
-            f"training {len(specs)} runs, {format_count(sum(spec.tokens for spec in specs))} tokens"
-        )
+        runs = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
+        self._console.print(f"training {runs}, {format_count(sum(spec.tokens for spec in specs))} tokens")
         if not self._console.is_terminal:
             yield
             return

@@ -92,7 +92,7 @@ def _named(text: str, results: Store | str | Path) -> tuple[Mixture, bool]:
 
 def _exists(text: str) -> bool:
     try:
-        return Path(text).exists()
+        return bool(text) and Path(text).exists()  # the path of no text is the current folder
     except OSError:  # weights written out in place of a file, longer than any path may be
         return False
 

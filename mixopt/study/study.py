@@ -232,7 +232,7 @@ class Study:
         # A recommendation at its cap may be a token over it: runs hold whole tokens.
         if epochs * have > cap * have + 1:
             raise ConfigError(
-                f"run `{role}` asks for {format_count(epochs * have)} tokens of {domain!r}, {epochs:.2g} epochs of "
+                f"run `{role}` asks for {format_count(epochs * have)} tokens of {domain!r}, {epochs:.3g} epochs of "
                 f"the {format_count(have)} that there are, and the cap is {cap:g}: use fewer --tokens, or allow it "
                 f"with --max-epochs {epochs + 0.05:.1f}"
             )

@@ -38,15 +38,16 @@ def print_plan(plan: Plan, console: Console) -> None:
     if not new:
         console.print("every run is in the table: nothing to train")
         return
+    runs = "1 run" if new == 1 else f"{new} runs"
     console.print(
-        f"{new} runs to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; {_time(plan)}; "
+        f"{runs} to train: {format_count(plan.tokens)} tokens, {plan.flops:.2e} FLOPs; {_time(plan)}; "
         f"{format_bytes(plan.disk_bytes)} of disk",
         highlight=False,
     )
     if not plan.prepared:
         console.print("the data is not prepared yet: planned with data.expected, and runs will have other ids")
     for domain, epochs in plan.repeated.items():
-        console.print(f"{escape(domain)} is gone through up to {epochs:.2g} times in a run", highlight=False)
+        console.print(f"{escape(domain)} is gone through up to {epochs:.1f} times in a run", highlight=False)
 
 
 def _time(plan: Plan) -> str:

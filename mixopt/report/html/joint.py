@@ -70,17 +70,21 @@ def _forms(law: Mapping[str, Any]) -> Table:
         "form": "",
         "error": "cross-validated, relative",
         "Spearman": "rank correlation of predicted and measured runs that were left out",
-        "error at the largest scale": "predicted from the smaller ones",
     }
+    tried = law["cross_validation"]
     rows = [
         [
             word(name, "strong" if name == law["form"] else ""),
             number(part["error"], "{:.4f}"),
             number(part["spearman"], "{:.3f}"),
-            number((part.get("largest_scale") or {}).get("error"), "{:.4f}"),
         ]
-        for name, part in law["cross_validation"].items()
+        for name, part in tried.items()
     ]
+    largest = [part.get("largest_scale") for part in tried.values()]
+    if any(largest):
+        columns["error at the largest scale"] = "predicted from the smaller ones"
+        for row, part in zip(rows, largest, strict=True):
+            row.append(number((part or {}).get("error"), "{:.4f}"))
     return Table("joint-forms", "Forms, by cross-validation", columns, rows)
 
 

@@ -138,7 +138,7 @@ def _question(study: Gathered) -> Section:
     given = [
         Fact("data", asked.get("data", {}).get("dir", ""), f"{len(study.domains)} domains: {names}"),
         Fact("model", f"{asked.get('model', {}).get('preset', 'model')}{size}", shape),
-        Fact("training", f"{format_count(config['tokens'])} tokens" if "tokens" in config else "", steps),
+        Fact("training", f"{_lengths(study)} tokens" if "tokens" in config else "", steps),
         Fact("objective", study.objective.name, f"{study.objective.units}, lower is better"),
         Fact("method", study.command, _settings(method)),
         Fact("data fingerprint", str(config.get("fingerprint", ""))[:12], "of tokens and tokenizer"),
@@ -146,17 +146,31 @@ def _question(study: Gathered) -> Section:
     return Section("question", "Question", "", grid=[fact for fact in given if fact.value])
 
 
+def _lengths(study: Gathered) -> str:
+    """Tokens of the base run, at each scale where there are several."""
+    scales = ((study.recommendation or {}).get("details") or {}).get("scales")
+    asked = study.config.get("config", {}).get("method", {}).get("scales")
+    totals = [scale["tokens"] for scale in scales] if scales else asked or [study.config["tokens"]]
+    return ", ".join(format_count(tokens) for tokens in totals)
+
+
 def _settings(method: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in method.items() if value is not None and key not in ("name", "objective")}
-    parts = []
-    for key, value in shown.items():
-        text = (
-            ", ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in value)
-            if isinstance(value, list)
-            else value
-        )
-        parts.append(f"{key.replace('_', ' ')} {text}")
-    return "; ".join(parts)
+    """The method's settings but those that say nothing: not given, or off."""
+    return "; ".join(
+        f"{key.replace('_', ' ')} {_setting(key, value)}"
+        for key, value in method.items()
+        if value is not None and value is not False and key not in ("name", "objective")
+    )
+
+
+def _setting(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_setting(key, one) for one in value)
+    if key in ("scales", "target_tokens"):
+        return format_count(value)
+    if value is True:
+        return "on"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _verification(study: Gathered) -> Section | None:
