@@ -174,7 +174,8 @@ def test_misfit_grows_beyond_the_largest_scale():
     ahead = fit.checked["largest_scale"]
     assert fit.misfit(1e6) == fit.checked["error"]
     assert fit.misfit(1e12) == pytest.approx(ahead["error"] * np.log(1e12 / ahead["tokens"]) / ahead["reach"])
-    assert fit.misfit(1e12, differences=True) < 10 * fit.misfit(1e12)
+    further = np.log(1e12 / ahead["tokens"]) / ahead["reach"]
+    assert fit.misfit(1e12, differences=True) == pytest.approx(ahead["error_of_differences"] * further)
 
 
 def test_a_domain_that_is_only_measured_counts_for_the_objective_that_names_it():
@@ -242,7 +243,7 @@ def test_losses_that_do_not_vary_give_a_flat_law_and_no_preference():
     fit = JointFit.of(flat, MeanLoss())
     tokens = 1e6 * np.random.default_rng(0).dirichlet(np.ones(3), 10)
     np.testing.assert_allclose(fit.predict(tokens), 3.0, rtol=0.01)
-    assert fit.checked["spearman"] is None or fit.checked["spearman"] <= 1
+    assert fit.checked["spearman"] is None
     assert fit.optimum(9e5, BOUNDS)[0].sum() == pytest.approx(1)
 
 

@@ -53,6 +53,15 @@ def test_pinned_domains_keep_their_share(optima):
     assert any("a (at a bound at 1M, 4M; held at 0.100)" in warning for warning in held.warnings)
 
 
+def test_residuals_are_those_of_domains_with_a_line(optima):
+    text = "tokens,w.a,w.b,w.c\n1M,0.1,0.5,0.4\n4M,0.2,0.55,0.25\n8M,0.1,0.6,0.3\n"
+    found = extrapolate_optima(optima(text)[0], 40_000_000, ["a"]).details["geometric"]
+    off = [row[domain] for row in found["residuals"] for domain in "bc"]
+    assert max(map(abs, off)) > 0.01
+    assert [row["a"] for row in found["residuals"]] == [0, 0, 0]
+    assert found["residual_rms"] == pytest.approx(np.sqrt(np.mean(np.square(off))))
+
+
 def test_zero_and_shrinking_domains_are_warned_of(optima):
     found = extrapolate_optima(optima("tokens,w.a,w.b,w.c\n1M,0,0.5,0.5\n2M,0,0.2,0.8\n")[0], 4_000_000)
     assert any("a (0 at 1M, 2M; held at 0.000)" in warning for warning in found.warnings)

@@ -106,14 +106,21 @@ def test_a_domain_that_is_only_measured_is_nowhere_trained_on(data_dir: Path, tm
         assert list(result.domains) == ["chant", "words", "arithmetic"]
 
 
-def test_an_exported_csv_gives_the_same_history(data_dir: Path, tmp_path: Path) -> None:
+def test_an_exported_table_gives_the_same_history(data_dir: Path, tmp_path: Path) -> None:
     from mixopt.search.runs_csv import read_runs
 
     study = with_only(data_dir, tmp_path, "words")
     with Store(tmp_path) as store:
         train_missing(study, plan_targets(study, {"n": study.natural}, 500, seeds=(0, 1)), store, InlineExecutor())
         store.export(tmp_path / "runs.csv")
+        store.export(tmp_path / "runs.jsonl")
         ours = store.history()
+    with Store(tmp_path / "elsewhere") as other:
+        assert other.import_(tmp_path / "runs.jsonl") == 2
+        again = other.history()
+    assert (again.runs, again.domains, again.eval_domains) == (ours.runs, ours.domains, ours.eval_domains)
+    np.testing.assert_array_equal(again.tokens_seen, ours.tokens_seen)
+    np.testing.assert_array_equal(again.losses, ours.losses)
     theirs, notes = read_runs(tmp_path / "runs.csv")
     assert notes == []
     assert (theirs.domains, theirs.eval_domains) == (ours.domains, ours.eval_domains)
