@@ -31,7 +31,9 @@ _ALPHAS = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5
 # screened on so many means, from the best α of each of eight bands.
 _BANDS = 8
 _COARSE = 256
-_FINALISTS = 2
+# Of the screened starts, the best two go on: unless the second has the first's cost, or is far above it.
+_FINALISTS, _MET, _CLOSE = 2, 1e-4, 1.5
+_SCREENING, _FULL = 60, 150  # iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,29 +101,50 @@ def _best(
     """Parameters (K, 3) and objectives (K,) of the best of several starts."""
     domains = curves.y.shape[0]
     coarse = curves.averaged(_COARSE)
-    starts = _closed_form_starts(coarse, bounds, huber, _ALPHAS.size if coarse is curves else _BANDS)
+    screening = coarse is not curves
+    starts = _closed_form_starts(coarse, bounds, huber, _BANDS if screening else _ALPHAS.size)
     if warm is not None:
         warm = np.where(np.isfinite(warm).all(axis=1, keepdims=True), warm, starts[:, 0])
         starts = np.concatenate([starts, warm[:, None]], axis=1)
-    tries = starts.shape[1]
-    rows = np.arange(domains).repeat(tries)
-    theta, cost = newton(coarse.some(rows), bounds.some(rows, domains), starts.reshape(-1, 3), huber)
-    theta, cost = theta.reshape(domains, tries, 3), cost.reshape(domains, tries)
-    if coarse is not curves:
-        # Starts that met count once.
-        order = np.argsort(cost, axis=1, kind="stable")
-        theta, cost = np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(cost, order, 1)
-        again = np.zeros(cost.shape, dtype=bool)
-        again[:, 1:] = np.abs(np.diff(theta, axis=1)).max(axis=2) < 1e-3
-        picked = np.argsort(again, axis=1, kind="stable")[:, :_FINALISTS]
-        wanted = ~np.take_along_axis(again, picked, 1)
-        rows = np.arange(domains).repeat(_FINALISTS)[wanted.ravel()]
-        final = np.take_along_axis(theta, picked[..., None], 1)
-        cost = np.full(picked.shape, np.inf)
-        final[wanted], cost[wanted] = newton(curves.some(rows), bounds.some(rows, domains), final[wanted], huber)
-        theta = final
+    theta, cost = _polish(coarse, bounds, huber, starts, np.ones(starts.shape[:2], dtype=bool), screening)
+    if screening:
+        theta, wanted = _finalists(theta, cost)
+        theta, cost = _polish(curves, bounds, huber, theta, wanted, False)
     best = cost.argmin(axis=1)
     return theta[np.arange(domains), best], cost[np.arange(domains), best]
+
+
+def _polish(
+    curves: Curves,
+    bounds: LawBounds,
+    huber: float,
+    starts: NDArray[np.float64],
+    wanted: NDArray[np.bool_],
+    screening: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minimise from the starts (K, S, 3) that are `wanted` (K, S); costs (K, S), infinite for the others."""
+    domains = curves.y.shape[0]
+    rows = np.nonzero(wanted)[0]
+    theta, cost = starts.copy(), np.full(wanted.shape, np.inf)
+    iterations = _SCREENING if screening else _FULL
+    theta[wanted], cost[wanted] = newton(
+        curves.some(rows), bounds.some(rows, domains), starts[wanted], huber, iterations
+    )
+    return theta, cost
+
+
+def _finalists(
+    theta: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The best starts (K, 2, 3), and which of them to polish: not one that met a better one, or is far behind."""
+    order = np.argsort(cost, axis=1, kind="stable")
+    cost = np.take_along_axis(cost, order, 1)
+    met = np.zeros(cost.shape, dtype=bool)
+    met[:, 1:] = np.diff(cost, axis=1) < _MET * cost[:, 1:]
+    wanted = ~met & (cost <= _CLOSE * cost[:, :1] + 1e-6)
+    picked = np.argsort(~wanted, axis=1, kind="stable")[:, :_FINALISTS]
+    order = np.take_along_axis(order, picked, 1)
+    return np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(wanted, picked, 1)
 
 
 def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:

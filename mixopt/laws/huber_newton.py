@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mixopt.laws.law_bounds import LawBounds
 
-_ITERATIONS = 150
 # A problem is done when this many steps in a row were taken and each gained less than the tolerance.
 _QUIET, _TOLERANCE = 2, 1e-10
 _MAX_DAMPING = 1e7
@@ -70,7 +69,7 @@ class Curves:
 
 
 def newton(
-    curves: Curves, bounds: LawBounds, theta: NDArray[np.float64], huber: float
+    curves: Curves, bounds: LawBounds, theta: NDArray[np.float64], huber: float, iterations: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Minimise N objectives in step; those that have converged drop out.
 
@@ -84,7 +83,7 @@ def newton(
     results, costs = theta.copy(), cost.copy()
     active = np.arange(count)
     damping, safety, quiet = np.full(count, 1e-2), np.ones(count), np.zeros(count, dtype=np.intp)
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         gradient, hessian, scale = _derivatives(curves, residual, share, huber, safety)
         step = _step(gradient, hessian, scale, damping, *bounds.slopes(theta))
         trial = bounds.land(theta, step)
@@ -167,7 +166,7 @@ def _step(
     left: NDArray[np.float64],
     right: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The damped Newton step (N, 3), by eigenvalues so that it descends where the Hessian is not positive.
+    """The damped Newton step (N, 3); where the Hessian is not positive, by the sizes of its eigenvalues: downhill.
 
     A parameter on a bound whose one-sided slopes enclose 0 stays there in this step.
     """
@@ -176,8 +175,23 @@ def _step(
     held = (slope == 0) & (left != right)
     free = ~held
     scaled = np.where(free[:, :, None] & free[:, None, :], hessian / scale[:, :, None] / scale[:, None, :], 0.0)
-    scaled = scaled + np.eye(3) * held[:, :, None]
-    values, vectors = np.linalg.eigh(scaled)
-    values = np.abs(values) + damping[:, None] + 1e-12
-    step = -np.einsum("nij,nj,nkj,nk->ni", vectors, 1 / values, vectors, slope / scale) / scale
-    return np.where(held, 0.0, step)
+    scaled = scaled + np.eye(3) * (held + damping[:, None] + 1e-12)[:, :, None]
+    pull = slope / scale
+    step = np.empty_like(pull)
+    positive = _is_positive(scaled)
+    step[positive] = -np.linalg.solve(scaled[positive], pull[positive][..., None])[..., 0]
+    rest = ~positive
+    if rest.any():
+        values, vectors = np.linalg.eigh(scaled[rest])
+        sizes = np.abs(values) + damping[rest, None]
+        step[rest] = -np.einsum("nij,nj,nkj,nk->ni", vectors, 1 / sizes, vectors, pull[rest])
+    return np.where(held, 0.0, step / scale)
+
+
+def _is_positive(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether symmetric matrices (N, 3, 3) are positive definite, by their leading minors."""
+    a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 0, 2]
+    d, e, f = matrices[:, 1, 1], matrices[:, 1, 2], matrices[:, 2, 2]
+    second = a * d - b * b
+    third = f * second - a * e * e + 2 * b * c * e - d * c * c
+    return (a > 0) & (second > 0) & (third > 0)

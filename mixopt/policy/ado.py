@@ -12,6 +12,7 @@ n counts samples over all domains. docs/ado.md has the constants and how paper, 
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
-from mixopt.policy.floor import project_to_floor, published_clip
+from mixopt.policy.floor import Floor, published_clip
 from mixopt.policy.loss_curve import make_curve
 from mixopt.policy.packing import pack, unpack
 from mixopt.policy.refit import Pending, Refit, refit_laws
@@ -64,12 +65,13 @@ class Ado:
         self.settings = AdoSettings.of(preset, total_steps=total_steps, **constants)
         self._domains, self._prior = prior.domains, prior.array
         drawn = self._prior > 0 if self.settings.clip == "projection" else np.ones(self._prior.size, dtype=bool)
-        self._floor = np.where(drawn, self.settings.delta_min, 0.0)
-        if self._floor.sum() > 1:
+        floor = np.where(drawn, self.settings.delta_min, 0.0)
+        if floor.sum() > 1:
             raise ConfigError(
                 f"ado: delta_min: expected at most {1 / drawn.sum():.3g} (1 / {drawn.sum()} domains), found "
                 f"{self.settings.delta_min}"
             )
+        self._floor = Floor(floor)
         self._curve = make_curve(self.settings, self._prior.size)
         self._pending: Pending | Refit | None = None
         self._adopt_at = 0
@@ -99,12 +101,12 @@ class Ado:
         if settings.credit == "batch":
             shares = tokens_k / total if total else self._h
         self._h = (1 - settings.gamma1) * self._h + settings.gamma1 * shares
-        with np.errstate(invalid="ignore"):
-            usable = (loss_k > 0) & (loss_k < np.inf)
+        usable = (loss_k > 0) & (loss_k < np.inf)
         if not usable.all():
             self._unusable += (tokens_k > 0) & ~usable
             tokens_k = np.where(usable, tokens_k, 0)
-        self._curve.add(step, self.samples, loss_k, tokens_k)
+        # At least a token, as the laws take the log of n.
+        self._curve.add(step, max(self.samples, 1 / settings.tokens_per_sample), loss_k, tokens_k)
         if settings.refit:
             self._keep_laws(step)
         if step >= self._first_step and self._has_laws:
@@ -176,7 +178,7 @@ class Ado:
         if settings.clip == "mixture":
             weights = published_clip(weights, settings.delta_min)
         elif settings.clip == "projection":
-            weights = project_to_floor(weights, self._floor)
+            weights = self._floor.project(weights)
         clock = step if settings.clock == "absolute" else self._policies
         self._average = preference / (clock + 1) + (1 - 1 / (clock + 1)) * self._average
         self._preference, self._weights = preference, _frozen(weights)
@@ -184,9 +186,9 @@ class Ado:
 
     def _prefer(self) -> NDArray[np.float64]:
         """ρ (Eq. 3); the logs keep β of any size from overflowing, and 1/n is the same for all."""
-        power = self._pull - self._alpha * np.log(max(self.samples, 1e-300))
+        power = self._pull - self._alpha * math.log(max(self.samples, 1e-300))
         top = power.max()
-        if not np.isfinite(top):
+        if not math.isfinite(top):
             return self._prior
         speed = np.exp(power - top) * self._h**self.settings.s
         total = speed.sum()

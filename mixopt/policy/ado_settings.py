@@ -35,9 +35,10 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
         "adopt_after": 50,
     },
 }
-# Steps of the paper's runs; `total_steps` scales these constants from it.
+# Steps of the paper's runs; `total_steps` scales these constants from it, to these least values (a fit takes the
+# time of some steps of a small model).
 _PAPER_STEPS = 60_000
-_SCALED = {"warmup": 1, "skip": 0, "stride": 1, "refit_interval": 1, "adopt_after": 0}
+_SCALED = {"warmup": 1, "skip": 0, "stride": 1, "refit_interval": 50, "adopt_after": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,8 @@ class AdoSettings:
         Args:
             preset: `robust`, `paper` or `official`.
             total_steps: length of the run in steps: warm-up, skip, stride, refit interval and adoption, unless
-                given, are the same shares of it as of the paper's 60,000 steps. None for the paper's steps.
+                given, are the same shares of it as of the paper's 60,000 steps (refits at least 50 steps apart).
+                None for the paper's steps.
             constants: attributes of this class.
 
         Raises:

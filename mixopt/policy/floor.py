@@ -10,24 +10,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def project_to_floor(weights: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest point with every w_k ≥ floor_k and sum 1: what is missing is taken evenly from the others.
-
-    The sort-based projection onto a simplex (Duchi et al. 2008, Figure 1), shifted by the floors: the case of
-    `mixopt.solve.projection.project` without caps, for one point, in a few microseconds.
+class Floor:
+    """The set of mixtures in which every w_k ≥ floor_k.
 
     Args:
-        weights: (K,).
         floor: (K,), sum at most 1.
     """
-    if (weights >= floor).all():
-        return weights / weights.sum()
-    above = weights - floor
-    falling = np.sort(above)[::-1]
-    excess = falling.cumsum() - (1 - floor.sum())
-    count = np.flatnonzero(falling * np.arange(1, falling.size + 1) > excess)
-    last = count[-1] if count.size else 0
-    return np.maximum(above - excess[last] / (last + 1), 0.0) + floor
+
+    def __init__(self, floor: NDArray[np.float64]) -> None:
+        self._floor, self._room = floor, 1 - floor.sum()
+        self._counts = np.arange(1, floor.size + 1)
+
+    def project(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The nearest mixture to `weights` (K,), sum 1: what is missing is taken evenly from the others.
+
+        The sort-based projection onto a simplex (Duchi et al. 2008, Figure 1), shifted by the floors: the case of
+        `mixopt.solve.projection.project` without caps, for one point, at a tenth of its time.
+        """
+        above = weights - self._floor
+        if above.min() >= 0:
+            return weights / weights.sum()
+        above_sorted = above.copy()
+        above_sorted.sort()
+        # With the j largest left above the floor, each gives (their sum − room) / j; the right j gives most.
+        given = (above_sorted[::-1].cumsum() - self._room) / self._counts
+        return np.maximum(above - given.max(), 0.0) + self._floor
 
 
 def published_clip(weights: NDArray[np.float64], floor: float) -> NDArray[np.float64]:

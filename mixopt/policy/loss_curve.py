@@ -100,7 +100,7 @@ class SampledCurve:
 class SmoothedCurve(SampledCurve):
     """The published code's: a Savitzky-Golay filter over all steps, then every `stride`-th from `skip` on.
 
-    A domain that a step did not draw has the loss it had before; at the first step, the batch's mean. The filter
+    A domain that a step did not draw has the loss it had before; at first, the batch's mean. The filter
     is applied when its window is full, so that only the last 101 steps are kept and not all: inside, a smoothed
     value is a fixed combination of the window around it; the ends follow the cubic through the first and the last
     window.
@@ -116,10 +116,10 @@ class SmoothedCurve(SampledCurve):
     def add(self, step: int, samples: float, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
         """Take in a step, and smooth the step in the middle of the window that it completes."""
         seen = tokens_k > 0
-        if self._end:
-            missing = self._rows[self._end - 1, :-1]
-        else:
-            missing = (loss_k[seen] * tokens_k[seen]).sum() / tokens_k[seen].sum() if seen.any() else np.nan
+        missing = self._rows[self._end - 1, :-1] if self._end else np.full(self._domains, np.nan)
+        if seen.any() and np.isnan(missing).any():
+            mean = (loss_k[seen] * tokens_k[seen]).sum() / tokens_k[seen].sum()
+            missing = np.where(np.isnan(missing), mean, missing)
         if self._end == _BUFFER:
             self._rows[: WINDOW - 1] = self._rows[1 - WINDOW :]
             self._end = WINDOW - 1
@@ -140,6 +140,9 @@ class SmoothedCurve(SampledCurve):
         from scipy.signal import savgol_filter
 
         window = self._window()
+        # Steps before the first usable loss are NaN, which the filter refuses: no points around them.
+        if np.isnan(window).any():
+            return
         smooth = np.asarray(savgol_filter(window[:, :-1], WINDOW, _ORDER, axis=0))
         for back in steps_back:
             if self._is_point(self._step - back):

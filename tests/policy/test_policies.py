@@ -12,6 +12,14 @@ from mixopt.mixture import Mixture
 from mixopt.policy import POLICIES, make_policy
 
 PRIOR = Mixture.from_dict({"a": 0.5, "b": 0.3, "c": 0.2})
+# Options by which a policy is at work within the few steps of these tests.
+OPTIONS = {
+    "static": {},
+    "ado": {"warmup": 10, "skip": 0, "stride": 1, "refit_interval": 15, "adopt_after": 2, "min_points": 5},
+    "odm": {"warmup": 5},
+    "schedule": {"pieces": '[[10, {"a": 0.2, "b": 0.2, "c": 0.6}]]'},
+    "custom": {"function": "tests.policy.test_schedule:lean_to_high_losses"},
+}
 
 
 def losses(rng):
@@ -22,12 +30,12 @@ def losses(rng):
 
 
 @pytest.fixture(params=sorted(POLICIES))
-def name(request):
-    return request.param
+def make(request):
+    return lambda: make_policy(request.param, PRIOR, OPTIONS[request.param])
 
 
-def test_weights_are_a_mixture_and_have_no_side_effects(name):
-    policy, rng = make_policy(name, PRIOR), np.random.default_rng(0)
+def test_weights_are_a_mixture_and_have_no_side_effects(make):
+    policy, rng = make(), np.random.default_rng(0)
     for step in range(50):
         weights = policy.weights(step)
         Mixture(PRIOR.domains, tuple(weights.tolist()))
@@ -35,16 +43,16 @@ def test_weights_are_a_mixture_and_have_no_side_effects(name):
         policy.observe(step, *losses(rng))
 
 
-def test_it_starts_from_the_prior(name):
-    assert make_policy(name, PRIOR).weights(0) == pytest.approx(PRIOR.array)
+def test_it_starts_from_the_prior(make):
+    assert make().weights(0) == pytest.approx(PRIOR.array)
 
 
-def test_save_load_continue_is_bitwise_equal(name):
-    straight, rng = make_policy(name, PRIOR), np.random.default_rng(1)
+def test_save_load_continue_is_bitwise_equal(make):
+    straight, rng = make(), np.random.default_rng(1)
     seen = [losses(rng) for _ in range(40)]
     for step in range(20):
         straight.observe(step, *seen[step])
-    resumed = make_policy(name, PRIOR)
+    resumed = make()
     resumed.load_state_dict(json.loads(json.dumps(straight.state_dict())))
     for step in range(20, 40):
         assert np.array_equal(straight.weights(step), resumed.weights(step))
