@@ -149,7 +149,7 @@ def recommend(
 
     if method not in METHODS:
         near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.4)
-        raise ConfigError(f"method: expected {', '.join(near or METHODS)}, found {method!r}")
+        raise ConfigError(f"--method: expected {', '.join(near or METHODS)}, found {method!r}")
     history, notes = read_runs(runs, metrics, parse_count(tokens) if tokens else None)
     if params is not None:
         history = _of_size(history, parse_count(params, "params"))
@@ -176,7 +176,7 @@ def recommend(
         print_autoscale(recommendation)
     else:
         print_recommendation(recommendation, baselines)
-    typer.echo(f"\nwritten: {', '.join(str(path) for path in written)}")
+    typer.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 
 def _of_size(history: History, parameters: int) -> History:

@@ -75,8 +75,8 @@ def print_target(name: str, entry: Entry, runs: Sequence[Run], console: Console)
     speed = _mean(result.tokens_per_second for _, result in runs)
     seconds = _mean(result.seconds for _, result in runs)
     console.print(
-        f"{format_count(speed)} tokens/s on {escape(runs[0][1].device)}, {format_seconds(seconds)} a run; "
-        f"runs {', '.join(entry.runs)}",
+        f"{format_count(speed)} tokens/s on {escape(runs[0][1].device)}, {format_seconds(seconds)} a run with its "
+        f"evaluations; runs {', '.join(entry.runs)}",
         highlight=False,
     )
 

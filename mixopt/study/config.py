@@ -40,6 +40,11 @@ def _names(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _domains(value: object) -> object:
+    # One name is a name: a domain's may hold commas, so that text is not split at them.
+    return [value] if isinstance(value, str) else value
+
+
 Count = Annotated[int, BeforeValidator(_count)]
 Counts = Annotated[tuple[int, ...], BeforeValidator(_counts)]
 Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
@@ -65,7 +70,7 @@ class DataSection(_Section):
 
     dir: str = "data"
     unique_tokens: dict[str, Count] | None = None
-    eval_only: tuple[str, ...] = ()
+    eval_only: Annotated[tuple[str, ...], BeforeValidator(_domains)] = ()
     expected: dict[str, Count] | None = Field(default=None, min_length=1)
 
 
@@ -224,9 +229,8 @@ class StudyConfig(_Section):
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"study file {path}: cannot be read ({error}); `mixopt init {path}` writes one"
-            ) from error
+            hint = "" if Path(path).exists() else f"; `mixopt init {path}` writes one"
+            raise ConfigError(f"study file {path}: cannot be read ({error}){hint}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"study file {path}: not YAML ({' '.join(str(error).split())})") from error
         if not isinstance(content, dict | None):

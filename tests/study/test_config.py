@@ -101,3 +101,15 @@ def test_a_wrong_flag_is_named_and_not_the_file(tmp_path: Path) -> None:
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read .*mixopt init"):
         StudyConfig.load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_there_and_no_text_is_not_to_be_written_anew(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read") as raised:
+        StudyConfig.load(file)
+    assert "mixopt init" not in str(raised.value)
+
+
+def test_one_domain_to_measure_is_its_name_even_with_a_comma() -> None:
+    assert StudyConfig.build({}, "test", {"data.eval_only": "wiki, new"}).data.eval_only == ("wiki, new",)

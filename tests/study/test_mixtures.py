@@ -131,3 +131,8 @@ def test_mixtures_of_the_data_need_data(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="--data FOLDER"):
             named_mixture(name, tmp_path)
     assert named_mixture("pile", tmp_path).domains[0] == "FreeLaw"
+
+
+def test_no_text_is_no_mixture(data_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no mixture of that name"):
+        resolve_mixture("", make_study(data_dir, tmp_path))
