@@ -23,10 +23,12 @@ from mixopt.report.html import write_report
 from mixopt.report.html.drawing import plain
 from mixopt.report.html.gather import gather
 from mixopt.report.html.page import render
+from mixopt.report.html.sections import make_page
 from mixopt.search.base import Proposal
 from mixopt.store import Store
+from mixopt.units import format_count
 from tests.execute.trainers import law, make_spec
-from tests.report.html.made import HOSTILE, PLAIN, STUDY, TOKENS, config, train
+from tests.report.html.made import HOSTILE, PLAIN, STUDY, TOKENS, config, make_autoscale, train
 from tests.report.html.made import make_spec as spec_of
 from tests.store.test_store import WHERE
 
@@ -229,3 +231,11 @@ def test_hostile_names_are_escaped_wherever_they_stand(hostile_page):
     page = re.sub(r"<script>.*?</script>", "", hostile_page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for name in HOSTILE[:4]:
         assert name not in page
+
+
+def test_the_question_has_the_length_of_every_scale_and_no_settings_that_are_off(tmp_path):
+    study = read(make_autoscale(tmp_path / "results"))
+    grid = {fact.label: fact for section in make_page(study).sections for fact in section.grid}
+    scales = study.recommendation["details"]["scales"]
+    assert grid["training"].value == ", ".join(format_count(scale["tokens"]) for scale in scales) + " tokens"
+    assert "False" not in grid["method"].remark
