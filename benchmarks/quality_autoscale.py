@@ -5,7 +5,8 @@
 
 Fits at the study's scales, then trains at its target, with paired seeds: both of AutoScale's predictors
 (`geometric`, `joint`), DDO's optimum of the largest scale (`nearest`), uniform and natural. Prints the comparison's
-table, and the predictions beside the measurements. Everything is kept in the study's results table: stopped and run
+table, the predictions beside the measurements, and how much a domain's own tokens and those of the others lower its
+loss at each scale. Everything is kept in the study's results table: stopped and run
 again, it goes on where it was.
 """
 
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 from rich.console import Console
 
@@ -24,8 +26,9 @@ from mixopt.mixture import Mixture
 from mixopt.report.compare_files import save_comparison
 from mixopt.report.compare_formats import render
 from mixopt.report.progress import Live, Quiet
+from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
-from mixopt.study.autoscale import autoscale
+from mixopt.study.autoscale import autoscale, autoscale_searcher
 from mixopt.study.compare import Question, compare
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ def main() -> None:
     save_comparison(comparison, folder)
     sys.stdout.write(render(comparison, "terminal"))
     print_predictions(advice, comparison)
+    print_slopes(study, advice, comparison)
 
 
 def write_mixtures(advice: Recommendation, folder: Path) -> dict[str, Path]:
@@ -86,6 +90,43 @@ def print_predictions(advice: Recommendation, comparison: Comparison) -> None:
         error = entry.objective.standard_error
         spread = "" if error is None else f" ± {error:.2f}"
         print(f"{name:10} predicted {said:24} measured {entry.objective.value:.2f}{spread}")
+
+
+def print_slopes(study: Study, advice: Recommendation, comparison: Comparison) -> None:
+    """-∂ loss / ∂ log tokens: of a domain's own tokens, and of the others' in sum, by scale and at the target.
+
+    At the scales from the runs with the most of one domain, against the base; at the target by regression of each
+    domain's loss on its share, over mixtures (own), and against the base of the largest scale (own and others).
+    """
+    designs = [ddo.design for ddo in autoscale_searcher(study).ddos]
+    base = np.zeros(0)
+    with Store(study.config.results, read_only=True) as store:
+        history = store.history(advice.runs)
+    for design in designs:
+        cells = design.match(history, study.seeds)
+        base = history.losses[cells == 0].mean(axis=0)
+        own, others = [], []
+        for index, cell in enumerate(design.cells):
+            if cell.domain is None or cell.factor != max(design.factors) or index not in cells:
+                continue
+            change = (base - history.losses[cells == index].mean(axis=0))[: len(study.domains)]
+            own.append(change[cell.domain] / np.log(cell.factor))
+            share = 1 - design.reference.weights[cell.domain]
+            rest = np.delete(change, cell.domain).mean()
+            others.append(rest / np.log(cell.total / design.tokens) * share)
+        print(f"at {design.tokens:>9,} tokens: own {np.mean(own):.3f}, others {np.mean(others):.3f}")
+    uniform = comparison.entries["uniform"]
+    names = list(study.domains)
+    flat = np.array([uniform.domains[name].loss.value for name in names])
+    rows = [
+        (np.log(len(names) * entry.weights[name]), flat[k] - entry.domains[name].loss.value)
+        for entry in comparison.entries.values()
+        if entry is not uniform
+        for k, name in enumerate(names)
+    ]
+    slope = np.polyfit(*zip(*rows, strict=True), 1)[0]
+    together = (base[: len(names)] - flat).mean() / np.log(comparison.tokens / designs[-1].tokens)
+    print(f"at {comparison.tokens:>9,} tokens: own {slope:.3f}, own and others together {together:.3f}")
 
 
 if __name__ == "__main__":
