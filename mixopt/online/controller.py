@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mixopt.online.losses import DomainSums
 from mixopt.online.packing import from_json, to_json
 from mixopt.online.processes import gather, rank_and_size
 from mixopt.online.stream import MixtureStream
-from mixopt.policy import MixturePolicy, make_policy
+from mixopt.policy import POLICIES, MixturePolicy, make_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ class OnlineMixture:
         accumulate: batches of each process in a step.
         steps: after which the loader ends; None for until `close`.
         prior: the mixture that a policy given by name starts from; by default the domains' shares of all sequences.
-        options: of a policy given by name.
+        options: of a policy given by name; `total_steps`, where it takes that, is `steps` unless given here.
         seed: order of the sequences; the same in all processes.
 
     Attributes:
@@ -107,7 +108,7 @@ class OnlineMixture:
         self.domains = tuple(datasets)
         lengths = {name: _length(name, dataset) for name, dataset in datasets.items()}
         self._sampler = MixtureSampler(list(lengths.values()), seed, self.domains)
-        self.policy = _policy(policy, lengths, prior, options)
+        self.policy = _policy(policy, lengths, steps, prior, options)
         rank, size = rank_and_size()
         self._share = batch_size * accumulate
         self._board = PlanBoard(self._share * size)
@@ -265,11 +266,18 @@ def _length(name: str, dataset: Any) -> int:
 
 
 def _policy(
-    policy: str | MixturePolicy, lengths: Mapping[str, int], prior: Mixture | None, options: dict[str, Any] | None
+    policy: str | MixturePolicy,
+    lengths: Mapping[str, int],
+    steps: int | None,
+    prior: Mixture | None,
+    options: dict[str, Any] | None,
 ) -> MixturePolicy:
     if not isinstance(policy, str):
         if prior is not None or options is not None:
             raise ConfigError("online: prior and options belong to a policy given by name; this one was given made")
         return policy
     start = Mixture.normalised(lengths) if prior is None else prior.ordered(lengths)
-    return make_policy(policy, start, options)
+    given = dict(options or {})
+    if steps is not None and policy in POLICIES and "total_steps" in signature(POLICIES[policy]).parameters:
+        given.setdefault("total_steps", steps)
+    return make_policy(policy, start, given)

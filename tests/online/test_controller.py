@@ -92,6 +92,18 @@ def test_resumed_run_equals_uninterrupted_one(kind, stop, workers) -> None:
     assert list(loader) == []  # after `steps`
 
 
+def test_ado_resumes_with_its_laws() -> None:
+    options = {"warmup": 4, "skip": 0, "refit_interval": 4, "min_points": 3, "adopt_after": 1}
+    online, resumed = (make("ado", options=options, steps=20) for _ in range(2))
+    seen = train(online, DataLoader(online.dataset, batch_size=3), 10)
+    resumed.load_state_dict(json.loads(json.dumps(online.state_dict())))
+    expected, found = (train(one, DataLoader(one.dataset, batch_size=3), 10) for one in (online, resumed))
+    assert found == expected
+    assert resumed.state_dict() == online.state_dict()
+    assert len(online.policy.refits) >= 3
+    assert len({tuple(mixture) for mixture in seen.mixtures + found.mixtures}) > 3
+
+
 def test_another_number_of_workers_takes_over() -> None:
     online = make()
     seen = train(online, DataLoader(online.dataset, batch_size=3, num_workers=2, prefetch_factor=3), 4)
@@ -137,6 +149,15 @@ def test_policy_by_name_starts_from_the_shares_of_all_items() -> None:
     assert online.mixture == Mixture.normalised(LENGTHS)
     prior = Mixture.from_dict({"code": 0.25, "web": 0.75})
     assert make("odm", prior=prior).mixture.to_dict() == {"web": 0.75, "code": 0.25, "maths": 0.0}
+
+
+def test_policy_by_name_knows_the_length_of_the_run() -> None:
+    # 2 % of 100 steps, and of 2,000, are the warm-up on the prior; two steps later the first losses count.
+    for options, moved in ((None, 4), ({"total_steps": 2000}, None)):
+        online = make("odm", options=options, steps=100)
+        seen = train(online, DataLoader(online.dataset, batch_size=3), 10)
+        changes = [step for step, mixture in enumerate(seen.mixtures) if mixture != seen.mixtures[0]]
+        assert (changes[0] if changes else None) == moved
 
 
 def test_epochs_count_what_training_has_consumed() -> None:
