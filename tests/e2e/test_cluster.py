@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -31,9 +32,9 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "RAY_AUTH_MODE": "disabled",  # otherwise `ray start` writes a token into the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
-    # How soon a lost node is noticed; Ray's own 15 seconds are long for a test.
+    # How soon a killed node is noticed; Ray's own 15 seconds are long for a test. A slow one keeps its time.
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_timeout_ms": "60000",
     "RAY_health_check_failure_threshold": "3",
 }
 
@@ -44,7 +45,7 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it did not come about"
@@ -78,6 +79,9 @@ class Cluster:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.nodes.append(subprocess.Popen([*command, *arguments], env=ENVIRONMENT, **quiet))
 
+    def has(self, nodes: int) -> bool:
+        return self.size() == nodes
+
     def size(self) -> int:
         command = [RAY, "status", "--address", self.address]
         answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False).stdout
@@ -97,9 +101,9 @@ def cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="mixopt-test-", dir="/tmp"))  # short, for the sockets in it
     made = Cluster(folder)
     try:
-        for _ in range(2):
+        for nodes in (2, 3):  # one after the other: two that start at once may pick the same ports
             made.start("--address", made.address)
-        wait_for(lambda: made.size() == 3)
+            wait_for(functools.partial(made.has, nodes))
         yield made
     finally:
         for node in reversed(made.nodes):
