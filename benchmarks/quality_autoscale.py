@@ -79,6 +79,7 @@ def write_mixtures(advice: Recommendation, folder: Path) -> dict[str, Path]:
 def print_predictions(advice: Recommendation, comparison: Comparison) -> None:
     """What the joint law said of each mixture at the target, and what was measured."""
     predicted = {**advice.predicted, advice.details["chosen"]: advice.predicted["recommended"]}
+    predicted["nearest"] = advice.predicted["nearest scale"]
     print(f"predictor chosen: {advice.details['chosen']} ({advice.details['choice']['reason']})")
     for name, entry in comparison.entries.items():
         found = predicted.get(name)
