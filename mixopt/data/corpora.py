@@ -7,6 +7,7 @@ downloads are cached in the user's cache folder; each file is whole or absent, s
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -179,6 +180,8 @@ def _write_documents(path: Path, documents: Iterable[str]) -> None:
             if text and key not in seen:
                 seen.add(key)
                 file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    # Prepared data knows its files by size and time: a cache that was emptied and filled again holds the same ones.
+    os.utime(temporary, (RECIPE, RECIPE))
     temporary.replace(path)
 
 

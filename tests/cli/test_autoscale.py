@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
-from mixopt.cli import app, main
+from mixopt.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,20 +22,6 @@ SMALL = [
 ]
 TWO = ["autoscale", "--data", "DATA", *SMALL, "--scales", "2k,8k", "--target", "60k"]
 OPTIMA = "tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,0.4\n"
-
-
-@pytest.fixture
-def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in an empty folder; errors that users see come out as exceptions."""
-    monkeypatch.chdir(tmp_path)
-    runner = CliRunner()
-
-    def run(*words: str) -> Result:
-        result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result
-
-    return run
 
 
 @pytest.mark.slow

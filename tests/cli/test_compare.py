@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
-from mixopt.cli import app, main
+from mixopt.cli import main
 from mixopt.errors import ConfigError, DataError, StoreError
 from mixopt.results import load_comparison
 
@@ -27,20 +26,6 @@ SMALL = [
     *("--set", "model.context=32", "--set", "model.layers=1", "--set", "training.batch_tokens=256"),
     *("--set", "evaluation.tokens_per_domain=256"),
 ]
-
-
-@pytest.fixture
-def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in an empty folder; errors that users see come out as exceptions."""
-    monkeypatch.chdir(tmp_path)
-    runner = CliRunner()
-
-    def run(*words: str) -> Result:
-        result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result
-
-    return run
 
 
 def test_missing_mixtures_are_trained_and_then_found(mixopt: Callable[..., Result]) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
-from mixopt.cli import app, main
+from mixopt.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +20,6 @@ SMALL = [
     *("--set", "model.context=32", "--set", "model.layers=1", "--set", "training.batch_tokens=256"),
     *("--set", "evaluation.points=1", "--set", "evaluation.tokens_per_domain=512"),
 ]
-
-
-@pytest.fixture
-def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in an empty folder; errors that users see come out as exceptions."""
-    monkeypatch.chdir(tmp_path)
-    runner = CliRunner()
-
-    def run(*words: str) -> Result:
-        result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result
-
-    return run
 
 
 def test_from_data_to_a_recommendation_and_again_from_the_table(mixopt: Callable[..., Result]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mixopt.data import corpora
+from mixopt.data.readers import inventory
 from mixopt.errors import DataError
 
 PO = r"""
@@ -114,10 +115,21 @@ def test_domains_hold_the_cleaned_text_of_their_packages(offline):
 
 
 def test_second_call_makes_nothing(offline):
-    first = {path: path.stat().st_mtime_ns for path in corpora.demo_corpus(offline).values()}
+    first = {path: path.stat().st_ctime_ns for path in corpora.demo_corpus(offline).values()}
     said = []
-    assert {path: path.stat().st_mtime_ns for path in corpora.demo_corpus(offline, said.append).values()} == first
+    assert {path: path.stat().st_ctime_ns for path in corpora.demo_corpus(offline, said.append).values()} == first
     assert said == []
+
+
+def test_a_cache_that_was_emptied_gives_data_the_same_files(offline):
+    def seen(paths):
+        return {name: inventory(str(path)) for name, path in paths.items()}
+
+    paths = corpora.demo_corpus(offline)
+    before = seen(paths)
+    for path in paths.values():
+        path.unlink()
+    assert seen(corpora.demo_corpus(offline)) == before
 
 
 def test_interrupted_extraction_leaves_no_half_file(offline, monkeypatch):
