@@ -1,8 +1,8 @@
-"""The larger bench corpus: thirteen training domains of real text and one that is only measured.
+"""The larger bench corpus: thirteen training domains of real text and two that are only measured.
 
     python benchmarks/bench_corpus.py --out data/bench
 
-The demo corpus's seven domains, and seven more from Debian packages (`apt-get download`, unpacked by `dpkg-deb`,
+The demo corpus's seven domains, and eight more from Debian packages (`apt-get download`, unpacked by `dpkg-deb`,
 never installed), so it needs a Debian machine. Text is cached beside the demo's. Package versions move with the
 distribution; those used are printed, and the data's fingerprint says whether two machines have the same text.
 
@@ -15,6 +15,7 @@ distribution; those used are printed, and the data's fingerprint says whether tw
 | help | GNOME help in 42 languages (gnome-user-docs) | CC-BY-SA-3.0 |
 | python_docs | Python's documentation (python3-doc) | PSF |
 | jargon (measured only) | FOLDOC and the Jargon File (dict-foldoc, dict-jargon) | GFDL, public domain |
+| perl_docs (measured only) | Perl's manual, pod source (perl-doc) | GPL, Artistic |
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ from mixopt.data.prepare import prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-EVAL_ONLY = ("jargon",)
 _RECIPE = 1
 _ENTRIES = 60
 
@@ -131,6 +131,11 @@ def _manual(root: Path) -> Iterator[str]:
         yield re.sub(r"(?m)^[.']\\\".*\n", "", text)
 
 
+def _pods(root: Path) -> Iterator[str]:
+    for path in sorted(root.rglob("*.pod")):
+        yield path.read_text(encoding="utf-8", errors="replace")
+
+
 def _help(root: Path) -> Iterator[str]:
     for path in sorted(root.rglob("*.page")):
         text = "".join(ElementTree.fromstring(path.read_bytes()).itertext())
@@ -144,6 +149,7 @@ _RECIPES: dict[str, tuple[tuple[str, ...], Callable[[Path], Iterator[str]]]] = {
     "manual": (("manpages", "manpages-dev"), _manual),
     "help": (("gnome-user-docs",), _help),
     "jargon": (("dict-foldoc", "dict-jargon"), _entries),
+    "perl_docs": (("perl-doc",), _pods),
     "python_docs": (("python3-doc",), _sources),
 }
 
