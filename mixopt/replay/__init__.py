@@ -1,0 +1,1 @@
+"""Replays search methods against tables of finished runs, without training."""

@@ -1,0 +1,75 @@
+"""`PolicyTrace`: what an online policy did in a run, and why; recorded by the loop, read by tables and plots.
+
+Symbols: K training domains, S recorded steps, P points of the loss curves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A policy's account of itself at one step: for ADO, right after laws were adopted.
+
+    Attributes:
+        step: the step whose losses it had just taken in.
+        tokens: training tokens so far.
+        laws: parameters of the laws in use, each by domain; None where a domain has no law. Power laws have
+            `log_beta`, `log_eps`, `alpha`, with n in samples of `tokens_per_sample` tokens.
+        outcome: for each domain `ok`, or why its new law was refused.
+        forecasts: final training loss that the laws forecast, nats/token, by domain; None without a law.
+        parts: what the mixture is made of, each by domain: `speed`, `credit`, `preference`, `policy` for ADO.
+    """
+
+    step: int
+    tokens: int
+    laws: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    outcome: dict[str, str] = field(default_factory=dict)
+    forecasts: dict[str, float | None] = field(default_factory=dict)
+    parts: dict[str, dict[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LossPoints:
+    """The training losses that laws were fitted to, as the policy kept them.
+
+    Attributes:
+        tokens: (P,) training tokens so far, over all domains.
+        losses: (P, K) training losses, nats/token; NaN where a domain has no point.
+        weights: (P, K) tokens behind each loss.
+    """
+
+    tokens: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PolicyTrace:
+    """The course of one run's policy.
+
+    Attributes:
+        policy: the policy's name.
+        settings: everything that it was set to, JSON values.
+        domains: K training domains, in the order of the columns below.
+        steps: (S,) every step that was trained.
+        weights: (S, K) the mixture of each, float32.
+        moments: the policy's accounts, oldest first.
+        failures: counts by domain of what went wrong, by kind (`refused`, `unusable`).
+        points: the losses behind the laws; None for a policy without.
+    """
+
+    policy: str
+    settings: dict[str, Any]
+    domains: tuple[str, ...]
+    steps: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    moments: tuple[Moment, ...] = ()
+    failures: dict[str, dict[str, int]] = field(default_factory=dict)
+    points: LossPoints | None = None
