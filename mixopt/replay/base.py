@@ -2,9 +2,9 @@
 
 Symbols: M mixtures, K training domains, F fidelities, V evaluation domains, n entries that were paid for.
 
-A *fidelity* is a model size and a number of tokens. The most expensive one is the *target*: what the search is for, and
-the unit of cost. A method sees a `View`: all that is free to know (`Problem`) and the entries that it has paid for.
-The table itself stays with the ledger (`mixopt.replay.ledger`), and a view holds no way back to it.
+A *fidelity* is a model size and a number of tokens. The most expensive one is the *target*: what the search is for,
+and the unit of cost. A method sees a `View`: all that is free to know (`Problem`) and the entries that it has paid
+for. The table itself stays with the ledger (`mixopt.replay.ledger`), and a view holds no way back to it.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Table:
         notes: what its reader should know, a sentence each.
 
     Raises:
-        ConfigError: shapes disagree, costs do not ascend to 1, a run has some of its losses only, or nothing was run
-            at the target.
+        ConfigError: shapes disagree, costs do not ascend to 1, a run has some of its losses only, or nothing was
+            run at the target.
     """
 
     name: str
@@ -122,8 +122,8 @@ class Table:
         expected = (len(self.fidelities), rows, len(self.eval_domains))
         if self.losses.shape != expected or self.mixtures.shape != (rows, len(self.domains)):
             raise ConfigError(
-                f"table {self.name}: expected losses of shape {expected} (fidelities, mixtures, evaluation domains) "
-                f"and weights for {len(self.domains)} domains, found {self.losses.shape} and {self.mixtures.shape}"
+                f"table {self.name}: expected losses of shape {expected} (fidelities, mixtures, evaluation domains)"
+                f" and weights for {len(self.domains)} domains, found {self.losses.shape} and {self.mixtures.shape}"
             )
         off = np.abs(self.mixtures.sum(axis=1) - 1)
         if (off > SUM_TOLERANCE).any() or (self.mixtures < 0).any():
@@ -148,7 +148,7 @@ class Table:
     @property
     def available(self) -> NDArray[np.bool_]:
         """(F, M) which runs were made."""
-        return np.isfinite(self.losses).all(axis=2)
+        return np.asarray(np.isfinite(self.losses).all(axis=2))
 
     def problem(self, objective: NDArray[np.float64]) -> Problem:
         """What methods may know for nothing, in arrays of its own."""

@@ -45,7 +45,7 @@ class Ledger:
         return self._spent + self._cost(purchase) <= self._budget * (1 + 1e-9)
 
     def buy(self, mixture: int, fidelity: int) -> NDArray[np.float64]:
-        """Pay for a run; (V,) its losses, nats/token. Shorter points of its curve come with it, if the table has any.
+        """Pay for a run; (V,) its losses, nats/token. Where the table has curves, shorter points come with it.
 
         Raises:
             UnpaidError: no such run, one that was paid for already, or one that the budget does not cover.
