@@ -75,6 +75,14 @@ class AdoSettings:
         adopt_after: steps from a fit's start to its use. Above 0 it runs on a thread beside training; the steps are
             fixed so that results do not depend on how fast it is.
         refit: False to fit nothing: laws then come from `Ado.set_laws`.
+        law: `power` (Definition 1), or `schedule-aware`: the law of `mixopt.laws.annealing`, which knows what the
+            learning rate does and has bounds of its own. It needs `total_tokens`; the learning rate's peak cancels.
+        total_tokens: training tokens of the whole run, over which the learning rate's schedule goes.
+        lr_schedule: shape of the learning rate's fall.
+        lr_warmup: share of the run before the fall.
+        lr_final: the last learning rate as a share of its peak.
+        annealing_memory: share of the run in which the effect of a fall of the learning rate on the loss sets in,
+            1/(1 − λ) steps in Tissue et al. (2024): λ = 0.999 in 60,000 steps.
     """
 
     preset: Preset = "paper"
@@ -99,6 +107,12 @@ class AdoSettings:
     max_points: int = 0
     adopt_after: int = 0
     refit: bool = True
+    law: Literal["power", "schedule-aware"] = "power"
+    total_tokens: int = 0
+    lr_schedule: Literal["cosine", "linear"] = "cosine"
+    lr_warmup: float = 0.1
+    lr_final: float = 0.1
+    annealing_memory: float = 1000 / 60_000
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -117,6 +131,12 @@ class AdoSettings:
         self._require(
             "adopt_after", self.adopt_after < self.refit_interval, f"below refit_interval {self.refit_interval}"
         )
+        self._require("lr_warmup", 0 <= self.lr_warmup < 1, "from 0 to below 1")
+        self._require("lr_final", 0 <= self.lr_final <= 1, "0 to 1")
+        self._require("annealing_memory", 0 < self.annealing_memory < math.inf, "above 0")
+        self._require("total_tokens", self.total_tokens >= 0, "at least 0")
+        if self.law == "schedule-aware":
+            self._require("total_tokens", self.total_tokens > 0, "the tokens of the run for the schedule-aware law")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
