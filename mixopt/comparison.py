@@ -140,7 +140,7 @@ class Entry:
     """One mixture and its runs.
 
     Attributes:
-        weights: the mixture (a policy's prior), by training domain.
+        weights: the mixture by training domain; of an online policy, the shares of the tokens that it drew.
         policy: how the mixture of each step was chosen (`static`: the weights throughout).
         runs: ids of the finished runs, one a seed.
         seeds: their seeds, ascending.

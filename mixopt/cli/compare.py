@@ -36,8 +36,9 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="MIXTURE|RUN|STUDY.yaml",
-            help="Mixtures (uniform, natural, FILE, a published name, ddo:STUDY, autoscale:STUDY), runs by the"
-            " start of their id, and a study file; NAME=… to name one [uniform, natural, what studies recommend].",
+            help="Mixtures (uniform, natural, FILE, a published name, ddo:STUDY, autoscale:STUDY), online policies"
+            " (ado, ado:paper, odm, odm:code; @uniform for another prior), runs by the start of their id, and a"
+            " study file; NAME=… to name one [uniform, natural, what studies recommend].",
         ),
     ] = None,
     data: Data = None,
@@ -71,7 +72,7 @@ def compare(
     and each domain's perplexity with standard errors, gains over the baselines, and how many fewer tokens reach a
     baseline's final value. Runs that are there need no data: name them by the start of their ids.
 
-    Example: `mixopt compare uniform doremi=mix.yaml ddo:3fa9 --tokens 3.2M --seeds 3 study.yaml`
+    Example: `mixopt compare uniform doremi=mix.yaml ado ddo:3fa9 --tokens 3.2M --seeds 3 study.yaml`
     """
     import sys
 

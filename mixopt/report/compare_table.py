@@ -153,6 +153,9 @@ def _by_domain(comparison: Comparison) -> Iterator[Row]:
 
 def _weights(comparison: Comparison) -> Iterator[Row]:
     entries = list(comparison.entries.values())
+    if any(entry.policy != "static" for entry in entries):
+        told = ["fixed" if entry.policy == "static" else f"mean of {entry.policy}" for entry in entries]
+        yield Row("Weight", "which is", tuple(map(Cell, told)))
     for domain in dict.fromkeys(domain for entry in entries for domain in entry.weights):
         cells = [_number(entry.weights.get(domain), "{:.3f}") for entry in entries]
         yield Row("Weight", domain, tuple(cells))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.study.mixtures import METHODS, resolve_mixture
+from mixopt.study.policies import PolicyAsked, plan_policies
 from mixopt.study.target import plan_targets
 from mixopt.units import format_count
 
@@ -32,7 +33,8 @@ class Contender:
     """One thing to compare, as it was asked for.
 
     Attributes:
-        text: a mixture as `resolve_mixture` reads it, or the start of a run's id (4 digits or more).
+        text: a mixture as `resolve_mixture` reads it, a policy as `PolicyAsked.parse` does, or the start of a run's
+            id (4 digits or more).
         label: what to call it; None for the mixture's own name, or what the table knows of the run.
     """
 
@@ -41,13 +43,13 @@ class Contender:
 
     @classmethod
     def parse(cls, word: str) -> Contender:
-        """`SPEC` or `NAME=SPEC`.
+        """`SPEC` or `NAME=SPEC`; the `=` of a policy's options makes no name.
 
         Raises:
             ConfigError: the name or what follows it is empty, or the name would break a table's line.
         """
         label, equals, text = word.partition("=")
-        if not equals or Path(word).exists():
+        if not equals or Path(word).exists() or PolicyAsked.is_word(word):
             return cls(word)
         if not label.strip() or not text or not label.isprintable():
             raise ConfigError(f"expected NAME=MIXTURE or NAME=RUN with a printable name, found {word!r}")
@@ -86,19 +88,21 @@ def default_contenders(study: Study, store: Store) -> list[Contender]:
 def plan_mixtures(
     study: Study, contenders: Iterable[Contender], tokens: int, seeds: Sequence[int], store: Store
 ) -> dict[str, list[Planned]]:
-    """The target runs of each mixture, by its name.
+    """The target runs of each mixture or policy, by its name.
 
     Raises:
         ConfigError: two have one name, there is no such mixture, or it repeats its data too often.
     """
-    mixtures: dict[str, Mixture] = {}
+    planned: dict[str, list[Planned]] = {}
     for contender in contenders:
-        if contender.name in mixtures:
-            raise ConfigError(
-                f"two mixtures are called {contender.name!r}; name one of them: NAME={contender.text}"
-            )
-        mixtures[contender.name] = resolve_mixture(contender.text, study, store)
-    return {name: plan_targets(study, {name: mixture}, tokens, seeds) for name, mixture in mixtures.items()}
+        name, text = contender.name, contender.text
+        if name in planned:
+            raise ConfigError(f"two mixtures are called {name!r}; name one of them: NAME={text}")
+        if PolicyAsked.is_word(text):
+            planned[name] = plan_policies(study, {name: PolicyAsked.parse(text)}, tokens, seeds, store)
+        else:
+            planned[name] = plan_targets(study, {name: resolve_mixture(text, study, store)}, tokens, seeds)
+    return planned
 
 
 def recorded(
@@ -173,6 +177,6 @@ def _name(spec: RunSpec, roles: list[str]) -> str:
         for role in roles:
             if role.startswith(kind):
                 return role.removeprefix(kind)
-    if spec.mixture.distance(Mixture.uniform(spec.data.domains)) < 1e-9:
+    if spec.policy.name == "static" and spec.mixture.distance(Mixture.uniform(spec.data.domains)) < 1e-9:
         return "uniform"
     return roles[0] if roles else spec.run_id[:8]

@@ -12,6 +12,7 @@ import numpy as np
 
 from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, Worst
 from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
 from mixopt.search.objective import MeanLoss, WeightedLoss, WorstLoss
 from mixopt.study.paired import Scores
 
@@ -90,7 +91,7 @@ class Side:
         spec = runs[0][0]
         seeds = tuple(spec.seed for spec, _ in runs)
         entry = Entry(
-            weights=spec.mixture.to_dict(),
+            weights=_weights(runs),
             policy=spec.policy.name,
             runs=tuple(result.run_id for _, result in runs),
             seeds=seeds,
@@ -125,6 +126,15 @@ def _domain_scores(
         )
         for column, domain in enumerate(domains)
     }
+
+
+def _weights(runs: Sequence[Run]) -> dict[str, float]:
+    """The mixture of a group: as asked for where it is fixed, else each domain's share of the tokens drawn."""
+    spec = runs[0][0]
+    if spec.policy.name == "static":
+        return spec.mixture.to_dict()
+    seen = {domain: sum(result.domains[domain].tokens_seen for _, result in runs) for domain in spec.data.domains}
+    return Mixture.normalised(seen).to_dict()
 
 
 def _measured(values: NDArray[np.float64]) -> Measured:
