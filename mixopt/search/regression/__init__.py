@@ -1,0 +1,1 @@
+"""Regressors of losses on mixtures, by the name that `--method` takes."""
