@@ -17,13 +17,14 @@ from pydantic.dataclasses import dataclass
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.model_spec import STRICT, ModelSpec, require
+from mixopt.policy import REFERENCED
 
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
 NUMERICS = 1
 
 # Fields that came after `NUMERICS` was set, with their defaults in JSON: at these they stay out of the hash, so
 # that the ids of older runs hold.
-_ADDED: tuple[tuple[str, str, Any], ...] = (("evaluation", "only", []),)
+_ADDED: tuple[tuple[str, str, Any], ...] = (("evaluation", "only", []), ("policy", "reference", None))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -59,11 +60,21 @@ class PolicySpec:
         name: a policy of `mixopt.policy` (`static`: the prior throughout).
         weights: (K,) prior weights, in the order of `DataSpec.domains`.
         options: the policy's own settings.
+        reference: id of the run whose trained model a policy of `mixopt.policy.REFERENCED` holds losses against;
+            None for the others.
     """
 
     name: str = "static"
     weights: tuple[float, ...]
     options: dict[str, float | int | bool | str] = field(default_factory=dict)
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            (self.name in REFERENCED) == (self.reference is not None),
+            f"policy {self.name}: expected {'the id of a' if self.name in REFERENCED else 'no'} reference run, found "
+            f"{self.reference}; `mixopt doremi` trains reference and proxy",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -205,8 +216,14 @@ class RunSpec:
 
     @property
     def flops(self) -> float:
-        """Training FLOPs of the run, by `ModelSpec.flops_per_token`."""
-        return self.tokens * self.model.flops_per_token(self.sequence_length)
+        """Training FLOPs of the run."""
+        return self.tokens * self.flops_per_token
+
+    @property
+    def flops_per_token(self) -> float:
+        """Training FLOPs of a token, by `ModelSpec.flops_per_token`; a reference's forward pass is a third more."""
+        forward = 1 / 3 if self.policy.reference else 0
+        return self.model.flops_per_token(self.sequence_length) * (1 + forward)
 
     @property
     def run_id(self) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
 from mixopt.policy.ado import Ado
-from mixopt.policy.base import MixturePolicy
+from mixopt.policy.base import LossWeighting, MixturePolicy
 from mixopt.policy.custom import Custom
+from mixopt.policy.doremi import GroupDro
 from mixopt.policy.odm import Odm
 from mixopt.policy.schedule import Schedule
 from mixopt.policy.static import Static
@@ -24,7 +25,11 @@ POLICIES: dict[str, Callable[..., MixturePolicy]] = {
     "odm": Odm,
     "schedule": Schedule,
     "custom": Custom,
+    "group_dro": GroupDro,
 }
+
+# Policies that weigh losses against a reference model (`LossWeighting`): a run of theirs names its reference run.
+REFERENCED = frozenset({"group_dro"})
 
 
 def make_policy(name: str, prior: Mixture, options: dict[str, Any] | None = None) -> MixturePolicy:
@@ -43,4 +48,16 @@ def make_policy(name: str, prior: Mixture, options: dict[str, Any] | None = None
         raise ConfigError(f"policy {name}: {error}") from error
 
 
-__all__ = ["POLICIES", "Ado", "Custom", "MixturePolicy", "Odm", "Schedule", "Static", "make_policy"]
+__all__ = [
+    "POLICIES",
+    "REFERENCED",
+    "Ado",
+    "Custom",
+    "GroupDro",
+    "LossWeighting",
+    "MixturePolicy",
+    "Odm",
+    "Schedule",
+    "Static",
+    "make_policy",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,4 +36,27 @@ class MixturePolicy(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly from `state_dict`'s moment."""
+        ...
+
+
+@runtime_checkable
+class LossWeighting(MixturePolicy, Protocol):
+    """A policy that also weighs the losses of each step, by how far the model is behind a frozen reference."""
+
+    def loss_weights(
+        self, step: int, excess_k: NDArray[np.float64], tokens_k: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Take in a step's excess losses, and give the weights of the losses of the same step.
+
+        Called once a step and in order, between the forward pass and the backward pass of the whole batch.
+
+        Args:
+            step: the step under way.
+            excess_k: (K,) mean over each domain's tokens of max(loss − the reference's loss, 0), nats/token; NaN
+                where a domain was absent.
+            tokens_k: (K,) training tokens by domain in this step.
+
+        Returns:
+            (K,) weight of each domain's tokens in the loss, up to a common factor.
+        """
         ...

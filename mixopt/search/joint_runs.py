@@ -16,6 +16,8 @@ from mixopt.search.objective import MeanLoss, MeanPerplexity, WeightedLoss, Wors
 from mixopt.search.run_effects import RunEffects
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mixopt.search.base import History
@@ -143,14 +145,22 @@ def _require_variation(domains: tuple[str, ...], tokens: NDArray[np.float64]) ->
         )
 
 
-def counted(objective: Objective, history: History) -> tuple[NDArray[np.float64], Aggregate]:
+def counted(
+    objective: Objective, history: History, trained_on: Sequence[str] | None = None
+) -> tuple[NDArray[np.float64], Aggregate]:
     """How an objective aggregates losses: shares (V,), and whether losses, perplexities or the greatest loss.
+
+    Args:
+        objective: what is minimised.
+        history: tells which losses there are.
+        trained_on: the domains trained on; None for the history's own.
 
     Raises:
         ConfigError: an objective that is none of the known kinds, or names a domain with no loss.
     """
     names = history.eval_domains
-    trained = np.array([name in history.domains for name in names])
+    trained_on = history.domains if trained_on is None else trained_on
+    trained = np.array([name in trained_on for name in names])
     trained = trained if trained.any() else np.ones(len(names), dtype=np.bool_)
     even = trained / trained.sum()
     if isinstance(objective, MeanPerplexity):
@@ -160,6 +170,6 @@ def counted(objective: Objective, history: History) -> tuple[NDArray[np.float64]
     if isinstance(objective, WorstLoss):
         return even, "max"
     if isinstance(objective, WeightedLoss):
-        objective.value(history.losses, names, history.domains)  # names a missing domain
+        objective.value(history.losses, names, trained_on)  # names a missing domain
         return objective.weights.ordered(names).array, "sum"
-    raise ConfigError(f"joint law: expected mean_ppl, mean_loss, worst or weighted:FILE, found {objective.name!r}")
+    raise ConfigError(f"objective: expected mean_ppl, mean_loss, worst or weighted:FILE, found {objective.name!r}")

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mixopt.errors import DataError
 from mixopt.train.parallel import ALONE
 from mixopt.train.sharding import gather, is_sharded, split_like
 
@@ -110,6 +111,38 @@ def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path, group: Gro
             shutil.copytree(tokenizer, writing, dirs_exist_ok=True)
     for older in _checkpoints(folder):
         shutil.rmtree(older, ignore_errors=True)
+
+
+def load_final(folder: Path, model: PreTrainedModel, group: Group = ALONE) -> None:
+    """Put the trained model that `save_final` kept into `model`, which has its dimensions.
+
+    Every process of `group` calls this; only the first one's node has to see the folder.
+
+    Args:
+        folder: `final` in the checkpoint folder of a run.
+        model: on its device; whole or sharded.
+        group: the processes of the run.
+
+    Raises:
+        DataError: there is no such model, or it has other dimensions.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    problem = None
+    if not group.rank:
+        try:
+            weights = load_file(folder / "model.safetensors")
+        except (OSError, SafetensorError) as error:
+            problem = f"cannot be read ({' '.join(str(error).split())})"
+        else:
+            shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+            if {name: weights[name].shape for name in weights if name in shapes} != shapes:
+                problem = "has other dimensions than the model that is held against it"
+    problem = group.tell(problem)
+    if problem is not None:
+        raise DataError(
+            f"reference model {folder}: {problem}; `mixopt doremi` trains it; all nodes must see the folder"
+        )
+    _restore_weights(model, weights, group)
 
 
 @contextlib.contextmanager

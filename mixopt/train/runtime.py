@@ -13,6 +13,8 @@ class Runtime:
     Attributes:
         data_dir: folder of the prepared data.
         checkpoint_dir: folder for this run's checkpoints (the run's own, made on demand); None for none.
+        reference_dir: folder of the trained model of the run that `spec.policy.reference` names; None for no such
+            run.
         device: `auto` takes a GPU where there is one.
         threads: CPU threads.
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
@@ -27,6 +29,7 @@ class Runtime:
 
     data_dir: str
     checkpoint_dir: str | None = None
+    reference_dir: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -19,6 +19,7 @@ OPTIONS = {
     "odm": {"warmup": 5},
     "schedule": {"pieces": '[[10, {"a": 0.2, "b": 0.2, "c": 0.6}]]'},
     "custom": {"function": "tests.policy.test_schedule:lean_to_high_losses"},
+    "group_dro": {"eta": 0.5},
 }
 
 
