@@ -184,17 +184,8 @@ def _gradient_descent(surface: Surface, weights: NDArray[np.float64], bounds: Bo
     step = 0.1 / np.maximum(np.abs(slope - slope.mean(axis=-1, keepdims=True)).max(axis=-1), 1e-12)
     for _ in range(_STEPS):
         direction = project(weights - step[..., None] * slope, floors, caps) - weights
-        promised = -(slope * direction).sum(axis=-1)
-        share = np.ones_like(value)
-        for _ in range(_BACKTRACKS):
-            trial = weights + share[..., None] * direction
-            trial_value = surface.value(trial)
-            falls = trial_value <= value - _SUFFICIENT * share * promised
-            if falls.all():
-                break
-            share = np.where(falls, share, share / 2)
-        moved = np.where(falls[..., None], trial - weights, 0.0)
-        weights, value = weights + moved, np.where(falls, trial_value, value)
+        moved, value = _backtrack(surface, weights, value, direction, -(slope * direction).sum(axis=-1))
+        weights = weights + moved
         if np.abs(moved).max() < 1e-7:
             break
         new_slope = surface.slope(weights)
@@ -207,3 +198,34 @@ def _gradient_descent(surface: Surface, weights: NDArray[np.float64], bounds: Bo
         step = np.clip(step, 1e-6, 1e6)
         slope = new_slope
     return project(weights, floors, caps)
+
+
+def _backtrack(
+    surface: Surface,
+    weights: NDArray[np.float64],
+    value: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    promised: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The first of the steps 1, ½, ¼ … along a direction by which F falls, and F after it; no step where none does.
+
+    Args:
+        surface: F.
+        weights: (B, P, K) where it stands.
+        value: (B, P) F there.
+        direction: (B, P, K).
+        promised: (B, P) the fall of F along it to first order.
+    """
+    share = np.ones_like(value)
+    found, moved = value, np.zeros_like(weights)
+    waiting = np.ones(value.shape, dtype=np.bool_)
+    for _ in range(_BACKTRACKS):
+        trial = surface.value(weights + share[..., None] * direction)
+        falls = waiting & (trial <= value - _SUFFICIENT * share * promised)
+        found = np.where(falls, trial, found)
+        moved = np.where(falls[..., None], share[..., None] * direction, moved)
+        waiting &= ~falls
+        if not waiting.any():
+            break
+        share = share / 2
+    return moved, found

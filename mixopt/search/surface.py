@@ -224,6 +224,6 @@ def check_prior(prior: NDArray[np.float64], floors: NDArray[np.float64], domains
     for domain, share, floor in zip(domains, prior, floors, strict=True):
         if share <= 0 < floor:
             raise ConfigError(
-                f"kl: the natural mixture has nothing of {domain!r}, which has a floor of {floor:.3g}; lower the floor "
-                "or leave --kl out"
+                f"kl: the natural mixture has nothing of {domain!r}, which has a floor of {floor:.3g}; lower the "
+                "floor or leave --kl out"
             )
