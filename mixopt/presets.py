@@ -37,6 +37,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "llama-1.3b": {
         "family": "llama", "context": 1024, "width": 2048, "layers": 24, "heads": 16, "ffn_width": 5504,
     },
+    "bert-nano": {"family": "bert", "context": 128, "width": 64, "layers": 2, "heads": 2},
+    "bert-micro": {"family": "bert", "context": 128, "width": 128, "layers": 4, "heads": 4},
+    # Turc et al. 2019 ("Well-read students learn better"), table 1; the last is BERT-base (Devlin et al. 2019).
+    "bert-mini": {"family": "bert", "context": 512, "width": 256, "layers": 4, "heads": 4},
+    "bert-small": {"family": "bert", "context": 512, "width": 512, "layers": 4, "heads": 8},
+    "bert-medium": {"family": "bert", "context": 512, "width": 512, "layers": 8, "heads": 8},
+    "bert-base": {"family": "bert", "context": 512, "width": 768, "layers": 12, "heads": 12},
 }  # fmt: skip
 
 _OVERRIDES = tuple(field.name for field in fields(ModelSpec) if field.name != "family")

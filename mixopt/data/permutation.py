@@ -52,14 +52,19 @@ class Permutation:
         left, right = np.divmod(values, self._b)
         for round_, key in enumerate(self._keys):
             if round_ % 2 == 0:
-                left = (left + _mix(right, key)) % self._a
+                left = (left + mix(right, key)) % self._a
             else:
-                right = (right + _mix(left, key)) % self._b
+                right = (right + mix(left, key)) % self._b
         return left * self._b + right
 
 
-def _mix(values: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
-    """A keyed hash to 63 bits: the finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
+def mix(values: NDArray[np.uint64], key: np.uint64 | NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A keyed hash of `values` to 63 bits, uint64: the finaliser of splitmix64 (Steele, Lea and Flood 2014).
+
+    Args:
+        values: uint64, of any shape.
+        key: uint64, or an array of them that broadcasts against `values`.
+    """
     mixed = values * np.uint64(0x9E3779B97F4A7C15) + key
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

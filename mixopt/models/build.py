@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
     from mixopt.model_spec import ModelSpec
 
+
+def _bert_config(spec: ModelSpec, eot_id: int | None) -> PreTrainedConfig:
+    from mixopt.models.bert import bert_config
+
+    return bert_config(spec, eot_id)
+
+
 # A family is a file with a config function, and a line here.
 FAMILIES: dict[str, Callable[[ModelSpec, int | None], PreTrainedConfig]] = {
     "gpt2": gpt2_config,
     "llama": llama_config,
+    "bert": _bert_config,
 }
 
 
@@ -31,9 +39,13 @@ def build_model(spec: ModelSpec, seed: int, eot_id: int | None = None) -> PreTra
         seed: initialisation; torch's global generator is left as it was.
         eot_id: the tokenizer's end-of-text token, written to the config for generation and lm-eval.
     """
-    from transformers import AutoModelForCausalLM
-
     config = FAMILIES[spec.family](spec, eot_id)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if spec.objective == "masked":
+            from mixopt.models.bert import BertForMaskedLM
+
+            return BertForMaskedLM._from_config(config, attn_implementation="sdpa")
+        from transformers import AutoModelForCausalLM
+
         return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")

@@ -1,4 +1,4 @@
-"""Validation losses by domain: mean nats/token over the first sequences of each domain's validation documents."""
+"""Validation losses by domain: means over the first sequences of each domain's validation documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mixopt.train.device import token_losses
+from mixopt.train.batches import token_losses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mixopt.data.manifest import Split
     from mixopt.data.tokens import TokenData
+    from mixopt.train.batches import Batches
     from mixopt.train.device import Device
     from mixopt.train.parallel import Group
 
@@ -43,34 +44,46 @@ def validation_windows(
 
 def validation_losses(
     model: nn.Module,
-    data: TokenData,
-    domains: Sequence[str],
+    batches: Batches,
+    positions: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    domains: int,
     device: Device,
-    tokens_per_domain: int,
-    sequence_length: int,
     group: Group,
 ) -> NDArray[np.float64]:
-    """Mean loss of each of V domains in nats/token, shape (V,); NaN or infinite where the model's outputs are.
+    """Mean loss of each of V domains, shape (V,), in nats/token (nats/masked token of a masked model).
 
     Every process of `group` measures its share of the sequences and gets the losses of all.
+
+    Args:
+        model: the model.
+        batches: of its run.
+        positions: (S,) measured domain of each sequence.
+        windows: (S,) its window.
+        domains: V.
+        device: where the model is.
+        group: the processes of the run.
+
+    Returns:
+        Losses; NaN or infinite where the model's outputs are.
     """
-    positions, windows = validation_windows(data, domains, tokens_per_domain, sequence_length)
-    in_data = data.indices(domains)[positions]
-    rows = max(1, _FORWARD_TOKENS[device.name] // sequence_length)
-    sums = torch.zeros(len(domains), dtype=torch.float64, device=device.name)
+    rows = max(1, _FORWARD_TOKENS[device.name] // batches.length)
+    sums = torch.zeros(domains, dtype=torch.float64, device=device.name)
+    counts = np.zeros(domains, dtype=np.int64)
     model.eval()
     with torch.no_grad():
         share, weights = group.share(len(positions))
         for start in range(0, len(share), rows):
-            part = share[start : start + rows]
-            tokens = device.put(data.batch("validation", in_data[part], windows[part], sequence_length))
-            losses = token_losses(model, tokens, device).sum(dim=1, dtype=torch.float64)
-            losses *= device.put(weights[start : start + rows])
+            part, weight = share[start : start + rows], weights[start : start + rows]
+            batch = batches("validation", positions[part], windows[part])
+            losses = token_losses(model, batch, device).sum(dim=1, dtype=torch.float64)
+            losses *= device.put(weight)
             sums.index_add_(0, device.put(positions[part]), losses)
+            np.add.at(counts, positions[part], batch.counts * weight)
     group.sum(sums)
     model.train()
-    counts = np.bincount(positions, minlength=len(sums)) * sequence_length
-    return sums.cpu().numpy() / counts
+    with np.errstate(invalid="ignore"):
+        return sums.cpu().numpy() / group.tally(counts)
 
 
 def bits_per_byte(loss: float, split: Split) -> float:

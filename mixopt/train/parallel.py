@@ -67,6 +67,14 @@ class Group:
             distributed.all_reduce(tensor)
         return tensor
 
+    def tally(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The sum over processes of counts in host memory."""
+        if self.size == 1:
+            return counts
+        summed = torch.from_numpy(counts.copy())
+        distributed.all_reduce(summed, group=self.hosts)
+        return summed.numpy()
+
     def agree(self, value: bool) -> bool:
         """What the first process says."""
         if self.size == 1:

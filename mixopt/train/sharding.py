@@ -6,6 +6,7 @@ dropped afterwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,14 +37,22 @@ def shard(model: PreTrainedModel, group: Group, device: Device, *, compile_block
         param_dtype=torch.bfloat16 if device.bfloat16 else None,
         reduce_dtype=torch.float32 if device.bfloat16 else None,
     )
+    # Blocks: what the library keeps whole, less what shares a parameter with the rest (an embedding with the head).
     kinds = set(model._no_split_modules or ())
+    shared = _shared_parameters(model)
     for module in list(model.modules()):
-        if type(module).__name__ in kinds:
+        if type(module).__name__ in kinds and not shared & {id(parameter) for parameter in module.parameters()}:
             if compile_blocks:
                 module.compile()
             fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
     # True for the root as well: between steps every parameter is then a shard, which checkpoints rely on.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+
+
+def _shared_parameters(model: PreTrainedModel) -> set[int]:
+    """Ids of the parameters that have two names or more."""
+    names = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    return {identity for identity, count in names.items() if count > 1}
 
 
 def is_sharded(tensor: Tensor) -> bool:

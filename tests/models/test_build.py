@@ -8,7 +8,8 @@ import torch
 from mixopt.models.build import build_model
 from mixopt.presets import PRESETS, model_spec
 
-SMALL = [name for name in PRESETS if name.endswith("m") and float(name.split("-")[1][:-1]) < 10]
+MASKED = [name for name in PRESETS if model_spec(name, 300).objective == "masked"]
+SMALL = [name for name in PRESETS if name not in MASKED and model_spec(name, 1024).parameters < 10e6]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -22,14 +23,14 @@ def test_parameters_of_every_preset_are_as_computed(name):
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [("gpt2-0.2m", {"tied_embeddings": False}), ("llama-0.4m", {"kv_heads": 1, "tied_embeddings": False}),
-     ("gpt2-1m", {"ffn_width": 100})],
+     ("gpt2-1m", {"ffn_width": 100}), ("bert-nano", {"ffn_width": 100, "heads": 4})],
 )  # fmt: skip
 def test_parameters_of_overridden_presets(name, overrides):
     spec = model_spec(name, 333, **overrides)
     assert sum(p.numel() for p in build_model(spec, seed=0).parameters()) == spec.parameters
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, "bert-nano", "bert-micro"])
 def test_the_same_seed_gives_the_same_model_and_leaves_torch_s_generator_alone(name):
     spec = model_spec(name, 300)
     before = torch.get_rng_state()
@@ -64,3 +65,41 @@ def test_fresh_gpt2_equals_the_published_function():
     tokens = torch.arange(50)[None]
     with torch.no_grad():
         assert torch.allclose(ours(input_ids=tokens).logits, reference(input_ids=tokens).logits, atol=1e-5)
+
+
+def masked_model(**overrides):
+    return build_model(model_spec("bert-nano", 300, init_std=0.2, **overrides), seed=0, eot_id=0)
+
+
+def test_masked_models_see_both_sides_and_predict_any_positions():
+    model = masked_model()
+    tokens = torch.randint(0, 300, (2, 16), generator=torch.Generator().manual_seed(0))
+    changed = tokens.clone()
+    changed[0, 9] = 7
+    positions = torch.tensor([[0, 3, 15], [1, 2, 0]])
+    with torch.no_grad():
+        every, other = model(input_ids=tokens).logits, model(input_ids=changed).logits
+        some = model(input_ids=tokens, positions=positions).logits
+    assert ((every - other)[0].abs().amax(dim=1) > 1e-3).all()
+    assert torch.equal(every[1], other[1])
+    torch.testing.assert_close(some, every[torch.arange(2)[:, None], positions], rtol=1e-5, atol=1e-5)
+
+
+def test_bert_equals_the_published_function_and_trains_every_token(tmp_path):
+    """Token 0 is an ordinary one here, not the padding that transformers' default never trains."""
+    from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+
+    ours = masked_model()
+    config = BertConfig(
+        vocab_size=300, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=256,
+        max_position_embeddings=128,
+    )  # fmt: skip
+    reference = BertForMaskedLM(config).eval()
+    reference.load_state_dict(ours.state_dict())
+    tokens = torch.arange(50)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(ours(input_ids=tokens).logits, reference(input_ids=tokens).logits)
+    ours(input_ids=tokens).logits.sum().backward()
+    assert ours.bert.embeddings.word_embeddings.weight.grad[0].abs().sum() > 0
+    ours.save_pretrained(tmp_path)
+    assert type(AutoModelForMaskedLM.from_pretrained(tmp_path)) is BertForMaskedLM
