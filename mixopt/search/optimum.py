@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from mixopt.search.simplex_sampling import dirichlet_within
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
+    import cvxpy as cp
     from numpy.typing import NDArray
 
-    from mixopt.search.surface import Surface
     from mixopt.solve import Bounds
 
 # RegMix averages the best 128 of 100,000 drawn mixtures (Liu et al. 2024, section 3.3): about one in 800.
@@ -31,6 +31,33 @@ _BACKTRACKS = 30
 # Smooth maxima that a descent of the greatest loss goes through, within log V / β nats of it each.
 _SHARPNESS = (30.0, 300.0, 3000.0)
 _SUFFICIENT = 1e-4  # Armijo's constant (Nocedal and Wright 2006, section 3.1)
+
+
+class Function(Protocol):
+    """B functions of the mixture, such as `mixopt.search.surface.Surface`.
+
+    Attributes:
+        kinked: whether a maximum is in them, which `smoothed` puts a smooth one in place of.
+    """
+
+    @property
+    def kinked(self) -> bool: ...  # noqa: D102 (documented above)
+
+    def __len__(self) -> int: ...
+
+    def smoothed(self, sharpness: float) -> Self: ...  # noqa: D102
+
+    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B, P) values of (P, K) or (B, P, K) mixtures."""
+        ...
+
+    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """(B, P, K) derivatives at (B, P, K) mixtures; None where it is not smooth."""
+        ...
+
+    def expression(self, weights: cp.Variable) -> Any | None:
+        """A convex cvxpy expression of a single function; None where it is not convex."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +75,7 @@ class Optimum:
     convex: bool
 
 
-def minimise(surface: Surface, bounds: Bounds, prior: NDArray[np.float64], seed: int = 0) -> Optimum:
+def minimise(surface: Function, bounds: Bounds, prior: NDArray[np.float64], seed: int = 0) -> Optimum:
     """The minimum of one surface.
 
     Args:
@@ -69,7 +96,7 @@ def minimise(surface: Surface, bounds: Bounds, prior: NDArray[np.float64], seed:
 
 
 def search(
-    surface: Surface,
+    surface: Function,
     bounds: Bounds,
     prior: NDArray[np.float64],
     starts: NDArray[np.float64],
@@ -94,7 +121,7 @@ def search(
     """
     rng = np.random.default_rng(seed)
     pool = np.concatenate(
-        [_drawn(bounds, prior, draws, rng), project(prior, bounds.floors, bounds.caps)[None], starts]
+        [drawn(bounds, prior, draws, rng), project(prior, bounds.floors, bounds.caps)[None], starts]
     )
     values = surface.value(pool)  # (B, P)
     order = np.argsort(values, axis=1, kind="stable")
@@ -116,7 +143,7 @@ def search(
     return best.mean(axis=1)  # bounds are convex, so that a mean of mixtures keeps to them
 
 
-def _drawn(bounds: Bounds, prior: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def drawn(bounds: Bounds, prior: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Half of the mixtures evenly over all that bounds allow, half around the prior at various distances."""
     size = prior.size
     even = np.ones((count // 2, size))
@@ -137,7 +164,7 @@ def _around(
     return project(drawn, bounds.floors, bounds.caps)
 
 
-def _programme(surface: Surface, bounds: Bounds) -> NDArray[np.float64] | None:
+def _programme(surface: Function, bounds: Bounds) -> NDArray[np.float64] | None:
     """The minimum of a convex surface to about 1e-5, by cvxpy and Clarabel; None for one that is not convex."""
     import cvxpy as cp
 
@@ -159,9 +186,9 @@ def _programme(surface: Surface, bounds: Bounds) -> NDArray[np.float64] | None:
     return np.asarray(value, dtype=np.float64)
 
 
-def _descend(surface: Surface, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+def _descend(surface: Function, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
     """(B, P, K) mixtures downhill from (B, P, K), all at once; F never rises."""
-    if surface.aggregate != "max":
+    if not surface.kinked:
         return _gradient_descent(surface, weights, bounds)
     # A greatest loss has kinks at which descents stall: ever sharper smooth maxima lead along them.
     found = weights
@@ -171,7 +198,7 @@ def _descend(surface: Surface, weights: NDArray[np.float64], bounds: Bounds) -> 
     return np.where(better[..., None], found, weights)
 
 
-def _gradient_descent(surface: Surface, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+def _gradient_descent(surface: Function, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
     """Projected gradient descent of a smooth surface.
 
     Steps are Barzilai and Borwein's (1988), shortened until F falls.
@@ -201,7 +228,7 @@ def _gradient_descent(surface: Surface, weights: NDArray[np.float64], bounds: Bo
 
 
 def _backtrack(
-    surface: Surface,
+    surface: Function,
     weights: NDArray[np.float64],
     value: NDArray[np.float64],
     direction: NDArray[np.float64],

@@ -153,6 +153,11 @@ class Surface:
         value = aggregated(self.laws.predict(weights), self.share, self.aggregate, self.sharpness)
         return value if self.pull is None else value + self.pull.value(weights)
 
+    @property
+    def kinked(self) -> bool:
+        """Whether it is a greatest loss, which has kinks."""
+        return self.aggregate == "max"
+
     def smoothed(self, sharpness: float) -> Surface:
         """The same with a smooth maximum, for descents."""
         return replace(self, sharpness=sharpness)
