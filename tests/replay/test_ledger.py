@@ -57,6 +57,13 @@ def test_views_hold_paid_losses_and_no_others(bought: list[tuple[int, int]], cur
     assert not {float(loss) for loss in table.losses[~paid].ravel()} & found
 
 
+def test_the_ledger_itself_does_lead_to_the_table() -> None:
+    table = made_table()
+    assert {float(loss) for loss in table.losses.ravel()} <= within_reach(
+        Ledger(table, OBJECTIVE, seed=0, budget=5)
+    )
+
+
 @settings(deadline=None, max_examples=40)
 @given(BOUGHT)
 def test_what_is_spent_is_the_sum_of_the_costs(bought: list[tuple[int, int]]) -> None:
