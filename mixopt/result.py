@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from mixopt.trace import PolicyTrace
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -15,9 +17,11 @@ class DomainResult:
     """One domain's part of a run.
 
     Attributes:
-        loss: validation loss at the end, nats/token; None where it was not reached.
-        bits_per_byte: the same in bits per byte of the validation text.
-        train_loss: mean training loss since the last point of the curve, nats/token; None if the domain was absent.
+        loss: validation loss at the end, nats/token (of a masked model nats/masked token, on masks that are the same
+            for every run); None where it was not reached.
+        bits_per_byte: the same in bits per byte of the validation text; None for a masked model, which has none.
+        train_loss: mean training loss since the last point of the curve, in the same unit; None if the domain was
+            absent.
         tokens_seen: training tokens of this domain that the run used.
         unique_tokens: distinct training tokens that it could draw on.
     """
@@ -53,6 +57,7 @@ class RunResult:
         curve: columns `CURVE_COLUMNS`, equal in length; `split` is `train` or `validation`; loss in nats/token.
         mixture: columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve.
         versions: versions of the libraries that made the numbers.
+        trace: what the policy did, and why; None where the mixture was fixed.
     """
 
     run_id: str
@@ -68,6 +73,7 @@ class RunResult:
     curve: dict[str, list[Any]] = field(default_factory=dict)
     mixture: dict[str, list[Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    trace: PolicyTrace | None = None
 
     @property
     def tokens_per_second(self) -> float:
@@ -79,11 +85,12 @@ class RunResult:
         return {name: part.loss for name, part in self.domains.items() if part.loss is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the curve included."""
-        return asdict(self)
+        """Plain JSON values; the curve and the policy's trace included."""
+        return {**asdict(replace(self, trace=None)), "trace": self.trace and self.trace.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunResult:
         """The inverse of `to_dict`."""
         domains = {name: DomainResult(**part) for name, part in content["domains"].items()}
-        return cls(**{**content, "domains": domains})
+        trace = content.get("trace")  # results that were written before there were any have none
+        return cls(**{**content, "domains": domains, "trace": trace and PolicyTrace.from_dict(trace)})

@@ -5,8 +5,10 @@ Symbols: K training domains, S recorded steps, P points of the loss curves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,3 +75,37 @@ class PolicyTrace:
     moments: tuple[Moment, ...] = ()
     failures: dict[str, dict[str, int]] = field(default_factory=dict)
     points: LossPoints | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PolicyTrace) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, arrays packed bit by bit."""
+        points = self.points
+        return {
+            "policy": self.policy,
+            "settings": self.settings,
+            "domains": list(self.domains),
+            "steps": pack(self.steps),
+            "weights": pack(self.weights),
+            "moments": [asdict(moment) for moment in self.moments],
+            "failures": self.failures,
+            "points": points and {name: pack(getattr(points, name)) for name in ("tokens", "losses", "weights")},
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> PolicyTrace:
+        """The inverse of `to_dict`, exact."""
+        points = content["points"]
+        return cls(
+            policy=content["policy"],
+            settings=content["settings"],
+            domains=tuple(content["domains"]),
+            steps=unpack(content["steps"]),
+            weights=unpack(content["weights"]),
+            moments=tuple(Moment(**moment) for moment in content["moments"]),
+            failures=content["failures"],
+            points=points and LossPoints(**{name: unpack(array) for name, array in points.items()}),
+        )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixopt.policy.loss_curve import Points
 
 
 class MixturePolicy(Protocol):
@@ -59,4 +63,46 @@ class LossWeighting(MixturePolicy, Protocol):
         Returns:
             (K,) weight of each domain's tokens in the loss, up to a common factor.
         """
+        ...
+
+
+@runtime_checkable
+class SelfDescribing(MixturePolicy, Protocol):
+    """A policy that says what its mixture is made of; a run's trace keeps that at every evaluation."""
+
+    def describe(self) -> dict[str, dict[str, float | None]]:
+        """Parts by name, each by domain; None where a domain has no such number."""
+        ...
+
+
+@runtime_checkable
+class LawFitting(SelfDescribing, Protocol):
+    """A policy that fits laws to the losses; a run's trace keeps them whenever there are new ones.
+
+    Attributes:
+        settings: everything that it was set to; its `to_dict` gives JSON values.
+        laws: the laws in use; their `to_dict` gives K values for each parameter, None for a domain without a law.
+        refits: every fit that was adopted, oldest first, each with its `outcome` by domain (`ok`, or why it was
+            refused).
+        failures: counts by domain of what went wrong, by kind.
+        samples: n so far, the unit of the laws.
+    """
+
+    @property
+    def settings(self) -> Any: ...  # noqa: D102
+    @property
+    def laws(self) -> Any: ...  # noqa: D102
+    @property
+    def refits(self) -> Sequence[Any]: ...  # noqa: D102
+    @property
+    def failures(self) -> dict[str, dict[str, int]]: ...  # noqa: D102
+    @property
+    def samples(self) -> float: ...  # noqa: D102
+
+    def forecast(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """(K,) losses at n that the laws in use forecast, nats/token; NaN without a law."""
+        ...
+
+    def points(self) -> Points:
+        """The losses that the laws are fitted to."""
         ...

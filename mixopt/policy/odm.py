@@ -103,6 +103,11 @@ class Odm:
         domains = self._rewards.size
         return min(1 / domains, math.sqrt(math.log(domains) / (domains * t)))
 
+    def describe(self) -> dict[str, dict[str, float | None]]:
+        """What the policy is made of, by domain: `reward` R and `policy` π."""
+        parts = {"reward": self._rewards, "policy": self._weights}
+        return {name: dict(zip(self._domains, part.tolist(), strict=True)) for name, part in parts.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         return {

@@ -1,4 +1,4 @@
-"""Curves and mixture traces of runs as Parquet files beside the table, one a run.
+"""Curves of runs as Parquet files beside the table, one a run.
 
 One long table: columns step, tokens, split (`train`, `validation` or `mixture`), domain, loss (nats/token), weight.
 """
@@ -23,13 +23,12 @@ MIXTURE_COLUMNS = ("step", "domain", "weight")
 
 
 def write(path: Path, result: RunResult) -> None:
-    """Write the curve and the mixture trace of `result` to `path`, whole or not at all.
+    """Write the curve of `result`, and the mixture at its points, to `path`.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     points = len(result.curve.get("step", ()))
     traced = len(result.mixture.get("step", ()))
@@ -43,6 +42,17 @@ def write(path: Path, result: RunResult) -> None:
             "weight": pa.array([*([None] * points), *result.mixture.get("weight", ())], pa.float64()),
         }
     )
+    save(path, table)
+
+
+def save(path: Path, table: pa.Table) -> None:
+    """Write a table to `path`, whole or not at all.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +84,15 @@ def read(path: Path) -> pa.Table | None:
     Raises:
         StoreError: the file is damaged or cannot be read.
     """
+    return load(path, "curve")
+
+
+def load(path: Path, what: str) -> pa.Table | None:
+    """The table in `path`; None if there is no such file.
+
+    Raises:
+        StoreError: the file is damaged or cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -84,7 +103,7 @@ def read(path: Path) -> pa.Table | None:
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StoreError(
-            f"curve {path}: cannot be read ({reason}); restore a copy, or remove the file: the run's final losses "
+            f"{what} {path}: cannot be read ({reason}); restore a copy, or remove the file: the run's final losses "
             "are in the table"
         ) from error
 

@@ -270,14 +270,15 @@ def test_a_law_that_misses_the_recent_losses_is_refused_and_the_last_good_one_ke
     assert sum(policy.failures["refused"].values()) >= 3
 
 
-def test_a_fit_that_raises_does_not_stop_training(monkeypatch):
+@pytest.mark.parametrize("kind", [np.linalg.LinAlgError, ValueError, MemoryError])
+def test_a_fit_that_raises_does_not_stop_training(monkeypatch, kind):
     def fail(*args, **kwargs):
-        raise np.linalg.LinAlgError("no convergence")
+        raise kind("no convergence")
 
     monkeypatch.setattr("mixopt.policy.refit.fit_laws", fail)
     policy = run(Ado(PRIOR, **SHORT), 100)
     assert np.array_equal(policy.weights(100), PRIOR.array)
-    assert policy.refits[0].outcome == ("the fit failed: no convergence",) * 3
+    assert policy.refits[0].outcome == (f"the fit failed: {kind.__name__}: no convergence",) * 3
 
 
 @pytest.mark.parametrize("preset", PRESETS)
