@@ -17,23 +17,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.huber_newton import Curves, newton
+from mixopt.laws.huber_newton import Curves, huber_sums
+from mixopt.laws.multistart import best_of_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixopt.laws.annealing import Laws
     from mixopt.laws.law_bounds import LawBounds
 
 HUBER = 1e-3  # appendix A.1
 
-_ALPHAS = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5, 0.58, 0.66, 0.75, 0.8, 1.1])
-# Curves of at most `_COARSE` points start from every α, as few points make many shallow minima; longer ones are
-# screened on so many means, from the best α of each of eight bands.
-_BANDS = 8
-_COARSE = 256
-# Of the screened starts, the best two go on: unless the second has the first's cost, or is far above it.
-_FINALISTS, _MET, _CLOSE = 2, 1e-4, 1.5
-_SCREENING, _FULL = 60, 150  # iterations
+ALPHAS = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5, 0.58, 0.66, 0.75, 0.8, 1.1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +44,7 @@ class LawFit:
             recent losses.
     """
 
-    laws: DomainLaws
+    laws: Laws
     objective: NDArray[np.float64]
     bound: NDArray[np.bool_]
     drift: NDArray[np.float64]
@@ -79,12 +74,22 @@ def fit_laws(
     x = np.log(samples / bounds.reference)
     y = np.log(np.where(weights > 0, losses, 1.0))
     curves = Curves(x[None].repeat(y.shape[0], axis=0), y, weights)
-    found, objective = _best(curves, bounds, huber, _previous(warm, bounds))
+    found, objective = best_of_starts(
+        curves, bounds, huber, _closed_form_starts, ALPHAS.size, _previous(warm, bounds)
+    )
     laws = DomainLaws(found[:, 0] + found[:, 2] * np.log(bounds.reference), found[:, 1], found[:, 2])
+    at_bound = found[:, 2] >= np.broadcast_to(bounds.high, found.shape)[:, 2]
+    return LawFit(laws, objective, at_bound, late_drift(laws, samples, y, weights))
+
+
+def late_drift(
+    laws: Laws, samples: NDArray[np.float64], log_losses: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(K,) how far laws miss the last quarter of the points, as `LawFit.drift` has it."""
     with np.errstate(invalid="ignore"):
-        late = np.where(weights > 0, y - np.log(laws.loss(samples).T), np.nan)[:, -max(3, x.size // 4) :]
-        drift = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in late])
-    return LawFit(laws, objective, found[:, 2] >= np.broadcast_to(bounds.high, found.shape)[:, 2], drift)
+        missed = np.where(weights > 0, log_losses - np.log(laws.loss(samples).T), np.nan)
+    late = missed[:, -max(3, samples.size // 4) :]
+    return np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in late])
 
 
 def _previous(warm: DomainLaws | None, bounds: LawBounds) -> NDArray[np.float64] | None:
@@ -95,61 +100,9 @@ def _previous(warm: DomainLaws | None, bounds: LawBounds) -> NDArray[np.float64]
     return np.clip(theta, bounds.low, bounds.high) if np.isinf(bounds.penalty) else theta
 
 
-def _best(
-    curves: Curves, bounds: LawBounds, huber: float, warm: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Parameters (K, 3) and objectives (K,) of the best of several starts."""
-    domains = curves.y.shape[0]
-    coarse = curves.averaged(_COARSE)
-    screening = coarse is not curves
-    starts = _closed_form_starts(coarse, bounds, huber, _BANDS if screening else _ALPHAS.size)
-    if warm is not None:
-        warm = np.where(np.isfinite(warm).all(axis=1, keepdims=True), warm, starts[:, 0])
-        starts = np.concatenate([starts, warm[:, None]], axis=1)
-    theta, cost = _polish(coarse, bounds, huber, starts, np.ones(starts.shape[:2], dtype=bool), screening)
-    if screening:
-        theta, wanted = _finalists(theta, cost)
-        theta, cost = _polish(curves, bounds, huber, theta, wanted, False)
-    best = cost.argmin(axis=1)
-    return theta[np.arange(domains), best], cost[np.arange(domains), best]
-
-
-def _polish(
-    curves: Curves,
-    bounds: LawBounds,
-    huber: float,
-    starts: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    screening: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Minimise from the starts (K, S, 3) that are `wanted` (K, S); costs (K, S), infinite for the others."""
-    domains = curves.y.shape[0]
-    rows = np.nonzero(wanted)[0]
-    theta, cost = starts.copy(), np.full(wanted.shape, np.inf)
-    iterations = _SCREENING if screening else _FULL
-    theta[wanted], cost[wanted] = newton(
-        curves.some(rows), bounds.some(rows, domains), starts[wanted], huber, iterations
-    )
-    return theta, cost
-
-
-def _finalists(
-    theta: NDArray[np.float64], cost: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The best starts (K, 2, 3), and which of them to polish: not one that met a better one, or is far behind."""
-    order = np.argsort(cost, axis=1, kind="stable")
-    cost = np.take_along_axis(cost, order, 1)
-    met = np.zeros(cost.shape, dtype=bool)
-    met[:, 1:] = np.diff(cost, axis=1) < _MET * cost[:, 1:]
-    wanted = ~met & (cost <= _CLOSE * cost[:, :1] + 1e-6)
-    picked = np.argsort(~wanted, axis=1, kind="stable")[:, :_FINALISTS]
-    order = np.take_along_axis(order, picked, 1)
-    return np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(wanted, picked, 1)
-
-
 def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:
     """(K, S, 3) the best θ in each of S bands of α, with ε and β by least squares on relative errors."""
-    domains, alphas = curves.y.shape[0], _ALPHAS
+    domains, alphas = curves.y.shape[0], ALPHAS
     loss = np.exp(curves.y)[:, None]  # (K, 1, T)
     precision = (curves.weight / np.exp(2 * curves.y))[:, None]
     power = np.exp(-alphas[:, None] * curves.x[:, None])  # (K, A, T)
@@ -171,6 +124,6 @@ def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: 
     theta = np.clip(theta, low, high)
     rows = np.arange(domains).repeat(alphas.size)
     many = curves.some(rows)
-    cost = many.loss(many.residuals(theta.reshape(-1, 3))[0], huber).reshape(domains, bands, -1)
+    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, 3))[0], huber).reshape(domains, bands, -1)
     picked = cost.argmin(axis=2)[..., None, None]
     return np.take_along_axis(theta.reshape(domains, bands, -1, 3), picked, axis=2)[:, :, 0]

@@ -60,6 +60,11 @@ class DomainLaws:
             np.where(where, other.alpha, self.alpha),
         )
 
+    def some(self, domains: NDArray[np.intp]) -> DomainLaws:
+        """The laws of the domains with these numbers; −1 for no law."""
+        arrays = (self.log_beta, self.log_eps, self.alpha)
+        return DomainLaws(*(np.where(domains < 0, np.nan, array[domains]) for array in arrays))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values, None for NaN; the inverse of `from_dict`, exact."""
         return {

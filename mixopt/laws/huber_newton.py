@@ -1,16 +1,17 @@
-"""Newton's method for many robust power-law fits at once: the engine of `mixopt.laws.ado_fit`.
+"""Newton's method for many robust fits of loss curves at once: the engine of the laws' fits; the power law for it.
 
 Huber's loss with δ = 0.001 is nearly Σ|r|: few points lie on its quadratic part. The curvature is therefore blended
 from the exact one (fast, near the minimum) and that of a quadratic that lies above the loss and touches it (Huber
 and Ronchetti 2009, section 7.8; safe, far from it), more of the latter after each step that failed.
 
-Symbols: N problems, T points each, θ = (log β, log ε, α), s = β·n^−α / L the reducible share of the loss. float64.
+Symbols: N problems, T points each, P parameters. For the power law θ = (log β, log ε, α), and s = β·n^−α / L is the
+reducible share of the loss. float64.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -24,9 +25,49 @@ _QUIET, _TOLERANCE = 2, 1e-10
 _MAX_DAMPING = 1e7
 
 
+class Problems(Protocol):
+    """N loss curves and the law that is fitted to them."""
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """(N, T)."""
+        ...
+
+    def some(self, rows: NDArray[np.intp]) -> Self:
+        """Some of the problems, with repeats."""
+        ...
+
+    def averaged(self, points: int) -> Self:
+        """Means over runs of neighbouring points, `points` of them at most; itself if it has no more."""
+        ...
+
+    def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """log L − log L̂ (N, T) for θ (N, P), and of the same shape what `derivatives` wants to be told again."""
+        ...
+
+    def derivatives(
+        self,
+        theta: NDArray[np.float64],
+        residual: NDArray[np.float64],
+        known: NDArray[np.float64],
+        huber: float,
+        safety: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Gradient (N, P) of the Huber sums, blended Hessian (N, P, P), and the scale (N, P) of each parameter.
+
+        Args:
+            theta: (N, P).
+            residual: of `residuals` there.
+            known: the other part of it.
+            huber: δ.
+            safety: (N,) share of the safe curvature in the blend.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """N loss curves.
+    """N loss curves with a power law.
 
     Attributes:
         x: (N, T) log(n / reference).
@@ -44,14 +85,10 @@ class Curves:
 
     def averaged(self, points: int) -> Curves:
         """Means over runs of neighbouring points, `points` of them at most."""
-        size = self.x.shape[1]
-        if size <= points:
+        if self.x.shape[1] <= points:
             return self
-        edges = np.linspace(0, size, points + 1).round().astype(np.intp)[:-1]
-        weight = np.add.reduceat(self.weight, edges, axis=1)
-        with np.errstate(invalid="ignore"):
-            x, y = (np.add.reduceat(self.weight * v, edges, axis=1) / weight for v in (self.x, self.y))
-        return Curves(np.where(weight > 0, x, 0.0), np.where(weight > 0, y, 0.0), weight)
+        weight, x, y = means(points, self.weight, self.x, self.y)
+        return Curves(x, y, weight)
 
     def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """log L − log L̂ and the reducible share s, both (N, T), for θ (N, 3)."""
@@ -61,34 +98,103 @@ class Curves:
         share = np.where(d >= 0, 1.0, small) / (1.0 + small)
         return self.y - log_eps - np.maximum(d, 0.0) - np.log1p(small), share
 
-    def loss(self, residuals: NDArray[np.float64], huber: float) -> NDArray[np.float64]:
-        """(N,) weighted Huber losses."""
-        size = np.abs(residuals)
-        inner = np.minimum(size, huber)
-        return np.einsum("nt,nt->n", self.weight, inner * (size - 0.5 * inner))
+    def derivatives(
+        self,
+        theta: NDArray[np.float64],  # noqa: ARG002  (s says it all)
+        residual: NDArray[np.float64],
+        known: NDArray[np.float64],
+        huber: float,
+        safety: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of log L̂ the gradient is (s, 1 − s, −x·s), the Hessian s(1 − s)·v vᵀ with v = (1, −1, −x)."""
+        x, share = self.x, known
+        pull, curvature = pull_and_curvature(self.weight, residual, huber, safety)
+        bend = pull * share * (1 - share) * (1 - safety[:, None])
+
+        def total(*factors: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.einsum(",".join(["nt"] * len(factors)) + "->n", *factors)
+
+        ps = pull * share
+        gradient = np.stack([-total(ps), total(ps) - total(pull), total(ps, x)], axis=1)
+        cs = curvature * share
+        css, csx = cs * share, cs * x
+        c, s, ss, sx, ssx, ssxx = (
+            total(curvature),
+            total(cs),
+            total(css),
+            total(csx),
+            total(css, x),
+            total(csx, share, x),
+        )
+        b, bx, bxx = total(bend), total(bend, x), total(bend, x, x)
+        hessian = np.empty((x.shape[0], 3, 3))
+        hessian[:, 0, 0], hessian[:, 1, 1], hessian[:, 2, 2] = ss, c - 2 * s + ss, ssxx
+        scale = scales(hessian)
+        hessian[:, 0, 1] = hessian[:, 1, 0] = s - ss + b
+        hessian[:, 0, 2] = hessian[:, 2, 0] = bx - ssx
+        hessian[:, 1, 2] = hessian[:, 2, 1] = ssx - sx - bx
+        hessian[:, 0, 0] -= b
+        hessian[:, 1, 1] -= b
+        hessian[:, 2, 2] -= bxx
+        return gradient, hessian, scale
+
+
+def means(
+    points: int, weight: NDArray[np.float64], *values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Weights and means over `points` runs of neighbouring points, (N, points) each; 0 without weight."""
+    edges = np.linspace(0, weight.shape[1], points + 1).round().astype(np.intp)[:-1]
+    total = np.add.reduceat(weight, edges, axis=1)
+    with np.errstate(invalid="ignore"):
+        found = (np.add.reduceat(weight * value, edges, axis=1) / total for value in values)
+        return total, *(np.where(total > 0, value, 0.0) for value in found)
+
+
+def huber_sums(weight: NDArray[np.float64], residuals: NDArray[np.float64], huber: float) -> NDArray[np.float64]:
+    """(N,) weighted sums of Huber's loss."""
+    size = np.abs(residuals)
+    inner = np.minimum(size, huber)
+    return np.einsum("nt,nt->n", weight, inner * (size - 0.5 * inner))
+
+
+def pull_and_curvature(
+    weight: NDArray[np.float64], residual: NDArray[np.float64], huber: float, safety: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First derivative of the weighted Huber loss by the residual, and its blended second, both (N, T)."""
+    size = np.abs(residual)
+    inside = size <= huber
+    above = np.where(inside, 1.0, huber / np.maximum(size, huber))
+    blend = safety[:, None]
+    return weight * np.clip(residual, -huber, huber), weight * (blend * above + (1 - blend) * inside)
+
+
+def scales(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, P) the size of each parameter's curvature, from Hessians (N, P, P) of the safe part."""
+    scale = np.sqrt(np.maximum(np.einsum("nii->ni", hessian), 1e-300))
+    return np.maximum(scale, 1e-6 * scale.max(axis=1, keepdims=True))
 
 
 def newton(
-    curves: Curves, bounds: LawBounds, theta: NDArray[np.float64], huber: float, iterations: int
+    curves: Problems, bounds: LawBounds, theta: NDArray[np.float64], huber: float, iterations: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Minimise N objectives in step; those that have converged drop out.
 
     Returns:
-        Parameters (N, 3) and objectives (N,).
+        Parameters (N, P) and objectives (N,).
     """
     theta = theta.copy()
     count = theta.shape[0]
-    residual, share = curves.residuals(theta)
-    cost = curves.loss(residual, huber) + bounds.cost(theta)
+    residual, known = curves.residuals(theta)
+    cost = huber_sums(curves.weight, residual, huber) + bounds.cost(theta)
     results, costs = theta.copy(), cost.copy()
     active = np.arange(count)
     damping, safety, quiet = np.full(count, 1e-2), np.ones(count), np.zeros(count, dtype=np.intp)
     for _ in range(iterations):
-        gradient, hessian, scale = _derivatives(curves, residual, share, huber, safety)
+        gradient, hessian, scale = curves.derivatives(theta, residual, known, huber, safety)
         step = _step(gradient, hessian, scale, damping, *bounds.slopes(theta))
         trial = bounds.land(theta, step)
-        trial_residual, trial_share = curves.residuals(trial)
-        trial_cost = curves.loss(trial_residual, huber) + bounds.cost(trial)
+        trial_residual, trial_known = curves.residuals(trial)
+        trial_cost = huber_sums(curves.weight, trial_residual, huber) + bounds.cost(trial)
         better = trial_cost < cost
         still = better & (cost - trial_cost < _TOLERANCE + 1e-9 * cost)
         quiet = np.where(still, quiet + 1, np.where(better, 0, quiet))
@@ -96,7 +202,7 @@ def newton(
         safety = np.where(better, safety / 2, np.minimum(2 * safety + 0.1, 1.0))
         column = better[:, None]
         theta, cost = np.where(column, trial, theta), np.where(better, trial_cost, cost)
-        residual, share = np.where(column, trial_residual, residual), np.where(column, trial_share, share)
+        residual, known = np.where(column, trial_residual, residual), np.where(column, trial_known, known)
         going = (quiet < _QUIET) & (damping < _MAX_DAMPING)
         results[active], costs[active] = theta, cost
         if not going.any():
@@ -104,58 +210,9 @@ def newton(
         if not going.all():
             rows = np.flatnonzero(going)
             active, curves, bounds = active[rows], curves.some(rows), bounds.some(rows, going.size)
-            theta, cost, residual, share = theta[rows], cost[rows], residual[rows], share[rows]
+            theta, cost, residual, known = theta[rows], cost[rows], residual[rows], known[rows]
             damping, safety, quiet = damping[rows], safety[rows], quiet[rows]
     return results, costs
-
-
-def _derivatives(
-    curves: Curves,
-    residual: NDArray[np.float64],
-    share: NDArray[np.float64],
-    huber: float,
-    safety: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Gradient (N, 3) of the Huber sums, blended Hessian (N, 3, 3), and the scale (N, 3) of each parameter.
-
-    log L̂ has the gradient (s, 1 − s, −x·s), and the Hessian s(1 − s)·v vᵀ with v = (1, −1, −x).
-    """
-    x, weight = curves.x, curves.weight
-    size = np.abs(residual)
-    inside = size <= huber
-    pull = weight * np.clip(residual, -huber, huber)
-    above = np.where(inside, 1.0, huber / np.maximum(size, huber))
-    blend = safety[:, None]
-    curvature = weight * (blend * above + (1 - blend) * inside)
-    bend = pull * share * (1 - share) * (1 - blend)
-
-    def total(*factors: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.einsum(",".join(["nt"] * len(factors)) + "->n", *factors)
-
-    ps = pull * share
-    gradient = np.stack([-total(ps), total(ps) - total(pull), total(ps, x)], axis=1)
-    cs = curvature * share
-    css, csx = cs * share, cs * x
-    c, s, ss, sx, ssx, ssxx = (
-        total(curvature),
-        total(cs),
-        total(css),
-        total(csx),
-        total(css, x),
-        total(csx, share, x),
-    )
-    b, bx, bxx = total(bend), total(bend, x), total(bend, x, x)
-    hessian = np.empty((x.shape[0], 3, 3))
-    hessian[:, 0, 0], hessian[:, 1, 1], hessian[:, 2, 2] = ss, c - 2 * s + ss, ssxx
-    scale = np.sqrt(np.maximum(np.einsum("nii->ni", hessian), 1e-300))
-    scale = np.maximum(scale, 1e-6 * scale.max(axis=1, keepdims=True))
-    hessian[:, 0, 1] = hessian[:, 1, 0] = s - ss + b
-    hessian[:, 0, 2] = hessian[:, 2, 0] = bx - ssx
-    hessian[:, 1, 2] = hessian[:, 2, 1] = ssx - sx - bx
-    hessian[:, 0, 0] -= b
-    hessian[:, 1, 1] -= b
-    hessian[:, 2, 2] -= bxx
-    return gradient, hessian, scale
 
 
 def _step(
@@ -166,7 +223,7 @@ def _step(
     left: NDArray[np.float64],
     right: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The damped Newton step (N, 3); where the Hessian is not positive, by the sizes of its eigenvalues: downhill.
+    """The damped Newton step (N, P); where the Hessian is not positive, by the sizes of its eigenvalues: downhill.
 
     A parameter on a bound whose one-sided slopes enclose 0 stays there in this step.
     """
@@ -175,7 +232,7 @@ def _step(
     held = (slope == 0) & (left != right)
     free = ~held
     scaled = np.where(free[:, :, None] & free[:, None, :], hessian / scale[:, :, None] / scale[:, None, :], 0.0)
-    scaled = scaled + np.eye(3) * (held + damping[:, None] + 1e-12)[:, :, None]
+    scaled = scaled + np.eye(gradient.shape[1]) * (held + damping[:, None] + 1e-12)[:, :, None]
     pull = slope / scale
     step = np.empty_like(pull)
     positive = _is_positive(scaled)
@@ -189,9 +246,10 @@ def _step(
 
 
 def _is_positive(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether symmetric matrices (N, 3, 3) are positive definite, by their leading minors."""
+    """(N,) whether symmetric matrices (N, P, P) are positive definite, by their leading minors; P is 3 or 4."""
     a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 0, 2]
     d, e, f = matrices[:, 1, 1], matrices[:, 1, 2], matrices[:, 2, 2]
     second = a * d - b * b
     third = f * second - a * e * e + 2 * b * c * e - d * c * c
-    return (a > 0) & (second > 0) & (third > 0)
+    positive = (a > 0) & (second > 0) & (third > 0)
+    return positive if matrices.shape[1] == 3 else positive & (np.linalg.det(matrices) > 0)

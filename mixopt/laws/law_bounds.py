@@ -87,5 +87,5 @@ class LawBounds:
 
     def some(self, rows: NDArray[np.intp], domains: int) -> LawBounds:
         """The bounds of the domains `rows` out of `domains`."""
-        low, high = (np.broadcast_to(bound, (domains, 3))[rows] for bound in (self.low, self.high))
+        low, high = (np.broadcast_to(b, (domains, b.shape[-1]))[rows] for b in (self.low, self.high))
         return LawBounds(low, high, self.penalty, self.reference)

@@ -6,18 +6,22 @@ A law L̂_k(n) = ε_k + β_k·n^−α_k is fitted to the training losses of each
     preference  ρ_k ∝ μ_k · λ_k · α_k (L̂_k(n) − ε_k)/n   μ: the prior                                  (Eq. 3)
     policy      π = γ2·ρ + (1 − γ2)·π̄, at least δ_min    π̄: running average of ρ                   (Eqs. 4, 5)
 
-n counts samples over all domains. docs/ado.md has the constants and how paper, published code and `robust` differ.
+n counts samples over all domains. With a schedule-aware law (`mixopt.laws.annealing`) S₁ stands for n: the learning
+rate is the same for all, and what annealing gives is no learning. docs/ado.md has the constants, and how paper,
+published code and `robust` differ.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
 from mixopt.policy.floor import Floor, published_clip
@@ -28,7 +32,9 @@ from mixopt.policy.refit import Pending, Refit, refit_laws
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from mixopt.laws.annealing import Laws
     from mixopt.mixture import Mixture
+    from mixopt.policy.loss_curve import Points
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +87,8 @@ class Ado:
         self.refits: list[Refit] = []
         # h, π̄, ρ and π; h and π̄ start as the prior (Algorithm 1, line 2).
         self._h = self._average = self._preference = self._weights = _frozen(self._prior)
-        self._use(DomainLaws.none(self._prior.size))
+        self._schedule = self.settings.rate_schedule
+        self._use(no_laws(self._prior.size, self._schedule))
 
     def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
         """π, shape (K,): the prior until there is a policy."""
@@ -109,13 +116,8 @@ class Ado:
         self._curve.add(step, max(self.samples, 1 / settings.tokens_per_sample), loss_k, tokens_k)
         if settings.refit:
             self._keep_laws(step)
-        if step >= self._first_step and self._has_laws:
+        if step >= settings.first_step and self._has_laws:
             self._advance(step)
-
-    @property
-    def _first_step(self) -> int:
-        """The step whose losses lead to the first policy: the last of the warm-up; in the code, the one after."""
-        return self.settings.warmup - (self.settings.preset != "official")
 
     def _keep_laws(self, step: int) -> None:
         """Adopt a fit whose time has come, start one if it is due."""
@@ -123,28 +125,13 @@ class Ado:
         if pending is not None and step >= self._adopt_at:
             self._pending = None
             self._adopt(pending.result() if isinstance(pending, Pending) else pending)
-        if not self._fit_is_due(step):
+        if not settings.fit_is_due(step):
             return
-        points, previous, samples = self._curve.points(), self.laws, self.samples
-
-        def job() -> Refit:
-            return refit_laws(step, samples, points, previous, settings)
-
+        job = partial(refit_laws, step, self.samples, self.points(), self.laws, settings)
         if settings.adopt_after:
             self._pending, self._adopt_at = Pending(job), step + settings.adopt_after
         else:
             self._adopt(job())
-
-    def _fit_is_due(self, step: int) -> bool:
-        interval, since = self.settings.refit_interval, step - self._first_step
-        if since < 0:
-            return False
-        if self.settings.preset == "official":
-            return step % interval == 0
-        if self.settings.preset == "paper":
-            # Algorithm 1: before t = 0 (line 4), and after every t with t mod t_update = 0 (line 11), t = 0 too.
-            return since == 0 or (since - 1) % interval == 0
-        return since % interval == 0
 
     def _adopt(self, refit: Refit) -> None:
         refused = refit.refused
@@ -158,9 +145,10 @@ class Ado:
         self.refits.append(refit)
         self._use(refit.laws)
 
-    def _use(self, laws: DomainLaws) -> None:
+    def _use(self, laws: Laws) -> None:
         """Precompute what the laws put into every step's preference."""
         self.laws, known = laws, laws.known
+        laws = laws.forward if isinstance(laws, AnnealingLaws) else laws
         self._has_laws, self._known = bool(known.any()), known if not known.all() else None
         with np.errstate(divide="ignore", invalid="ignore"):
             exponent = np.log(np.maximum(laws.alpha, self.settings.least_alpha))
@@ -186,7 +174,8 @@ class Ado:
 
     def _prefer(self) -> NDArray[np.float64]:
         """ρ (Eq. 3); the logs keep β of any size from overflowing, and 1/n is the same for all."""
-        power = self._pull - self._alpha * math.log(max(self.samples, 1e-300))
+        amount = self.samples if self._schedule is None else float(self._schedule.forward(self.samples))
+        power = self._pull - self._alpha * math.log(max(amount, 1e-300))
         top = power.max()
         if not math.isfinite(top):
             return self._prior
@@ -199,26 +188,37 @@ class Ado:
         lawless = np.where(self._known, 0.0, self._prior)
         return lawless + (1 - lawless.sum()) * speed / total
 
-    def set_laws(self, log_beta: ArrayLike, log_eps: ArrayLike, alpha: ArrayLike) -> None:
+    def set_laws(
+        self, log_beta: ArrayLike, log_eps: ArrayLike, alpha: ArrayLike, annealing: ArrayLike | None = None
+    ) -> None:
         """Use laws from elsewhere from the next `observe` on, until a fit replaces them.
 
         Args:
             log_beta: (K,) log of the reducible loss at n = 1, n in samples of `tokens_per_sample` tokens.
             log_eps: (K,) log of the irreducible loss, nats/token.
             alpha: (K,) exponents; NaN anywhere for a domain without a law.
+            annealing: (K,) C of schedule-aware laws, whose n above is S₁; None for 0.
         """
-        arrays = [np.array(a, dtype=np.float64) for a in (log_beta, log_eps, alpha)]
+        if annealing is not None and self._schedule is None:
+            raise ConfigError("ado: set_laws: annealing is for the schedule-aware law: give law='schedule-aware'")
+        given = (log_beta, log_eps, alpha, np.zeros_like(self._prior) if annealing is None else annealing)
+        arrays = [np.array(a, dtype=np.float64) for a in given]
         if any(array.shape != self._prior.shape for array in arrays):
             raise ConfigError(
                 f"ado: set_laws: expected {self._prior.size} values (one for each domain) in each of log_beta, "
-                f"log_eps and alpha, found {', '.join(str(a.size) for a in arrays)}"
+                f"log_eps, alpha and annealing, found {', '.join(str(a.size) for a in arrays)}"
             )
         self._pending = None
-        self._use(DomainLaws(*arrays))
+        forward = DomainLaws(*arrays[:3])
+        self._use(AnnealingLaws(forward, arrays[3], self._schedule) if self._schedule else forward)
 
     def forecast(self, samples: ArrayLike) -> NDArray[np.float64]:
         """Losses that the present laws forecast at n, nats/token: (K,) for one n, (…, K) for n of shape (…)."""
         return self.laws.loss(samples)
+
+    def points(self) -> Points:
+        """The losses by domain that a fit would see now, and n at each."""
+        return self._curve.points()
 
     @property
     def failures(self) -> dict[str, dict[str, int]]:
@@ -269,11 +269,13 @@ class Ado:
         self._h, self._average, self._preference, weights = unpack(state["moving"])
         self._weights = _frozen(weights)
         self._unusable, self._refused = unpack(state["counts"])
-        self._use(DomainLaws.from_dict(state["laws"]))
-        self.refits = [Refit.from_dict(values) for values in state["refits"]]
+        schedule = self._schedule
+        self._use(laws_from_dict(state["laws"], schedule))
+        self.refits = [Refit.from_dict(values, schedule) for values in state["refits"]]
         self._pending = None
         if state["pending"]:
-            self._pending, self._adopt_at = Refit.from_dict(state["pending"]["refit"]), state["pending"]["at"]
+            self._pending = Refit.from_dict(state["pending"]["refit"], schedule)
+            self._adopt_at = state["pending"]["at"]
         self._curve.load_state_dict(state["curve"])
 
     def _check_same(self, state: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from mixopt.errors import ConfigError
+from mixopt.laws.annealing import RateSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +175,33 @@ class AdoSettings:
             values["stride"] = min(values["stride"], defaults["stride"])
             values["adopt_after"] = min(values["adopt_after"], values["refit_interval"] - 1)
         return cls(**{**values, **constants})
+
+    @property
+    def first_step(self) -> int:
+        """The step whose losses lead to the first policy: the last of the warm-up; in the code, the one after."""
+        return self.warmup - (self.preset != "official")
+
+    def fit_is_due(self, step: int) -> bool:
+        """Whether laws are fitted after the losses of `step`."""
+        since = step - self.first_step
+        if since < 0:
+            return False
+        if self.preset == "official":
+            return step % self.refit_interval == 0
+        if self.preset == "paper":
+            # Algorithm 1: before t = 0 (line 4), and after every t with t mod t_update = 0 (line 11), t = 0 too.
+            return since == 0 or (since - 1) % self.refit_interval == 0
+        return since % self.refit_interval == 0
+
+    @property
+    def rate_schedule(self) -> RateSchedule | None:
+        """The learning rate over n, for laws that know it; None for power laws."""
+        if self.law == "power":
+            return None
+        return RateSchedule(
+            total=self.total_tokens / self.tokens_per_sample, shape=self.lr_schedule, warmup=self.lr_warmup,
+            final=self.lr_final, memory=self.annealing_memory,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, an infinity as None."""

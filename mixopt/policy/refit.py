@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.laws.ado_fit import LawFit, fit_laws
-from mixopt.laws.domain_law import DomainLaws
+from mixopt.laws.annealing import AnnealingLaws, laws_from_dict
+from mixopt.laws.annealing_fit import fit_annealing
 from mixopt.laws.law_bounds import LawBounds
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.laws.annealing import Laws, RateSchedule
     from mixopt.policy.ado_settings import AdoSettings
     from mixopt.policy.loss_curve import Points
 
@@ -39,7 +41,7 @@ class Refit:
 
     step: int
     samples: float
-    laws: DomainLaws
+    laws: Laws
     outcome: tuple[str, ...]
 
     @property
@@ -53,13 +55,13 @@ class Refit:
         return {"step": self.step, "samples": self.samples, "laws": laws, "outcome": list(self.outcome)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Refit:
-        """The inverse of `to_dict`."""
-        laws = DomainLaws.from_dict(values["laws"])
+    def from_dict(cls, values: dict[str, Any], schedule: RateSchedule | None) -> Refit:
+        """The inverse of `to_dict`; laws that know a schedule are told it."""
+        laws = laws_from_dict(values["laws"], schedule)
         return cls(values["step"], values["samples"], laws, tuple(values["outcome"]))
 
 
-def refit_laws(step: int, samples: float, points: Points, previous: DomainLaws, settings: AdoSettings) -> Refit:
+def refit_laws(step: int, samples: float, points: Points, previous: Laws, settings: AdoSettings) -> Refit:
     """Fit the laws of all domains that have points enough, and judge them.
 
     Args:
@@ -78,24 +80,26 @@ def refit_laws(step: int, samples: float, points: Points, previous: DomainLaws, 
     if enough.any():
         try:
             fit = _fit(points, enough, previous, settings)
-        except (np.linalg.LinAlgError, FloatingPointError) as error:
-            outcome[enough] = f"the fit failed: {error}"
+        except Exception as error:  # whatever it is, training goes on
+            outcome[enough] = f"the fit failed: {type(error).__name__}: {error}"
         else:
             outcome[enough] = _judge(fit, settings)
-            found = DomainLaws.none(enough.size)
-            for whole, part in zip(_arrays(found), _arrays(fit.laws), strict=True):
-                whole[enough] = part
+            found: Any = fit.laws.some(np.where(enough, np.cumsum(enough) - 1, -1))
             laws = previous.updated(found, outcome == OK)
     return Refit(step, samples, laws, tuple(outcome))
 
 
-def _fit(points: Points, enough: NDArray[np.bool_], previous: DomainLaws, settings: AdoSettings) -> LawFit:
+def _fit(points: Points, enough: NDArray[np.bool_], previous: Laws, settings: AdoSettings) -> LawFit:
     losses, weights = points.losses[enough], points.weights[enough]
+    warm = previous.some(np.flatnonzero(enough))
+    if isinstance(warm, AnnealingLaws):
+        return fit_annealing(
+            points.samples, losses, weights, schedule=warm.schedule, huber=settings.huber, warm=warm
+        )
     if settings.bounds == "scale_free":
         bounds = LawBounds.scale_free(points.samples, losses)
     else:
         bounds = LawBounds.paper() if settings.bounds == "paper" else LawBounds.official()
-    warm = DomainLaws(*(array[enough] for array in _arrays(previous)))
     return fit_laws(points.samples, losses, weights, bounds=bounds, huber=settings.huber, warm=warm)
 
 
@@ -111,10 +115,6 @@ def _judge(fit: LawFit, settings: AdoSettings) -> list[str]:
         else:
             outcome.append(OK)
     return outcome
-
-
-def _arrays(laws: DomainLaws) -> tuple[NDArray[np.float64], ...]:
-    return laws.log_beta, laws.log_eps, laws.alpha
 
 
 class Pending:

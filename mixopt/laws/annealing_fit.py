@@ -1,0 +1,188 @@
+"""Robust fits of L = L₀ + A·S₁^−α − C·S₂ (`mixopt.laws.annealing`) to K loss curves at once.
+
+    min over θ = (a, e, α, c) of  Σ_t w_t · Huber_δ(log L_t − log L̂_t),   L̂ = e + a·(S₁/r)^−α − c·S₂/S₂(end)
+
+with a the reducible loss at S₁ = r, e the floor L₀, c what the annealing takes off by the end of the run, all in
+nats/token. That is the objective of the power law's fit. Given α, the law is linear in the rest: starts come from
+weighted least squares at exponents of a grid, then Newton's method moves all four together. float64.
+
+What the annealing will do cannot be told before the rate has fallen, and a little of it tells little: c is at most
+a tenth of a domain's lowest loss, on which it then often lies. That is an assumption, from one small run of this
+package (its curves are in the tests): without it, forecasts from the first half of a run were off by half the loss.
+
+Symbols: K domains, N problems, T points, S starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.laws.ado_fit import ALPHAS, HUBER, LawFit, late_drift
+from mixopt.laws.annealing import AnnealingLaws
+from mixopt.laws.domain_law import DomainLaws
+from mixopt.laws.huber_newton import huber_sums, means, pull_and_curvature, scales
+from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.multistart import best_of_starts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixopt.laws.annealing import RateSchedule
+
+# Most that the annealing takes off, as a share of the lowest loss.
+_MOST = 0.1
+_LEAST = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class AnnealedCurves:
+    """N loss curves with the schedule-aware law, as `mixopt.laws.huber_newton.Problems` asks for them.
+
+    Attributes:
+        x: (N, T) log(S₁ / reference).
+        s: (N, T) S₂ / S₂(end).
+        y: (N, T) log loss.
+        weight: (N, T).
+    """
+
+    x: NDArray[np.float64]
+    s: NDArray[np.float64]
+    y: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    def some(self, rows: NDArray[np.intp]) -> AnnealedCurves:
+        """Some of the curves, with repeats."""
+        return AnnealedCurves(self.x[rows], self.s[rows], self.y[rows], self.weight[rows])
+
+    def averaged(self, points: int) -> AnnealedCurves:
+        """Means over runs of neighbouring points, `points` of them at most."""
+        if self.x.shape[1] <= points:
+            return self
+        weight, x, s, y = means(points, self.weight, self.x, self.s, self.y)
+        return AnnealedCurves(x, s, y, weight)
+
+    def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """log L − log L̂ and L̂, both (N, T), for θ (N, 4); huge where L̂ is not positive."""
+        a, e, alpha, c = (theta[:, i, None] for i in range(4))
+        fitted = np.maximum(e + a * np.exp(-alpha * self.x) - c * self.s, _LEAST)
+        return self.y - np.log(fitted), fitted
+
+    def derivatives(
+        self,
+        theta: NDArray[np.float64],
+        residual: NDArray[np.float64],
+        known: NDArray[np.float64],
+        huber: float,
+        safety: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of L̂ the gradient is g = (z, 1, −a·x·z, −s), z = e^(−α·x); log L̂ has the Hessian H/L̂ − g gᵀ/L̂²."""
+        a, alpha = theta[:, 0, None], theta[:, 2, None]
+        z = np.exp(-alpha * self.x)
+        pull, curvature = pull_and_curvature(self.weight, residual, huber, safety)
+        slopes = np.stack([z, np.ones_like(z), -a * self.x * z, -self.s], axis=1) / known[:, None]  # (N, 4, T)
+        bend = pull * (1 - safety[:, None])
+        gradient = -np.einsum("nt,nit->ni", pull, slopes)
+        outer = slopes * curvature[:, None]
+        safe = outer @ slopes.swapaxes(1, 2)
+        hessian = safe + (slopes * bend[:, None]) @ slopes.swapaxes(1, 2)
+        bent = bend * self.x * z / known
+        hessian[:, 0, 2] += bent.sum(axis=1)
+        hessian[:, 2, 0] += bent.sum(axis=1)
+        hessian[:, 2, 2] -= (bent * a * self.x).sum(axis=1)
+        return gradient, hessian, scales(safe)
+
+
+def fit_annealing(
+    samples: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    *,
+    schedule: RateSchedule,
+    huber: float = HUBER,
+    warm: AnnealingLaws | None = None,
+) -> LawFit:
+    """Fit the laws of K domains.
+
+    Args:
+        samples: (T,) n at each point, positive and increasing.
+        losses: (K, T) positive losses in nats/token; of any value where the weight is 0.
+        weights: (K, T) weight of each point, at least 0 and for at least three points of a domain above; None for
+            1 throughout.
+        schedule: of the learning rate.
+        huber: δ, in log loss.
+        warm: laws to start from too, of an earlier fit.
+
+    Returns:
+        The fit, whose laws are `AnnealingLaws`: A, L₀ and C are at least 0.
+    """
+    weights = np.ones_like(losses) if weights is None else weights
+    amount, area = schedule.forward(samples), schedule.annealing(samples)
+    end = float(schedule.annealing(schedule.total)) or 1.0  # a constant rate has no annealing
+    y = np.log(np.where(weights > 0, losses, 1.0))
+    bounds = _bounds(amount, np.where(weights > 0, losses, np.nan))
+    x = np.log(amount / bounds.reference)
+    many = (y.shape[0], 1)
+    curves = AnnealedCurves(np.tile(x, many), np.tile(area / end, many), y, weights)
+    found, objective = best_of_starts(curves, bounds, huber, _starts, ALPHAS.size, _previous(warm, bounds, end))
+    a, e, alpha, c = found.T
+    forward = DomainLaws(np.log(a) + alpha * np.log(bounds.reference), np.log(e), alpha)
+    laws = AnnealingLaws(forward, c / end, schedule)
+    return LawFit(laws, objective, alpha >= bounds.high[:, 2], late_drift(laws, samples, y, weights))
+
+
+def _bounds(amount: NDArray[np.float64], losses: NDArray[np.float64]) -> LawBounds:
+    """Of θ: those of the power law (`LawBounds.scale_free`), with S₁ for n, and of c."""
+    power = LawBounds.scale_free(amount, losses)
+    linear = np.array([True, True, False])
+    low, high = (np.where(linear, np.exp(bound), bound) for bound in (power.low, power.high))
+    most = _MOST * np.nanmin(losses, axis=1)
+    return LawBounds(
+        np.column_stack([low, np.zeros_like(most)]), np.column_stack([high, most]), reference=power.reference
+    )
+
+
+def _previous(warm: AnnealingLaws | None, bounds: LawBounds, end: float) -> NDArray[np.float64] | None:
+    """(K, 4) parameters of earlier laws within the bounds, NaN where there is none."""
+    if warm is None:
+        return None
+    law = warm.forward
+    theta = [law.reducible(bounds.reference), np.exp(law.log_eps), law.alpha, warm.annealing * end]
+    return np.clip(np.stack(theta, axis=1), bounds.low, bounds.high)
+
+
+def _starts(curves: AnnealedCurves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:
+    """(K, S, 4) the best θ in each of S bands of α, the rest by least squares on relative errors."""
+    domains = curves.y.shape[0]
+    loss = np.exp(curves.y)[:, None]  # (K, 1, T)
+    precision = curves.weight[:, None] / loss**2
+    z = np.exp(-ALPHAS[:, None] * curves.x[:, None])  # (K, A, T)
+    low, high = (np.broadcast_to(bound, (domains, 4))[:, None] for bound in (bounds.low, bounds.high))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (precision * values).sum(axis=-1, keepdims=True) / precision.sum(axis=-1, keepdims=True)
+
+    def left(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a constant and z do not explain."""
+        centred = values - mean(values)
+        return centred - (mean(spread * centred) / variance) * spread
+
+    spread = z - mean(z)
+    variance = np.maximum(mean(spread**2), 1e-300)
+    area = np.broadcast_to(curves.s[:, None], z.shape)
+    alone, rest = left(area), left(np.broadcast_to(loss, z.shape))
+    # A drop that the points hardly show is left out of the start.
+    shown = np.maximum(mean(alone**2), 1e-12)
+    c = np.clip(-mean(alone * rest) / shown, low[..., 3:], high[..., 3:])
+    target = loss + c * area
+    a = np.clip(mean(spread * target) / variance, low[..., :1], high[..., :1])
+    e = np.clip(mean(target - a * z), low[..., 1:2], high[..., 1:2])
+    a = np.clip(mean(z * (target - e)) / mean(z**2), low[..., :1], high[..., :1])
+    theta = np.concatenate([a, e, np.broadcast_to(ALPHAS[:, None], a.shape), c], axis=-1)  # (K, A, 4)
+    theta = np.clip(theta, low, high)
+    many = curves.some(np.arange(domains).repeat(ALPHAS.size))
+    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, 4))[0], huber).reshape(domains, bands, -1)
+    picked = cost.argmin(axis=2)[..., None, None]
+    return np.take_along_axis(theta.reshape(domains, bands, -1, 4), picked, axis=2)[:, :, 0]

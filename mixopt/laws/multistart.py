@@ -1,0 +1,98 @@
+"""The best of several starts, for many loss curves at once: screened on few points, polished on all.
+
+Symbols: K domains, S starts, P parameters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from mixopt.laws.huber_newton import Problems, newton
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mixopt.laws.law_bounds import LawBounds
+
+# Curves of at most `_COARSE` points start from every exponent, as few points make many shallow minima; longer ones
+# are screened on so many means, from the best exponent of each of eight bands.
+_BANDS = 8
+_COARSE = 256
+# Of the screened starts, the best two go on: unless the second has the first's cost, or is far above it.
+_FINALISTS, _MET, _CLOSE = 2, 1e-4, 1.5
+_SCREENING, _FULL = 60, 150  # iterations
+
+_Curves = TypeVar("_Curves", bound=Problems)
+
+
+def best_of_starts(
+    curves: _Curves,
+    bounds: LawBounds,
+    huber: float,
+    starts_of: Callable[[_Curves, LawBounds, float, int], NDArray[np.float64]],
+    exponents: int,
+    warm: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit K curves.
+
+    Args:
+        curves: one problem a domain.
+        bounds: of the parameters.
+        huber: δ.
+        starts_of: given curves, bounds, δ and a number of bands of exponents S, the best start (K, S, P) in each.
+        exponents: bands at most, a multiple of eight.
+        warm: (K, P) a further start, NaN for none.
+
+    Returns:
+        Parameters (K, P) and objectives (K,) of the best.
+    """
+    domains = curves.weight.shape[0]
+    coarse = curves.averaged(_COARSE)
+    screening = coarse is not curves
+    starts = starts_of(coarse, bounds, huber, _BANDS if screening else exponents)
+    if warm is not None:
+        warm = np.where(np.isfinite(warm).all(axis=1, keepdims=True), warm, starts[:, 0])
+        starts = np.concatenate([starts, warm[:, None]], axis=1)
+    theta, cost = _polish(coarse, bounds, huber, starts, np.ones(starts.shape[:2], dtype=bool), screening)
+    if screening:
+        theta, wanted = _finalists(theta, cost)
+        theta, cost = _polish(curves, bounds, huber, theta, wanted, False)
+    best = cost.argmin(axis=1)
+    return theta[np.arange(domains), best], cost[np.arange(domains), best]
+
+
+def _polish(
+    curves: Problems,
+    bounds: LawBounds,
+    huber: float,
+    starts: NDArray[np.float64],
+    wanted: NDArray[np.bool_],
+    screening: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minimise from the starts (K, S, P) that are `wanted` (K, S); costs (K, S), infinite for the others."""
+    domains = curves.weight.shape[0]
+    rows = np.nonzero(wanted)[0]
+    theta, cost = starts.copy(), np.full(wanted.shape, np.inf)
+    iterations = _SCREENING if screening else _FULL
+    theta[wanted], cost[wanted] = newton(
+        curves.some(rows), bounds.some(rows, domains), starts[wanted], huber, iterations
+    )
+    return theta, cost
+
+
+def _finalists(
+    theta: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The best starts (K, 2, P), and which of them to polish: not one that met a better one, or is far behind."""
+    order = np.argsort(cost, axis=1, kind="stable")
+    cost = np.take_along_axis(cost, order, 1)
+    met = np.zeros(cost.shape, dtype=bool)
+    met[:, 1:] = np.diff(cost, axis=1) < _MET * cost[:, 1:]
+    wanted = ~met & (cost <= _CLOSE * cost[:, :1] + 1e-6)
+    picked = np.argsort(~wanted, axis=1, kind="stable")[:, :_FINALISTS]
+    order = np.take_along_axis(order, picked, 1)
+    return np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(wanted, picked, 1)
