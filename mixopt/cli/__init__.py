@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from mixopt import __version__
-from mixopt.cli import autoscale, compare, data, ddo, export, init, mixtures, recommend, report, runs, train
+from mixopt.cli import (
+    autoscale,
+    bench,
+    compare,
+    data,
+    ddo,
+    doremi,
+    export,
+    init,
+    mixtures,
+    recommend,
+    report,
+    runs,
+    train,
+)
 
 app = typer.Typer(
     name="mixopt",
@@ -24,10 +38,12 @@ app.add_typer(runs.app, name="runs")
 app.command("init")(init.init)
 app.command("ddo")(ddo.ddo)
 app.command("autoscale")(autoscale.autoscale)
+app.command("doremi")(doremi.doremi)
 app.command("recommend")(recommend.recommend)
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("bench")(bench.bench)
 app.command("mixtures")(mixtures.mixtures)
 app.command("export")(export.export)
 
