@@ -16,15 +16,19 @@ from pydantic.dataclasses import dataclass
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.model_spec import STRICT, ModelSpec, require
+from mixopt.model_spec import STRICT, ModelSpec, Objective, require
 from mixopt.policy import REFERENCED
 
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
 NUMERICS = 1
 
 # Fields that came after `NUMERICS` was set, with their defaults in JSON: at these they stay out of the hash, so
-# that the ids of older runs hold.
-_ADDED: tuple[tuple[str, str, Any], ...] = (("evaluation", "only", []), ("policy", "reference", None))
+# that the ids of older runs hold. The section is empty for the spec's own fields.
+_ADDED: tuple[tuple[str, str, Any], ...] = (
+    ("evaluation", "only", []),
+    ("policy", "reference", None),
+    ("", "whole_word", False),
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -156,7 +160,8 @@ class RunSpec:
         tokens: training tokens, a multiple of `optim.batch_tokens` (see `whole_batches`).
         sequence_length: tokens of one training sequence.
         seed: initialisation and data order.
-        objective: `causal` language modelling.
+        objective: `causal` or `masked` language modelling, as the model's family has it.
+        whole_word: a masked model's masks take in all tokens of a word or none.
     """
 
     model: ModelSpec
@@ -167,7 +172,8 @@ class RunSpec:
     tokens: int
     sequence_length: int
     seed: int = 0
-    objective: Literal["causal"] = "causal"
+    objective: Objective = "causal"
+    whole_word: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -191,6 +197,14 @@ class RunSpec:
         )
         both = [name for name in self.evaluation.only if name in self.data.domains]
         require(not both, f"evaluation.only: {', '.join(both)} cannot be trained on and only be measured")
+        require(
+            self.objective == self.model.objective,
+            f"objective: a {self.model.family} model is a {self.model.objective} one, found {self.objective!r}",
+        )
+        require(
+            self.objective == "masked" or not self.whole_word,
+            f"training.whole_word: only masked models (bert-…) have masks, found a {self.model.family} model",
+        )
         require(0 <= self.seed < 2**31, f"seed: expected 0 to {2**31 - 1}, found {self.seed}")
         _ = self.mixture  # validates the weights
 
@@ -230,8 +244,9 @@ class RunSpec:
         """The run's identity: 16 hexadecimal digits from the hash of everything above."""
         spec = self.to_dict()
         for section, name, default in _ADDED:
-            if spec[section][name] == default:
-                del spec[section][name]
+            part = spec[section] if section else spec
+            if part[name] == default:
+                del part[name]
         content = json.dumps(
             {"numerics": NUMERICS, "spec": spec},
             sort_keys=True,

@@ -12,6 +12,7 @@ import numpy as np
 from blake3 import blake3
 
 from mixopt.data.files import hash_file
+from mixopt.data.vocabulary import MASK_TOKEN
 from mixopt.errors import DataError
 
 if TYPE_CHECKING:
@@ -158,6 +159,16 @@ def train_bpe(texts: Iterable[str], vocab: int) -> TextTokenizer:
     return _wrap(_fast(backend, END_OF_TEXT), f"{BPE_PREFIX}{vocab}")
 
 
+def give_mask_token(folder: Path) -> None:
+    """Let the tokenizer in `folder` name the mask token that a model was trained with, if it has none itself."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.mask_token is None:
+        tokenizer.add_special_tokens({"mask_token": MASK_TOKEN})
+        tokenizer.save_pretrained(folder)
+
+
 def _fast_from_file(path: Path) -> Any:
     """transformers' class for one tokenizer.json; end-of-text as the config beside it says, if there is one."""
     from tokenizers import Tokenizer
@@ -190,11 +201,12 @@ def _wrap(fast: Any, label: str) -> TextTokenizer:
     # A document that contains "<|endoftext|>" as text must not end there.
     backend.encode_special_tokens = True
     vocabulary = backend.get_vocab(with_added_tokens=True)
-    eot = fast.eos_token or END_OF_TEXT
+    # BERT's tokenizers end a text with [SEP].
+    eot = fast.eos_token or (END_OF_TEXT if END_OF_TEXT in vocabulary else fast.sep_token)
     if eot not in vocabulary:
         raise DataError(
-            f"tokenizer {label}: expected an end-of-text token (eos_token, or {END_OF_TEXT}), found none; set "
-            "eos_token in its tokenizer_config.json"
+            f"tokenizer {label}: expected an end-of-text token (eos_token, {END_OF_TEXT} or sep_token), found "
+            "none; set eos_token in its tokenizer_config.json"
         )
     vocab_size = max(vocabulary.values()) + 1
     token_dtype(vocab_size, label)

@@ -24,11 +24,11 @@ _STYLE = {"finished": "green", "diverged": "yellow", "failed": "red"}
 
 def runs_table(rows: Sequence[dict[str, Any]]) -> Table:
     """A row a run, from `Store.rows`."""
-    table = _table(
-        ("run", "status", "model", "policy"), ("tokens", "seed", "params", "mean loss", "time"), "created"
-    )
+    names = {"mean_loss": "mean loss", "mean_masked_loss": "mean masked loss"}
+    losses = [key for key in names if any(row[key] is not None for row in rows)] or ["mean_loss"]
+    shown = ("tokens", "seed", "params", *(names[key] for key in losses), "time")
+    table = _table(("run", "status", "model", "policy"), shown, "created")
     for row in rows:
-        loss = row["mean_loss"]
         table.add_row(
             row["run_id"],
             _status(row["status"]),
@@ -37,7 +37,7 @@ def runs_table(rows: Sequence[dict[str, Any]]) -> Table:
             format_count(row["tokens"]),
             str(row["seed"]),
             format_count(row["parameters"]),
-            "" if loss is None else f"{loss:.4f}",
+            *("" if row[key] is None else f"{row[key]:.4f}" for key in losses),
             format_seconds(row["seconds"]),
             row["created"][:16].replace("T", " "),
         )
@@ -60,8 +60,12 @@ def print_run(spec: RunSpec, result: RunResult, created: str, console: Console) 
     ]
     if result.error:
         lines.append(f"error     [red]{escape(result.error)}[/red]")
-    console.print("\n".join(lines), highlight=False)
     names = ("weight", "tokens", "epochs", "loss", "perplexity", "bits/byte", "train loss")
+    if spec.objective == "masked":
+        words = "whole words" if spec.whole_word else "tokens"
+        lines.append(f"losses    of masked {words}, nats/masked token")
+        names = ("weight", "tokens", "epochs", "masked loss", "exp of it", "bits/byte", "masked train loss")
+    console.print("\n".join(lines), highlight=False)
     table = _table(("domain",), names)
     weights = spec.mixture.to_dict()
     for domain, part in result.domains.items():

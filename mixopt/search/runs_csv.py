@@ -2,7 +2,7 @@
 
 One file: columns `run`, `tokens`, `seed` (0 if absent), `params` (optional), `w.<domain>` for every training
 domain, and for every evaluation domain `loss.<domain>` (nats/token) or `ppl.<domain>` (perplexity, exp of the
-loss).
+loss). Losses of masked language models are `masked_loss.<domain>`, and no file holds both kinds.
 
 Two files, as Olmix writes them: `ratios.csv` (`run` or `run_id`, a column of weights for each domain) and
 `metrics.csv` (the same id, a column of losses for each evaluation domain), joined strictly: the two must hold the
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _IDS = ("run", "run_id")
 _LABELS = ("name", "index")
 _PLAIN = ("tokens", "seed", "params")
+_LOSSES = ("loss", "ppl", "masked_loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def read_runs(
         losses = _losses(table, bare=False)
     else:
         measured = _join(runs, _read(metrics))
-        bare = [name for name in measured.columns if not name.startswith(("loss.", "ppl."))]
+        bare = [name for name in measured.columns if name.partition(".")[0] not in _LOSSES]
         if [name for name in bare if name not in _LABELS + _PLAIN]:
             notes.append(f"{measured.path}: columns without `loss.` or `ppl.` are taken as losses in nats/token")
         losses = _losses(measured, bare=True)
@@ -138,14 +139,21 @@ def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, np.ndar
 def _losses(table: CsvTable, bare: bool) -> dict[str, np.ndarray]:
     """Losses by evaluation domain in nats/token, (R,) each."""
     losses: dict[str, np.ndarray] = {}
+    kinds: set[bool] = set()
     for name in table.columns:
         kind, dot, domain = name.partition(".")
-        if dot and kind in ("loss", "ppl"):
+        if dot and kind in _LOSSES:
             values = np.array(table.numbers(name))
         elif bare and name not in _LABELS + _PLAIN:
             kind, domain, values = "loss", name, np.array(table.numbers(name))
         else:
             continue
+        kinds.add(kind == "masked_loss")
+        if len(kinds) > 1:
+            raise ConfigError(
+                f"runs file {table.path}: losses of causal and of masked models cannot be told together; keep the "
+                "columns of one kind"
+            )
         if domain in losses:
             raise ConfigError(f"runs file {table.path}: {domain!r} has two columns of losses; keep one")
         least = 1.0 if kind == "ppl" else 0.0
@@ -158,7 +166,10 @@ def _losses(table: CsvTable, bare: bool) -> dict[str, np.ndarray]:
             )
         losses[domain] = np.log(values) if kind == "ppl" else values
     if not losses:
-        raise ConfigError(f"runs file {table.path}: no losses: expected columns `loss.<domain>` or `ppl.<domain>`")
+        raise ConfigError(
+            f"runs file {table.path}: no losses: expected columns `loss.<domain>`, `ppl.<domain>` or "
+            "`masked_loss.<domain>`"
+        )
     return losses
 
 

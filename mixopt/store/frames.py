@@ -20,16 +20,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+def listed(row: sqlite3.Row) -> dict[str, Any]:
+    """A run as `Store.rows` gives it: its mean loss under a name that tells what is predicted."""
+    scalars = dict(row)
+    mean, masked = scalars.pop("mean"), scalars["objective"] == "masked"
+    del scalars["whole_word"]
+    return {**scalars, "mean_loss": None if masked else mean, "mean_masked_loss": mean if masked else None}
+
+
 def history(runs: list[sqlite3.Row], parts: list[sqlite3.Row], wanted: list[str] | None) -> History:
     """Arrays from rows.
 
     Args:
-        runs: run_id, seed, parameters of the finished runs.
+        runs: run_id, seed, parameters, objective, whole_word of the finished runs.
         parts: run_id, domain, weight, loss, tokens_seen; weight is None where a domain is only evaluated.
         wanted: order of the runs; None for the order of `runs`.
 
     Raises:
-        StoreError: two runs do not have the same domains.
+        StoreError: two runs do not have the same domains, or predict different things.
     """
     by_run: dict[str, list[sqlite3.Row]] = {}
     for part in parts:
@@ -37,6 +45,13 @@ def history(runs: list[sqlite3.Row], parts: list[sqlite3.Row], wanted: list[str]
     scalars = {row["run_id"]: row for row in runs}
     order = list(scalars) if wanted is None else [run for run in wanted if run in scalars]
 
+    for run in order[1:]:
+        one, other = (_predicted(scalars[name]) for name in (order[0], run))
+        if one != other:
+            raise StoreError(
+                f"runs {order[0]} and {run} predict different things ({one} against {other}): their losses cannot "
+                "be told together; choose runs of one study with `--study`"
+            )
     first = by_run[order[0]] if order else []
     domains = tuple(part["domain"] for part in first if part["weight"] is not None)
     evaluated = tuple(part["domain"] for part in first if part["loss"] is not None)
@@ -64,6 +79,10 @@ def history(runs: list[sqlite3.Row], parts: list[sqlite3.Row], wanted: list[str]
     )
 
 
+def _predicted(run: sqlite3.Row) -> str:
+    return "masked whole words" if run["whole_word"] else f"{run['objective']} tokens"
+
+
 # What a domain's columns are called in the wide frame, and from which column of `run_domains` they come.
 _PER_DOMAIN = (
     ("w", "weight"),
@@ -76,7 +95,10 @@ _PER_DOMAIN = (
 
 
 def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
-    """One row a run; `w.<domain>`, `loss.<domain>` and so on are NaN where a run has no such number."""
+    """One row a run; `w.<domain>`, `loss.<domain>` and so on are NaN where a run has no such number.
+
+    Losses of masked models stand in columns of their own, `masked_loss.<domain>`, which are there if such a run is.
+    """
     import pandas as pd
 
     row_of = {row["run_id"]: index for index, row in enumerate(runs)}
@@ -87,7 +109,7 @@ def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
         np.array([column_of[part["domain"]] for part in parts], dtype=np.intp),
     )
     columns: dict[str, Any] = {}
-    for name in RUN_COLUMNS[:-2]:  # versions and spec, JSON texts, are left to `Store.get`
+    for name in (*RUN_COLUMNS[:-2], "objective"):
         columns[name] = [row[name] for row in runs]
     measured: dict[str, np.ndarray] = {}
     for short, column in _PER_DOMAIN:
@@ -99,7 +121,14 @@ def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
         measured["epochs"] = np.where(
             measured["unique_tokens"] > 0, measured["tokens"] / measured["unique_tokens"], 0
         )
-    for short in ("w", "loss", "ppl", "bpb", "train_loss", "tokens", "unique_tokens", "epochs"):
+    masked = np.array([row["objective"] == "masked" for row in runs], dtype=bool)[:, None]
+    names = ["w", "loss", "ppl", "bpb", "train_loss", "tokens", "unique_tokens", "epochs"]
+    if masked.any():
+        for short in ("loss", "ppl", "train_loss"):
+            measured[f"masked_{short}"] = np.where(masked, measured[short], np.nan)
+            measured[short] = np.where(masked, np.nan, measured[short])
+            names.append(f"masked_{short}")
+    for short in names:
         columns.update({f"{short}.{domain}": measured[short][:, i] for i, domain in enumerate(domains)})
     return pd.DataFrame(columns)
 

@@ -73,6 +73,11 @@ RUN_COLUMNS = (
     "flops", "train_seconds", "seconds", "device", "error", "versions", "spec",
 )  # fmt: skip
 
+# What a run's losses are of, out of its spec.
+PREDICTED = (
+    "json_extract(spec, '$.objective') AS objective, coalesce(json_extract(spec, '$.whole_word'), 0) AS whole_word"
+)
+
 # The columns of `run_domains` that are the fields of a `DomainResult`.
 MEASURED_COLUMNS = ("loss", "bits_per_byte", "train_loss", "tokens_seen", "unique_tokens")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import NUMERICS, RunSpec
-from mixopt.store import curves, frames, transfer
+from mixopt.store import curves, frames, traces, transfer
 from mixopt.store.database import Database
-from mixopt.store.schema import MEASURED_COLUMNS, RUN_COLUMNS
+from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixopt.search.base import History
+    from mixopt.trace import PolicyTrace
 
 _SCALARS = ("tokens", "parameters", "flops", "train_seconds", "seconds", "device", "error")
 
@@ -82,6 +83,8 @@ class Store:
             return False
         if result.curve or result.mixture:
             curves.write(self.curve_path(spec.run_id), result)
+        if result.trace:
+            traces.write(self.trace_path(spec.run_id), result.trace)
         model = spec.model
         row = (
             spec.run_id, result.status, created or datetime.now(UTC).isoformat(timespec="seconds"), NUMERICS,
@@ -131,6 +134,7 @@ class Store:
             curve=curve,
             mixture=mixture,
             versions=json.loads(row["versions"]),
+            trace=self.trace(run_id),
         )
 
     def created(self, run_id: str) -> str:
@@ -166,16 +170,18 @@ class Store:
         return found[0]
 
     def rows(self, *, status: str | None = None, study: str | None = None) -> list[dict[str, Any]]:
-        """Scalars of every run and its training domains' mean validation loss (`mean_loss`), oldest first.
+        """Scalars of every run and its training domains' mean validation loss, oldest first.
+
+        The loss is `mean_loss` of a causal run and `mean_masked_loss` of a masked one; the other is None.
 
         Args:
             status: only runs with this status.
             study: only runs of this study.
         """
         query = (
-            f"SELECT {', '.join(RUN_COLUMNS[:-2])}, "
+            f"SELECT {', '.join(RUN_COLUMNS[:-2])}, {PREDICTED}, "
             "(SELECT avg(loss) FROM run_domains WHERE run_domains.run_id = runs.run_id AND weight IS NOT NULL) "
-            "AS mean_loss FROM runs WHERE 1"
+            "AS mean FROM runs WHERE 1"
         )
         values: list[str] = []
         if status is not None:
@@ -184,7 +190,7 @@ class Store:
         if study is not None:
             query += " AND run_id IN (SELECT run_id FROM study_runs WHERE study_id = ?)"
             values.append(study)
-        return [dict(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
+        return [frames.listed(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
 
     def history(self, run_ids: Iterable[str] | None = None) -> History:
         """Finished runs as the arrays that methods work on, in the order of `run_ids`.
@@ -193,13 +199,15 @@ class Store:
             run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
 
         Raises:
-            StoreError: the runs do not share their domains.
+            StoreError: the runs do not share their domains, or predict different things.
         """
         wanted = None if run_ids is None else list(dict.fromkeys(run_ids))
         chosen = "" if wanted is None else " AND run_id IN (SELECT value FROM json_each(?))"
         values = () if wanted is None else (json.dumps(wanted),)
         runs = self._database.all(
-            f"SELECT run_id, seed, parameters FROM runs WHERE status = 'finished'{chosen} ORDER BY rowid", values
+            f"SELECT run_id, seed, parameters, {PREDICTED} FROM runs WHERE status = 'finished'{chosen} "
+            "ORDER BY rowid",
+            values,
         )
         parts = self._database.all(
             "SELECT run_id, domain, weight, loss, tokens_seen FROM run_domains JOIN runs USING (run_id) "
@@ -213,7 +221,7 @@ class Store:
         chosen = "" if run_ids is None else " WHERE run_id IN (SELECT value FROM json_each(?))"
         values = () if run_ids is None else (json.dumps(list(run_ids)),)
         runs = self._database.all(
-            f"SELECT {', '.join(RUN_COLUMNS)} FROM runs{chosen} ORDER BY created, rowid", values
+            f"SELECT {', '.join(RUN_COLUMNS[:-2])}, {PREDICTED} FROM runs{chosen} ORDER BY created, rowid", values
         )
         parts = self._database.all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
         return frames.wide(runs, parts)
@@ -226,13 +234,22 @@ class Store:
         """Where the curve of `run_id` is kept."""
         return self.folder / "curves" / f"{run_id}.parquet"
 
+    def trace(self, run_id: str) -> PolicyTrace | None:
+        """What the policy of a run did; None where the mixture was fixed, or nothing was recorded."""
+        return traces.read(self.trace_path(run_id))
+
+    def trace_path(self, run_id: str) -> Path:
+        """Where the trace of `run_id` is kept."""
+        return self.folder / "traces" / f"{run_id}.parquet"
+
     def remove(self, run_ids: Iterable[str]) -> int:
-        """Remove runs and their curves; the number of rows that were there."""
+        """Remove runs with their curves and traces; the number of rows that were there."""
         ids = list(run_ids)
         with self._database.transaction() as connection:
             removed = sum(connection.execute("DELETE FROM runs WHERE run_id = ?", (one,)).rowcount for one in ids)
         for run_id in ids:
             self.curve_path(run_id).unlink(missing_ok=True)
+            self.trace_path(run_id).unlink(missing_ok=True)
         return removed
 
     def save_study(

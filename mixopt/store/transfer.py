@@ -110,10 +110,17 @@ def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
     frame = store.frame(ids)
     frame = frame[frame["status"] == "finished"] if len(frame) else frame
     # A domain that no run trained on is only measured: it has losses and no column of weights.
+    predicted = sorted(set(frame["objective"])) if len(frame) else []
+    if len(predicted) > 1:
+        raise StoreError(
+            "export as CSV: causal and masked runs predict different things and cannot share a file; choose runs "
+            "of one study with --study, or export .jsonl"
+        )
+    losses = "masked_loss." if predicted == ["masked"] else "loss."
     names = [
         name
         for name in frame.columns
-        if name.startswith("loss.") or (name.startswith("w.") and frame[name].notna().any())
+        if name.startswith(losses) or (name.startswith("w.") and frame[name].notna().any())
     ]
     # The weights that were realised in whole sequences, as `Store.history` has them: both then give one answer.
     trained = frame[[name.replace("w.", "tokens.", 1) for name in names if name.startswith("w.")]]

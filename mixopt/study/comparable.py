@@ -30,13 +30,19 @@ def check_comparable(specs: Mapping[str, RunSpec], baseline: str, metric: Metric
         Warnings, a sentence each.
 
     Raises:
-        ConfigError: causal against masked models, other evaluation domains, or perplexities on other data.
+        ConfigError: causal against masked models, other evaluation domains, or perplexities on other data; bits per
+            byte of masked models.
     """
     reference = specs[baseline]
+    if metric == "bits-per-byte" and reference.objective == "masked":
+        raise ConfigError(
+            f"--metric bits-per-byte: {baseline!r} is a masked model, whose losses are of some tokens only; leave "
+            "--metric out"
+        )
     others = {name: spec for name, spec in specs.items() if name != baseline}
     warnings: list[str] = []
     for name, spec in others.items():
-        _check_objective(name, spec.objective, baseline, reference.objective)
+        _check_objective(name, _kind(spec), baseline, _kind(reference))
         _check_domains(name, spec, baseline, reference)
         if spec.data.fingerprint != reference.data.fingerprint:
             _check_data(name, spec, baseline, reference, metric)
@@ -57,6 +63,10 @@ def check_comparable(specs: Mapping[str, RunSpec], baseline: str, metric: Metric
                 f"{', '.join(differences[:_MOST])}{more}"
             )
     return warnings
+
+
+def _kind(spec: RunSpec) -> str:
+    return "whole-word masked" if spec.whole_word else spec.objective
 
 
 def _check_objective(name: str, objective: str, baseline: str, expected: str) -> None:

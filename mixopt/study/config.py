@@ -48,6 +48,7 @@ def _domains(value: object) -> object:
 Count = Annotated[int, BeforeValidator(_count)]
 Counts = Annotated[tuple[int, ...], BeforeValidator(_counts)]
 Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
+Numbers = Annotated[tuple[float, float], BeforeValidator(_factors)]
 
 
 class _Section(BaseModel):
@@ -90,7 +91,10 @@ class ModelSection(_Section):
 
 
 class TrainingSection(_Section):
-    """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size."""
+    """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size.
+
+    `whole_word` is for masked models: all tokens of a word are masked or none.
+    """
 
     tokens: Count = 800_000
     sequence_length: int | None = Field(default=None, ge=2)
@@ -104,6 +108,7 @@ class TrainingSection(_Section):
     epsilon: float = OptimSpec.epsilon
     weight_decay: float = OptimSpec.weight_decay
     grad_clip: float = OptimSpec.grad_clip
+    whole_word: bool = False
     # Muennighoff et al. 2023 (data-constrained scaling): up to 4 epochs are nearly as good as new text.
     max_epochs: float = Field(default=4.0, gt=0)
 
@@ -124,10 +129,15 @@ class MethodSection(_Section):
     """The search method and its settings (see `mixopt.search.ddo.DdoSettings`, `mixopt.search.autoscale`).
 
     `scales`, `predictor` and `match_epochs` are autoscale's; `target_tokens` is what it predicts.
+    `eta`, `smoothing`, `sampling` and `rounds` are DoReMi's (see `mixopt.study.doremi`).
     `fit` is DDO's: a law of each domain's own runs, or one of all runs (`mixopt.search.joint_ddo`).
+    From `runs` on they are those of one-shot searches (see `mixopt.search.designs`, `mixopt.search.one_shot`); their
+    names are those of the regressors, besides `grid`, `random` and `auto`.
     """
 
-    name: Literal["ddo", "autoscale"] = "ddo"
+    name: Literal[
+        "ddo", "autoscale", "doremi", "grid", "random", "regmix", "mixing-law", "loglinear", "gp", "auto"
+    ] = "ddo"
     factors: Factors = (1 / 3, 3.0)
     perturb: Literal["add", "replace"] = "add"
     objective: str = "mean_ppl"
@@ -141,6 +151,37 @@ class MethodSection(_Section):
     scales: Counts | None = None
     predictor: Literal["auto", "geometric", "joint"] = "auto"
     match_epochs: bool = False
+    eta: float = Field(default=1.0, gt=0)
+    smoothing: float = Field(default=1e-3, ge=0, lt=1)
+    sampling: str = "uniform"
+    rounds: int | None = Field(default=None, ge=1, le=100)
+    runs: int | None = Field(default=None, ge=1, le=100_000)
+    design: Literal["dirichlet", "two-level", "sobol", "lattice"] | None = None
+    strengths: Numbers = (0.1, 5.0)
+    temperature: float = Field(default=0.5, ge=0, le=1)
+    step: float | None = None
+    groups: dict[str, tuple[str, ...]] | None = None
+    regressor: str | None = None
+    kl: float = Field(default=0.0, ge=0)
+    pareto: Annotated[tuple[str, str] | None, BeforeValidator(_names)] = None
+    extend: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        value = {"name": value} if isinstance(value, str) else value
+        if not isinstance(value, dict) or value.get("reference") is not None:
+            return value
+        # DoReMi starts from the corpus as it is, the others from equal shares.
+        return {**value, "reference": "natural" if value.get("name") == "doremi" else "uniform"}
+
+
+class PolicySection(_Section):
+    """The online policy that `mixopt ado-train` trains with (see `mixopt.policy`), its prior mixture, its options."""
+
+    name: str = "ado"
+    prior: str = "natural"
+    options: dict[str, float | int | bool | str] = Field(default_factory=dict)
 
 
 class ExecutorSection(_Section):
@@ -192,6 +233,7 @@ class StudyConfig(_Section):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     method: MethodSection = MethodSection()
+    policy: PolicySection = PolicySection()
     executor: ExecutorSection = ExecutorSection()
     tracking: TrackingSection = TrackingSection()
     results: str = "results"

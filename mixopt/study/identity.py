@@ -14,7 +14,27 @@ if TYPE_CHECKING:
 # Settings that came after the first studies were recorded, with what they are when nobody sets them: at these they
 # are left out of the identity, so that older studies keep theirs.
 _ADDED: dict[str, dict[str, Any]] = {
-    "method": {"scales": None, "predictor": "auto", "match_epochs": False, "fit": "lines"},
+    "method": {
+        "scales": None,
+        "predictor": "auto",
+        "match_epochs": False,
+        "fit": "lines",
+        "eta": 1.0,
+        "smoothing": 1e-3,
+        "sampling": "uniform",
+        "rounds": None,
+        "runs": None,
+        "design": None,
+        "strengths": [0.1, 5.0],
+        "temperature": 0.5,
+        "step": None,
+        "groups": None,
+        "regressor": None,
+        "kl": 0.0,
+        "pareto": None,
+        "extend": None,
+    },
+    "training": {"whole_word": False},
     "evaluation": {"only": []},
 }
 
@@ -33,10 +53,18 @@ def resolve(study: Study) -> dict[str, Any]:
         "sequence_length": content["sequence_length"],
         "tokens": study.tokens,
         "reference": study.reference.to_dict(),
+        **({"sampling": _sampling(study)} if study.config.method.name == "doremi" else {}),
         **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
         "fingerprint": study.manifest.fingerprint,
         "unique_tokens": limits,
     }
+
+
+def _sampling(study: Study) -> dict[str, float]:
+    """The weights by which DoReMi's proxies draw."""
+    from mixopt.study.mixtures import resolve_mixture
+
+    return resolve_mixture(study.config.method.sampling, study).to_dict()
 
 
 def study_id(resolved: dict[str, Any]) -> str:

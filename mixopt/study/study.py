@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whol
 from mixopt.study import identity
 from mixopt.study.config import StudyConfig
 from mixopt.study.expected import load_or_expect
+from mixopt.study.masks import masks_whole_words, vocabulary_rows
 from mixopt.trackers import Trackers
 from mixopt.train.runtime import Runtime
 from mixopt.units import format_count
@@ -116,13 +118,9 @@ class Study:
             ConfigError: an unknown preset, or fields that do not go together.
         """
         given = self.config.model.model_dump(exclude_none=True)
-        vocab = given.pop("vocab_size", self.manifest.vocab_size)
-        if vocab < self.manifest.vocab_size:
-            raise ConfigError(
-                f"model.vocab_size: {vocab} is below the {self.manifest.vocab_size} of the tokenizer that the data "
-                "was prepared with; leave it out"
-            )
-        return model_spec(given.pop("preset"), vocab, **given)
+        preset, vocab = given.pop("preset"), given.pop("vocab_size", self.manifest.vocab_size)
+        model = model_spec(preset, vocab, **given)
+        return replace(model, vocab_size=vocabulary_rows(self.config, self.manifest, model))
 
     @cached_property
     def sequence_length(self) -> int:
@@ -133,7 +131,7 @@ class Study:
     def optim(self) -> OptimSpec:
         """Optimiser and batch; what the config leaves open suits the model's size."""
         given = self.config.training.model_dump(
-            exclude={"tokens", "sequence_length", "max_epochs"}, exclude_none=True
+            exclude={"tokens", "sequence_length", "max_epochs", "whole_word"}, exclude_none=True
         )
         _, lr, batch = next(row for row in _BY_SIZE if self.model.parameters < row[0])
         length = self.sequence_length
@@ -197,6 +195,8 @@ class Study:
             tokens=whole_batches(tokens, self.optim.batch_tokens),
             sequence_length=self.sequence_length,
             seed=seed,
+            objective=self.model.objective,
+            whole_word=masks_whole_words(self.config, self.manifest, self.model),
         )
 
     def _unique_tokens(self) -> tuple[int | None, ...] | None:
@@ -241,8 +241,8 @@ class Study:
         """Where a run keeps its checkpoints until it has finished."""
         return Path(self.config.results).absolute() / "checkpoints" / run_id
 
-    def runtime(self, run_id: str) -> Runtime:
-        """Where and how a run is trained."""
+    def runtime(self, run_id: str, reference: str | None = None) -> Runtime:
+        """Where and how a run is trained; `reference` is the run that it is held against."""
         executor = self.config.executor
         device = executor.device
         if executor.kind == "inline" and executor.gpus_per_run is not None:  # Ray hands out GPUs itself
@@ -250,6 +250,7 @@ class Study:
         return Runtime(
             data_dir=str(Path(self.config.data.dir).absolute()),
             checkpoint_dir=str(self.checkpoint_dir(run_id)),
+            reference_dir=str(self.checkpoint_dir(reference) / "final") if reference else None,
             device=device,
             threads=executor.cpus_per_run,
             precision=executor.precision,

@@ -18,7 +18,7 @@ data:
   expected: null               # {DOMAIN: 10B}: what --dry-run counts with until the folder is there
 
 model:
-  preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b
+  preset: gpt2-0.4m            # gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b, bert-nano … bert-base
   # Any field of the preset can be changed:
   # layers: 6
   # width: 128
@@ -38,6 +38,7 @@ training:
   epsilon: 1.0e-8
   weight_decay: 0.1
   grad_clip: 1.0               # 0: none
+  whole_word: false            # masked models (bert-…): mask whole words
   max_epochs: 4                # no run, and no recommendation, repeats a domain more often
 
 evaluation:
@@ -46,20 +47,39 @@ evaluation:
   point_tokens_per_domain: 2048
 
 method:
-  name: ddo                    # set by the command: ddo or autoscale
+  name: ddo                    # set by the command: ddo, autoscale, doremi, grid, or a search's --method
   factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
   perturb: add                 # add: the total changes; replace: the total is held
   objective: mean_ppl          # mean_ppl, mean_loss, worst or weighted:FILE
   fit: lines                   # ddo: a law of each domain's own runs (lines), or laws of all runs (joint)
   preset: default              # default, paper or official: how the laws are fitted
   seeds: 1                     # repeats of every run; two or more measure the noise
-  reference: uniform           # mixture of the base run: uniform, natural or a YAML file of weights
+  reference: null              # base mixture: uniform, natural or a YAML file; null: uniform (doremi: natural)
   floor: null                  # least weight of a domain: 0.02, or 0.2x of uniform; null: the least that was tested
   verify_seeds: 3              # repeats of each mixture that --verify trains
   target_tokens: null          # tokens of the final training: autoscale's target; ddo: for the cap on epochs
   scales: null                 # autoscale: [200k, 800k]; null: a quarter of training.tokens, and training.tokens
   predictor: auto              # autoscale: geometric, joint, or auto: the better one on what it has not seen
   match_epochs: false          # autoscale: let proxies repeat each domain as often as the target will
+  eta: 1.0                     # doremi: rate of the domain weights; 0.1 where they collapse
+  smoothing: 1.0e-3            # doremi: share of the uniform distribution in every weight
+  sampling: uniform            # doremi: the mixture that the proxy draws, uniform, natural or a file
+  rounds: null                 # doremi: most rounds; null: 1 from natural, else until it converges, at most 3
+  runs: null                   # search: mixtures to train; grid: at most; null: four a domain, 16 or more
+  design: null                 # search: dirichlet, two-level, sobol or lattice; null: dirichlet, or two-level with groups
+  strengths: [0.1, 5]          # dirichlet: from mixtures of a few domains to ones near the natural shares
+  temperature: 0.5             # dirichlet: power of the natural shares; 1: as they are, 0: uniform
+  step: null                   # grid: step of the weights, such as 0.1, in place of runs
+  groups: null                 # two-level: {SOURCE: [DOMAIN, DOMAIN]}
+  regressor: null              # grid, random: a law that chooses, such as auto; null: the best measured mixture
+  kl: 0                        # search: pull towards the natural mixture, in spreads of the objective; Olmix: 0.05
+  pareto: null                 # search: two objectives to trade off, such as [mean_loss, worst]
+  extend: null                 # search: a finished study whose mixture is kept while domains are added
+
+policy:                        # of `mixopt ado-train`
+  name: ado                    # ado, odm, static, schedule or custom
+  prior: natural               # uniform, natural, a YAML file of weights or a published name
+  options: {}                  # the policy's own, such as {preset: paper, s: 1}; docs/ado.md has them all
 
 executor:
   kind: ray                    # ray, or inline: one run at a time in this process

@@ -47,23 +47,29 @@ class Tracked:
         flat = {"run_id": self.run_id, "study": self.study, "role": self.role, **_flat(content)}
         return flat | {f"weight.{name}": weight for name, weight in self.spec.mixture.to_dict().items()}
 
+    @property
+    def _kind(self) -> str:
+        # A chart of a tracker shows a metric of all runs: losses of masked tokens are another metric.
+        return "masked_" if self.spec.objective == "masked" else ""
+
     @cached_property
     def curves(self) -> dict[int, dict[str, float]]:
         """Metrics by training tokens, rising.
 
         `validation_loss/DOMAIN` and `train_loss/DOMAIN` in nats/token, `validation_loss/mean` over the training
-        domains, `mixture/DOMAIN` as a share.
+        domains, `mixture/DOMAIN` as a share. Of masked models `validation_masked_loss/DOMAIN` and so on.
         """
         points: dict[int, dict[str, float]] = {}
         curve, mixture = self.result.curve, self.result.mixture
         if curve:
             columns = (curve[name] for name in ("tokens", "split", "domain", "loss"))
             for tokens, split, domain, loss in zip(*columns, strict=True):
-                points.setdefault(tokens, {})[f"{split}_loss/{domain}"] = loss
+                points.setdefault(tokens, {})[f"{split}_{self._kind}loss/{domain}"] = loss
+        mean = f"validation_{self._kind}loss"
         for metrics in points.values():
-            losses = [metrics.get(f"validation_loss/{name}") for name in self.spec.data.domains]
+            losses = [metrics.get(f"{mean}/{name}") for name in self.spec.data.domains]
             if None not in losses:
-                metrics["validation_loss/mean"] = statistics.fmean(loss for loss in losses if loss is not None)
+                metrics[f"{mean}/mean"] = statistics.fmean(loss for loss in losses if loss is not None)
         if mixture:
             columns = (mixture[name] for name in ("step", "domain", "weight"))
             for step, domain, weight in zip(*columns, strict=True):
@@ -74,19 +80,20 @@ class Tracked:
     def final(self) -> dict[str, float]:
         """Final numbers, those that there are: losses and so on by domain (`final_loss/DOMAIN`), means, cost."""
         found: dict[str, float] = {}
+        loss_name, perplexity_name = f"final_{self._kind}loss", f"final_{self._kind}perplexity"
         for name, part in self.result.domains.items():
             found[f"final_tokens/{name}"] = float(part.tokens_seen)
             found[f"final_epochs/{name}"] = part.epochs
             if part.loss is not None:
-                found[f"final_loss/{name}"] = part.loss
-                found[f"final_perplexity/{name}"] = math.exp(part.loss)
+                found[f"{loss_name}/{name}"] = part.loss
+                found[f"{perplexity_name}/{name}"] = math.exp(part.loss)
             if part.bits_per_byte is not None:
                 found[f"final_bits_per_byte/{name}"] = part.bits_per_byte
         losses = [self.result.losses().get(name) for name in self.spec.data.domains]
         if None not in losses:
             known = [loss for loss in losses if loss is not None]
-            found["final_loss/mean"] = statistics.fmean(known)
-            found["final_perplexity/mean"] = statistics.fmean(math.exp(loss) for loss in known)
+            found[f"{loss_name}/mean"] = statistics.fmean(known)
+            found[f"{perplexity_name}/mean"] = statistics.fmean(math.exp(loss) for loss in known)
         cost = {"tokens": self.result.tokens, "flops": self.result.flops, "seconds": self.result.seconds}
         return found | {f"cost/{name}": float(value) for name, value in cost.items()}
 

@@ -63,7 +63,7 @@ class Batches:
         self._in_data = data.indices(spec.measured)
         self._masking: Masking | None = None
         if spec.objective == "masked":
-            vocabulary = Vocabulary.of_data(data.folder, data.manifest.vocab_size)
+            vocabulary = Vocabulary.of_data(data.folder, data.manifest)
             if spec.model.vocab_size < vocabulary.rows:
                 raise DataError(
                     f"model.vocab_size: expected at least {vocabulary.rows} (the tokenizer's tokens and the mask "

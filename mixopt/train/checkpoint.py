@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mixopt.data.tokenizer import give_mask_token
 from mixopt.errors import DataError
 from mixopt.train.parallel import ALONE
 from mixopt.train.sharding import gather, is_sharded, split_like
@@ -96,10 +97,19 @@ def load_checkpoint(
     return state
 
 
-def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path, group: Group = ALONE) -> None:
+def save_final(
+    folder: Path, model: PreTrainedModel, tokenizer: Path, group: Group = ALONE, *, masked: bool = False
+) -> None:
     """Keep the trained model with its tokenizer in `folder/final`; the run's other checkpoints go.
 
     Every process of `group` calls this; the first one writes.
+
+    Args:
+        folder: the run's own checkpoint folder.
+        model: as for `save_checkpoint`.
+        tokenizer: folder of the data's tokenizer.
+        group: the processes of the run.
+        masked: it is a masked language model, whose tokenizer has to have a mask token.
     """
     weights = _weights(model, group)
     if group.rank:
@@ -109,6 +119,8 @@ def save_final(folder: Path, model: PreTrainedModel, tokenizer: Path, group: Gro
             _save_model(model, weights, writing)
         if tokenizer.is_dir():
             shutil.copytree(tokenizer, writing, dirs_exist_ok=True)
+            if masked:
+                give_mask_token(writing)
     for older in _checkpoints(folder):
         shutil.rmtree(older, ignore_errors=True)
 

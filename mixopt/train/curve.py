@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Curve:
-    """Grows by a stretch at every evaluation; training losses are means over the stretch's tokens.
+    """Grows by a stretch at every evaluation; training losses are means over the stretch's predicted tokens.
 
     Args:
         domains: K training domains.
@@ -32,12 +32,12 @@ class Curve:
         self.rows: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
         self.mixture: dict[str, list[Any]] = {"step": [], "domain": [], "weight": []}
         self._sums = np.zeros(len(self.domains))
-        self._tokens = np.zeros(len(self.domains), dtype=np.int64)
+        self._targets = np.zeros(len(self.domains), dtype=np.int64)
 
-    def add_step(self, sums: NDArray[np.float64], tokens: NDArray[np.int64]) -> None:
-        """Take in a step's (K,) summed training losses (nats) and tokens."""
+    def add_step(self, sums: NDArray[np.float64], targets: NDArray[np.int64]) -> None:
+        """Take in a step's (K,) summed training losses (nats) and the tokens that they are of."""
         self._sums += sums
-        self._tokens += tokens
+        self._targets += targets
 
     def add_point(
         self, step: int, tokens: int, validation: NDArray[np.float64], weights: NDArray[np.float64]
@@ -47,7 +47,7 @@ class Curve:
         Args:
             step: steps trained.
             tokens: tokens trained.
-            validation: (V,) validation losses, nats/token: of the K domains, then of the others.
+            validation: (V,) validation losses, nats/predicted token: of the K domains, then of the others.
             weights: (K,) mixture of the step to come.
         """
         self.close_stretch(step, tokens)
@@ -60,10 +60,10 @@ class Curve:
     def close_stretch(self, step: int, tokens: int) -> None:
         """Write the training losses since the last point: at a point, and where a run diverges between points."""
         for index, domain in enumerate(self.domains):
-            if self._tokens[index]:
-                self._add(step, tokens, "train", domain, self._sums[index] / self._tokens[index])
+            if self._targets[index]:
+                self._add(step, tokens, "train", domain, self._sums[index] / self._targets[index])
         self._sums[:] = 0
-        self._tokens[:] = 0
+        self._targets[:] = 0
 
     def _add(self, *row: Any) -> None:
         *head, loss = row
@@ -85,9 +85,9 @@ class Curve:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"rows": self.rows, "mixture": self.mixture, "sums": self._sums, "tokens": self._tokens}
+        return {"rows": self.rows, "mixture": self.mixture, "sums": self._sums, "targets": self._targets}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.rows, self.mixture = state["rows"], state["mixture"]
-        self._sums, self._tokens = state["sums"], state["tokens"]
+        self._sums, self._targets = state["sums"], state["targets"]

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
 from mixopt.errors import ExecutorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -40,8 +38,8 @@ class Device:
     bfloat16: bool
     label: str
 
-    def put(self, array: NDArray[np.int64]) -> Tensor:
-        """An integer array on this device; the copy to a GPU does not block."""
+    def put(self, array: NDArray[Any]) -> Tensor:
+        """An array on this device; the copy to a GPU does not block."""
         tensor = torch.from_numpy(array)
         if self.name == "cpu":
             return tensor
@@ -88,21 +86,3 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
         mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
-
-
-def token_losses(model: Callable[..., Any], tokens: Tensor, device: Device) -> Tensor:
-    """Cross-entropy of every next token, nats.
-
-    Args:
-        model: a causal language model of transformers, compiled or not.
-        tokens: (B, L + 1) token ids; the first L predict the last L.
-        device: for its precision.
-
-    Returns:
-        (B, L) float32.
-    """
-    inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    with device.autocast():
-        logits = model(input_ids=inputs, use_cache=False).logits
-    losses = functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
-    return losses.view(targets.shape)

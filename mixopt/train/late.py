@@ -18,11 +18,12 @@ class LateLosses:
     Args:
         step: which step.
         sums: (K,) summed losses, nats, on the device.
-        tokens: (K,) tokens by domain.
+        tokens: (K,) training tokens by domain.
+        targets: (K,) those that the losses are of: all of a causal model's, the masked ones of a masked one's.
     """
 
-    def __init__(self, step: int, sums: Tensor, tokens: NDArray[np.int64]) -> None:
-        self.step, self.tokens = step, tokens
+    def __init__(self, step: int, sums: Tensor, tokens: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+        self.step, self.tokens, self.targets = step, tokens, targets
         self._copied: torch.cuda.Event | None = None
         self._host = sums
         if sums.is_cuda:
@@ -39,9 +40,9 @@ class LateLosses:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint between the step and its reading."""
-        return {"step": self.step, "sums": self.sums(), "tokens": self.tokens}
+        return {"step": self.step, "sums": self.sums(), "tokens": self.tokens, "targets": self.targets}
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> LateLosses:
         """The inverse of `state_dict`."""
-        return cls(state["step"], torch.from_numpy(state["sums"]), state["tokens"])
+        return cls(state["step"], torch.from_numpy(state["sums"]), state["tokens"], state["targets"])

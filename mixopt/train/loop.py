@@ -21,6 +21,7 @@ from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
 from mixopt.policy import make_policy
 from mixopt.result import DomainResult, RunResult
+from mixopt.train.batches import draw_numbers
 from mixopt.train.checkpoint import load_checkpoint, save_checkpoint, save_final
 from mixopt.train.curve import Curve
 from mixopt.train.device import use_device
@@ -28,11 +29,10 @@ from mixopt.train.evaluate import bits_per_byte
 from mixopt.train.late import LateLosses
 from mixopt.train.learner import Learner
 from mixopt.train.parallel import Group
+from mixopt.train.recorded import recorded, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from mixopt.result import Status
     from mixopt.spec import RunSpec
@@ -85,8 +85,9 @@ class _Run:
         self.spec, self.runtime, self.group = spec, runtime, group
         self.started = self.saved = time.monotonic()
         self.data = _open_data(spec, runtime)
-        self.learner = Learner(spec, runtime, device, group, self.data)
-        self.policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
+        policy = make_policy(spec.policy.name, spec.mixture, dict(spec.policy.options))
+        self.learner = Learner(spec, runtime, device, group, self.data, policy)
+        self.policy = recorded(policy, spec, evaluation_steps(spec))
         self.sampler = MixtureSampler(
             sequences=self.data.train_sequences(spec.sequence_length, spec.data.domains),
             seed=spec.seed,
@@ -102,15 +103,15 @@ class _Run:
     def train_step(self) -> None:
         """Draw a batch by the policy's mixture, take one optimiser step, take in the losses of the step before."""
         begun = time.perf_counter()
+        drawn = self.sampler.sequences_drawn
         domain_ids, window_ids = self.sampler.next_batch(self.policy.weights(self.step), self.spec.batch_sequences)
-        sums = self.learner.step(self.step, domain_ids, window_ids)
-        before, self.pending = self.pending, LateLosses(self.step, sums, self._tokens_by_domain(domain_ids))
+        numbers = draw_numbers(domain_ids, drawn)
+        sums, targets = self.learner.step(self.step, domain_ids, window_ids, numbers)
+        tokens = np.bincount(domain_ids, minlength=len(drawn)) * self.spec.sequence_length
+        before, self.pending = self.pending, LateLosses(self.step, sums, tokens, targets)
         self.step += 1
         self._take_in(before)
         self.train_seconds += time.perf_counter() - begun
-
-    def _tokens_by_domain(self, domain_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(domain_ids, minlength=len(self.spec.data.domains)) * self.spec.sequence_length
 
     def _take_in(self, late: LateLosses | None) -> None:
         """Give a step's losses to the policy and to the curve."""
@@ -121,9 +122,9 @@ class _Run:
             self.diverged = True
             self.curve.close_stretch(late.step, late.step * self.spec.optim.batch_tokens)
             return
-        self.curve.add_step(sums, late.tokens)
+        self.curve.add_step(sums, late.targets)
         with np.errstate(invalid="ignore"):
-            self.policy.observe(late.step, sums / late.tokens, late.tokens)
+            self.policy.observe(late.step, sums / late.targets, late.tokens)
 
     def evaluate(self) -> None:
         """Measure the validation losses and close a stretch of the curve."""
@@ -190,7 +191,8 @@ class _Run:
         spec, status = self.spec, "diverged" if self.diverged else "finished"
         if self.runtime.keep_checkpoint and status == "finished" and self.runtime.checkpoint_dir:
             tokenizer = Path(self.runtime.data_dir) / "tokenizer"
-            save_final(self._checkpoints(), self.learner.model, tokenizer, self.group)
+            masked = spec.objective == "masked"
+            save_final(self._checkpoints(), self.learner.model, tokenizer, self.group, masked=masked)
         tokens = self.step * spec.optim.batch_tokens
         return RunResult(
             run_id=spec.run_id,
@@ -198,7 +200,7 @@ class _Run:
             domains=self._domain_results(status),
             tokens=tokens,
             parameters=self.learner.parameters,
-            flops=tokens * spec.model.flops_per_token(spec.sequence_length),
+            flops=tokens * spec.flops_per_token,
             train_seconds=self.train_seconds,
             seconds=self._seconds(),
             device=self.learner.label,
@@ -206,25 +208,32 @@ class _Run:
             curve=self.curve.rows,
             mixture=self.curve.mixture,
             versions=_versions(),
+            trace=trace_of(self.policy, self.step),
         )
 
     def _domain_results(self, status: Status) -> dict[str, DomainResult]:
         results = {}
         losses = self.curve.last_validation() if status == "finished" else {}
         train_losses = self.curve.last_training()
-        entries = {entry.name: entry for entry in self.data.manifest.domains}
         drawn, unique = self.sampler.sequences_drawn, self.sampler.unique_sequences
         length, trained = self.spec.sequence_length, len(self.spec.data.domains)
         for index, name in enumerate(self.spec.measured):
             loss = losses.get(name)
             results[name] = DomainResult(
                 loss=loss,
-                bits_per_byte=None if loss is None else bits_per_byte(loss, entries[name].validation),
+                bits_per_byte=self._bits_per_byte(name, loss),
                 train_loss=train_losses.get(name),
                 tokens_seen=int(drawn[index]) * length if index < trained else 0,
                 unique_tokens=int(unique[index]) * length if index < trained else 0,
             )
         return results
+
+    def _bits_per_byte(self, domain: str, loss: float | None) -> float | None:
+        """None for a masked model as well, whose losses are of some tokens only and no likelihood of the text."""
+        if loss is None or self.spec.objective == "masked":
+            return None
+        entry = next(entry for entry in self.data.manifest.domains if entry.name == domain)
+        return bits_per_byte(loss, entry.validation)
 
 
 def _open_data(spec: RunSpec, runtime: Runtime) -> TokenData:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from mixopt.presets import model_spec
 from mixopt.spec import OptimSpec
 from mixopt.study.comparable import check_comparable
 from tests.synthetic_runs import make_spec
+
+if TYPE_CHECKING:
+    from mixopt.spec import RunSpec
 
 HALVES = {"code": 0.5, "law": 0.5}
 
@@ -24,12 +26,27 @@ def test_other_weights_and_seeds_are_what_is_compared():
     assert check(make_spec({"code": 0.9, "law": 0.1}, seed=7)) == []
 
 
+def masked(**changes: Any) -> RunSpec:
+    return make_spec(HALVES, model=model_spec("bert-nano", 300), objective="masked", **changes)
+
+
 def test_causal_against_masked_is_refused():
-    masked = cast("Any", SimpleNamespace(objective="masked"))
     with pytest.raises(
         ConfigError, match=r"'own' is a masked model and 'base' a causal one: .* cannot be compared"
     ):
-        check(masked)
+        check(masked())
+
+
+def test_masks_of_whole_words_and_of_tokens_are_different_predictions():
+    specs = {"base": masked(), "own": masked(whole_word=True)}
+    with pytest.raises(ConfigError, match="'own' is a whole-word masked model and 'base' a masked one"):
+        check_comparable(specs, "base", "perplexity")
+    assert check_comparable({"base": masked(), "own": masked(seed=3)}, "base", "perplexity") == []
+
+
+def test_masked_models_have_no_bits_per_byte():
+    with pytest.raises(ConfigError, match="--metric bits-per-byte: 'base' is a masked model"):
+        check_comparable({"base": masked(), "own": masked(seed=3)}, "base", "bits-per-byte")
 
 
 def test_other_data_is_refused_with_the_way_out():

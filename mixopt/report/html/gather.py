@@ -202,9 +202,9 @@ def _runs(frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective
     for record in frame.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
         parts = {
-            name: Part(*(_number(row[f"{short}.{name}"]) for short in _SHORT))
+            name: Part(*(_number(row[f"{_column(short, row)}.{name}"]) for short in _SHORT))
             for name in names
-            if not math.isnan(row[f"w.{name}"]) or not math.isnan(row[f"loss.{name}"])
+            if not math.isnan(row[f"w.{name}"]) or not math.isnan(row[f"{_column('loss', row)}.{name}"])
         }
         scalars = {key: value for key, value in row.items() if "." not in key}
         run_id = row["run_id"]
@@ -213,6 +213,11 @@ def _runs(frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective
 
 
 _SHORT = ("w", "loss", "bpb", "train_loss", "tokens", "epochs")
+
+
+def _column(short: str, run: dict[str, Any]) -> str:
+    """A run's own columns: losses of a masked model stand in theirs."""
+    return f"masked_{short}" if run["objective"] == "masked" and short.endswith("loss") else short
 
 
 def _number(value: float) -> float | None:
