@@ -111,12 +111,12 @@ class RowsFit:
     used: NDArray[np.float64]
 
 
-def fit_rows(curves: Curves, rows: Rows, starts: NDArray[np.float64]) -> RowsFit:
-    """Fit every problem from each of its starts (S, N, p), and keep the best."""
+def fit_rows(curves: Curves, rows: Rows, starts: NDArray[np.float64], iterations: int = _ITERATIONS) -> RowsFit:
+    """Fit every problem from each of its starts (S, N, p), with so many steps at most, and keep the best."""
     tries, size = starts.shape[0], rows.y.shape[0]
     which = np.tile(np.arange(size), tries)
     low, high = (np.broadcast_to(end, (size, starts.shape[2])) for end in (rows.low, rows.high))
-    theta = _descend(curves, rows, np.clip(starts, low, high).reshape(tries * size, -1), which)
+    theta = _descend(curves, rows, np.clip(starts, low, high).reshape(tries * size, -1), which, iterations)
     tried = rows.some(which)
     cost = _huber_cost(tried, *_solved(curves, tried, theta)[:2], theta)
     best = cost.reshape(tries, size).argmin(axis=0)
@@ -207,7 +207,7 @@ def _projected(
 
 
 def _descend(
-    curves: Curves, rows: Rows, theta: NDArray[np.float64], which: NDArray[np.intp]
+    curves: Curves, rows: Rows, theta: NDArray[np.float64], which: NDArray[np.intp], iterations: int
 ) -> NDArray[np.float64]:
     """Levenberg-Marquardt in step for all (n, p) starts, `which` problem each belongs to."""
     theta = theta.copy()
@@ -216,7 +216,7 @@ def _descend(
     damping = np.full(count, 1e-3)
     weights = _solved(curves, rows.some(which), theta)[1]
     active = np.arange(count)
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         if not active.size:
             break
         index = which[active]

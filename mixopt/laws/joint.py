@@ -227,6 +227,7 @@ def fit_law(
     sd: NDArray[np.float64],
     shift: NDArray[np.float64] | None = None,
     starts: NDArray[np.float64] | None = None,
+    iterations: int = 200,
 ) -> Law:
     """Robust maximum-a-posteriori fit of every target in every replicate.
 
@@ -236,6 +237,7 @@ def fit_law(
         sd: (B, R, T), or anything that broadcasts to it; infinite for a run that is left out.
         shift: (B, T, p) moves the prior's centre ("randomise, then optimise", Bardsley et al. 2014).
         starts: (S, B, T, p) or (S, 1, T, p) where to start; None for the form's own starts.
+        iterations: most steps from each start.
     """
     count, runs, targets = y.shape
     fixed = np.equal(*form.box)
@@ -259,7 +261,7 @@ def fit_law(
         floor_from_zero=form.free_amplitude,
     )
     starts = form.starts[:, None] if starts is None else starts
-    fit = fit_rows(form, rows, np.stack([flat(start, size) for start in starts]))
+    fit = fit_rows(form, rows, np.stack([flat(start, size) for start in starts]), iterations)
     return Law(
         theta=fit.theta.reshape(count, targets, size),
         floor=fit.floor.reshape(count, targets),

@@ -1,7 +1,7 @@
-"""What a regressor of losses on mixtures is: one protocol for laws, trees and Gaussian processes. No torch, no ray.
+"""What a regressor of losses on mixtures is: one protocol for laws, trees and Gaussian processes.
 
-Every loss is modelled by itself; objectives are computed from predicted losses afterwards, as they are from measured
-ones (`mixopt.search.objective`). So one fit serves every objective.
+Every loss is modelled by itself; objectives are computed from predicted losses afterwards, as they are from
+measured ones (`mixopt.search.objective`). So one fit serves every objective.
 
 Symbols: R runs, K training domains, V losses (evaluation domains), B replicates, G folds. Weights are on the
 simplex, losses are in nats/token.
@@ -57,7 +57,7 @@ class Fitted(ABC):
         """B laws of resampled runs; the same for the same seed."""
 
     def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:  # noqa: ARG002
-        """(…, V) predictive standard deviations of the mean loss of mixtures (…, K); None where the law has none."""
+        """(…, V) standard deviations of predictions, without a run's own noise; None for a law that has none."""
         return None
 
     def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:  # noqa: ARG002
@@ -78,7 +78,7 @@ class Fitted(ABC):
 
 
 class Regressor(ABC):
-    """A way to learn losses from mixtures. A new one is a file, a line in `REGRESSORS` and a contract-test parameter.
+    """A way to learn losses from mixtures. A new one is a file, a line in `REGRESSORS` and a parameter of its test.
 
     Attributes:
         name: as it is written on the command line.
