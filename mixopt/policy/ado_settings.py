@@ -207,6 +207,11 @@ class AdoSettings:
         """JSON values, an infinity as None."""
         return {k: None if v == math.inf else v for k, v in asdict(self).items()}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AdoSettings:
+        """The inverse of `to_dict`; what an older version did not know has its default."""
+        return cls(**{k: math.inf if v is None else v for k, v in values.items()})
+
 
 _CHOICES = {
     name: get_args(hint) for name, hint in get_type_hints(AdoSettings).items() if get_origin(hint) is Literal
