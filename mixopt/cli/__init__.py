@@ -10,6 +10,7 @@ import typer
 
 from mixopt import __version__
 from mixopt.cli import (
+    ado_train,
     autoscale,
     bench,
     compare,
@@ -41,6 +42,7 @@ app.command("autoscale")(autoscale.autoscale)
 app.command("doremi")(doremi.doremi)
 app.command("recommend")(recommend.recommend)
 app.command("train")(train.train)
+app.command("ado-train")(ado_train.ado_train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("bench")(bench.bench)

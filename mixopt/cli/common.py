@@ -30,6 +30,11 @@ StudyFile = Annotated[
 ]
 Data = Annotated[str | None, flag("--data", "Folder of prepared data.")]
 Model = Annotated[str | None, flag("--model", "Preset of the proxy model, such as gpt2-0.4m.")]
+TrainedModel = Annotated[str | None, flag("--model", "Preset of the model, such as gpt2-124m.")]
+TargetTokens = Annotated[
+    str | None, flag("--tokens", "Training tokens, such as 10M [method.target_tokens, or the study's].")
+]
+TargetSeeds = Annotated[int, flag("--seeds", "Runs, each with another seed [1].")]
 Factors = Annotated[str | None, flag("--factors", "Multiples of each domain's tokens, such as 1/3,3.")]
 Seeds = Annotated[int | None, flag("--seeds", "Repeats of every run.")]
 Reference = Annotated[str | None, flag("--reference", "Base mixture: uniform, natural or FILE.")]
@@ -45,12 +50,25 @@ ExecutorKind = Annotated[str | None, flag("--executor", "ray, or inline (one run
 RayAddress = Annotated[str | None, flag("--ray-address", "A Ray cluster, host:port.", WHERE)]
 CpusPerRun = Annotated[int | None, flag("--cpus-per-run", "CPUs, and threads, of a run.", WHERE)]
 GpusPerRun = Annotated[float | None, flag("--gpus-per-run", "GPUs of a run; fractions share one.", WHERE)]
+ProcessesPerRun = Annotated[
+    int | None,
+    flag(
+        "--processes-per-run",
+        "Data-parallel processes of a run, each with these CPUs and GPUs; --set executor.sharding=fsdp splits"
+        " the model over them.",
+        WHERE,
+    ),
+]
 Results = Annotated[str | None, flag("--results", "Folder of the results table.", WHERE)]
 Track = Annotated[
     list[str] | None,
     flag("--track", "Show finished runs in tensorboard, wandb or mlflow as well (repeatable).", WHERE),
 ]
+Keep = Annotated[bool, flag("--keep", "Keep the trained model, for from_pretrained.", OUTPUT)]
 DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
+Verify = Annotated[
+    bool, flag("--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", OUTPUT)
+]
 QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
 AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -26,16 +27,31 @@ if TYPE_CHECKING:
 
     Option = float | int | bool | str
 
-# The option that a policy's variants are told apart by, and the one that it has when nobody says.
-VARIANTS = {"ado": ("preset", "robust"), "odm": ("variant", "paper")}
+# The option that tells a policy's variants apart.
+VARIANTS = {"ado": "preset", "odm": "variant"}
 
-# Options that follow from the run.
-_FROM_RUN: dict[str, Callable[[RunSpec], dict[str, Option]]] = {
-    "ado": lambda spec: {"total_steps": spec.steps, "tokens_per_sample": spec.sequence_length},
-    "odm": lambda spec: {"total_steps": spec.steps},
-    "schedule": lambda spec: {"tokens_per_step": spec.optim.batch_tokens},
+# Defaults that are often written out: with them or without, it is the same run.
+_USUAL = {"ado": {"preset": "robust", "law": "power"}, "odm": {"variant": "paper"}}
+
+
+def _ado_options(spec: RunSpec, given: Mapping[str, Option]) -> dict[str, Option]:
+    options: dict[str, Option] = {"total_steps": spec.steps, "tokens_per_sample": spec.sequence_length}
+    if given.get("law") == "schedule-aware":
+        optim = spec.optim
+        options |= {"total_tokens": spec.tokens, "lr_schedule": optim.schedule}
+        options |= {"lr_warmup": optim.warmup, "lr_final": optim.final_lr}
+    return options
+
+
+# Options that follow from the run, and from the options given.
+_FROM_RUN: dict[str, Callable[[RunSpec, Mapping[str, Option]], dict[str, Option]]] = {
+    "ado": _ado_options,
+    "odm": lambda spec, _: {"total_steps": spec.steps},
+    "schedule": lambda spec, _: {"tokens_per_step": spec.optim.batch_tokens},
 }
 
+# Characters of options in a run's name.
+_LONGEST = 60
 _WORD = re.compile(r"(?P<name>[a-z][a-z0-9_-]*)(:(?P<options>[^@]*))?(@(?P<prior>.+))?", re.DOTALL)
 
 
@@ -76,10 +92,53 @@ class PolicyAsked:
             if equals:
                 options[key.strip()] = _value(key, value)
             elif found["name"] in VARIANTS and not options:
-                options[VARIANTS[found["name"]][0]] = part
+                options[VARIANTS[found["name"]]] = part
             else:
                 raise ConfigError(f"policy {word!r:.80}: expected OPTION=VALUE, found {part!r}")
         return cls(found["name"], found["prior"] or "natural", options)
+
+    def changed(
+        self, word: str | None = None, variant: str | None = None, prior: str | None = None, law: str | None = None
+    ) -> PolicyAsked:
+        """This with what the command line says over it, None for what it does not say.
+
+        Args:
+            word: as for `parse`; another policy than this one's takes none of its options.
+            variant: ado's preset, or odm's variant.
+            prior: the mixture to start from.
+            law: which law ado fits.
+
+        Raises:
+            ConfigError: the policy has no variants, or fits no laws.
+        """
+        name, start, options = self.name, self.prior, dict(self.options)
+        if word is not None:
+            one = PolicyAsked.parse(word)
+            options = {**(options if one.name == name else {}), **one.options}
+            name, start = one.name, one.prior if "@" in word else start
+        if variant is not None:
+            if name not in VARIANTS:
+                raise ConfigError(
+                    f"--preset: policy {name} has none, found {variant!r}; ado has robust, paper and official, odm "
+                    "paper and code"
+                )
+            options[VARIANTS[name]] = variant
+        if law is not None:
+            if name != "ado":
+                raise ConfigError(f"--law: policy {name} fits no laws, found {law!r}; only ado does")
+            options["law"] = law
+        return PolicyAsked(name, prior or start, options)
+
+    @property
+    def word(self) -> str:
+        """What it is called: as `parse` reads it, without what is usual; the policy alone if that is long."""
+        usual, variant = _USUAL.get(self.name, {}), VARIANTS.get(self.name)
+        told = {key: value for key, value in self.options.items() if usual.get(key) != value}
+        parts = [str(told.pop(variant))] if variant in told else []
+        parts += [f"{key}={json.dumps(value)}" for key, value in told.items()]
+        options = f":{','.join(parts)}" if parts else ""
+        prior = "" if self.prior == "natural" or isinstance(self.prior, Mixture) else f"@{self.prior}"
+        return self.name + (options if len(options) <= _LONGEST else "") + prior
 
     def spec(self, run: RunSpec) -> PolicySpec:
         """The policy of `run`, whose weights are the prior, with the options that follow from it.
@@ -88,10 +147,11 @@ class PolicyAsked:
             ConfigError: an unknown policy or option, or a value that it cannot have.
         """
         given = {key: _plain(self.name, key, value) for key, value in self.options.items()}
-        name, usual = VARIANTS.get(self.name, ("", ""))
-        if given.get(name) == usual:
-            del given[name]  # written out or not, it is the same run
-        options = {**_FROM_RUN.get(self.name, lambda _: {})(run), **given}
+        for name, usual in _USUAL.get(self.name, {}).items():
+            if given.get(name) == usual:
+                del given[name]
+        follow = _FROM_RUN.get(self.name, lambda *_: {})(run, given)
+        options = {**follow, **given}
         make_policy(self.name, run.mixture, options)  # mistakes are found here and not in training
         return PolicySpec(name=self.name, weights=run.policy.weights, options=options)
 

@@ -51,6 +51,8 @@ class World:
 
     def __init__(self, make_spec: Callable[..., RunSpec], runtime: Runtime, folder: Path) -> None:
         drifting = {"policy": PolicySpec(name="drifting", weights=(0.5, 0.3, 0.2)), "tokens": 256 * STEPS}
+        # Fits after steps 4, 12 and 20, each used four steps later: the first two are under way when it is cut.
+        ado = {"min_points": 5, "warmup": 5, "skip": 0, "stride": 1, "refit_interval": 8, "adopt_after": 4}
         llama = {"heads": 2, "kv_heads": 1, "ffn_width": 64, "layers": 2}
         # `odd` has batches of 7 sequences, which no two processes can halve, in passes of 2.
         odd = {"optim": OptimSpec(batch_tokens=224, lr=4e-3, final_lr=0.1), "tokens": 224 * STEPS}
@@ -58,10 +60,14 @@ class World:
             "gpt2": make_spec(model_options={"layers": 2}, **drifting),
             "llama": make_spec(model="llama-0.4m", model_options=llama, **drifting),
             "odd": make_spec(**{**drifting, **odd}),
+            "ado": make_spec(
+                policy=PolicySpec(name="ado", weights=(0.5, 0.3, 0.2), options={**ado, "max_drift": 10.0}),
+                tokens=256 * STEPS,
+            ),
         }
         self.runtime, self.folder = replace(runtime, keep_checkpoint=True), folder
-        names = [(model, sharding) for model in MODELS for sharding in SHARDINGS]
-        self.alone = {model: run_case(self.case(model, "alone")) for model in MODELS}
+        names = [(model, sharding) for model in MODELS for sharding in SHARDINGS] + [("ado", "none")]
+        self.alone = {model: run_case(self.case(model, "alone")) for model in self.specs}
         for name in names:
             run_case(self.case(*name, "shared", stop=FIRST))
         cases = [self.case(*name, "together") for name in names]
@@ -138,3 +144,25 @@ class TestTwoProcesses:
         assert ours.config.architectures == alone.config.architectures
         ids = AutoTokenizer.from_pretrained(kept / "final")("12 + 30 = 42", return_tensors="pt").input_ids
         torch.testing.assert_close(ours(input_ids=ids).logits, alone(input_ids=ids).logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_same_policy_which_is_that_of_one(world: World) -> None:
+    first, second = (outcome.result for outcome in world.together["ado", "none"])
+    alone, ended = world.alone["ado"].result, world.ended["ado", "none"].result
+    assert first is not None
+    assert second is not None
+    assert first.trace is not None
+    assert first.trace == second.trace  # to the last bit, laws, losses and counts included
+    for result in (first, ended):
+        assert result is not None
+        assert alone is not None
+        ours, theirs = result.trace, alone.trace
+        assert ours is not None
+        assert theirs is not None
+        assert [moment.step for moment in ours.moments] == [moment.step for moment in theirs.moments] == [8, 16]
+        np.testing.assert_array_equal(ours.points.weights, theirs.points.weights)  # tokens by domain, summed
+        np.testing.assert_allclose(ours.points.losses, theirs.points.losses, rtol=1e-5)
+        np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-3)
+        assert result.losses() == pytest.approx(alone.losses(), rel=1e-5)
+    assert np.abs(first.trace.weights[-1] - first.trace.weights[0]).max() > 0.01

@@ -1,0 +1,82 @@
+"""What `mixopt train` and `mixopt ado-train` share: long runs, trained and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mixopt.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixopt.study import Study
+    from mixopt.study.loop import Planned
+
+
+def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, range]:
+    """Tokens of a run, and the seeds.
+
+    Raises:
+        ConfigError: a number is no count, or too small.
+    """
+    from mixopt.errors import ConfigError
+    from mixopt.units import parse_count
+
+    if seeds < 1:
+        raise ConfigError(f"--seeds: expected at least 1, found {seeds}")
+    count = study.config.method.target_tokens or study.tokens if tokens is None else parse_count(tokens, "--tokens")
+    return count, range(seeds)
+
+
+def run_targets(study: Study, name: str, planned: Sequence[Planned], *, quiet: bool, as_json: bool) -> None:
+    """Train what the table lacks of one mixture's or policy's runs, and print what they measured.
+
+    Args:
+        study: what to train, on what.
+        name: what the mixture or the policy is called.
+        planned: its runs, which differ in their seed only.
+        quiet: no progress.
+        as_json: print one JSON object in place of tables.
+    """
+    from rich.console import Console
+
+    from mixopt.report.console import page
+    from mixopt.report.figure import png
+    from mixopt.report.files import write_files
+    from mixopt.report.policy_table import policy_dict, print_policy
+    from mixopt.report.progress import Live, Quiet
+    from mixopt.report.target import losses_figure, print_target, target_dict
+    from mixopt.search.objective import parse_objective
+    from mixopt.store import Store
+    from mixopt.study.loop import kept_model
+    from mixopt.study.measured import Side, Yardstick
+    from mixopt.study.target import train_targets
+
+    watch = Quiet() if quiet else Live(Console(stderr=True))
+    with Store(study.config.results) as store, study.executor() as executor:
+        store.check_writable()
+        runs = train_targets(study, planned, store, executor, watch)
+    spec = runs[0][0]
+    objective = parse_objective(study.config.method.objective)
+    entry = Side.of(name, runs, Yardstick(objective, "perplexity", spec.measured, spec.data.domains)).entry
+    figures = {"losses.png": losses_figure(name, entry, runs)}
+    folder = Path(study.config.results) / "targets" / entry.runs[0]
+    files = write_files(folder, {file: png(figure) for file, figure in figures.items()})
+    keeps = study.config.executor.keep_checkpoints
+    models = [kept_model(study, run_id) for run_id in entry.runs] if keeps else []
+    cap = study.config.training.max_epochs
+    if as_json:
+        told = {**target_dict(name, entry, runs), **policy_dict(runs, cap), "study": study.study_id}
+        written = {"models": [str(path) for path in models], "files": [str(file) for file in files]}
+        typer.echo(json.dumps({**told, **written}))
+        return
+    console = page()
+    print_target(name, entry, runs, console)
+    print_policy(runs, cap, console)
+    common.print_files(files, console)
+    for path in models:
+        console.print(f"kept {path}", highlight=False, soft_wrap=True)
