@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixopt import results
     from mixopt.mixture import Mixture
-    from mixopt.study import Study, autoscale, ddo
+    from mixopt.study import Study, autoscale, ddo, doremi
 
 __version__ = "0.1.0"
 
-__all__ = ["Mixture", "Study", "autoscale", "ddo", "results"]
+__all__ = ["Mixture", "Study", "autoscale", "ddo", "doremi", "results"]
 
-_HOMES = {"Mixture": "mixopt.mixture", "Study": "mixopt.study", "autoscale": "mixopt.study", "ddo": "mixopt.study"}
+_HOMES = {
+    "Mixture": "mixopt.mixture",
+    **dict.fromkeys(("Study", "autoscale", "ddo", "doremi"), "mixopt.study"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -37,13 +37,13 @@ class Event:
     """Something that an executor tells while it works.
 
     Attributes:
-        kind: `started`, `progress` or `retry`.
+        kind: `started`, `progress`, `retry` or `again` (a run that the table has).
         run_id: the run.
         tokens: training tokens done so far (`progress`).
-        message: why it is tried again (`retry`), one line.
+        message: why it is tried or trained again (`retry`, `again`), one line.
     """
 
-    kind: Literal["started", "progress", "retry"]
+    kind: Literal["started", "progress", "retry", "again"]
     run_id: str
     tokens: int = 0
     message: str = ""

@@ -18,7 +18,7 @@ from mixopt.online.losses import DomainSums
 from mixopt.online.packing import from_json, to_json
 from mixopt.online.processes import gather, rank_and_size
 from mixopt.online.stream import MixtureStream
-from mixopt.policy import POLICIES, MixturePolicy, make_policy
+from mixopt.policy import POLICIES, REFERENCED, LossWeighting, MixturePolicy, make_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -272,6 +272,11 @@ def _policy(
     prior: Mixture | None,
     options: dict[str, Any] | None,
 ) -> MixturePolicy:
+    if isinstance(policy, LossWeighting) or (isinstance(policy, str) and policy in REFERENCED):
+        raise ConfigError(
+            "online: expected a policy that chooses what is drawn, found group_dro, which weighs losses against a "
+            "reference model; `mixopt doremi` does that"
+        )
     if not isinstance(policy, str):
         if prior is not None or options is not None:
             raise ConfigError("online: prior and options belong to a policy given by name; this one was given made")

@@ -158,13 +158,14 @@ class Live:
                 self._bar = None
 
     def event(self, event: Event) -> None:
-        """Move the bar; say why a run is tried again."""
+        """Move the bar; say why a run is tried or trained again."""
         self._tally.event(event, time.monotonic())
-        if event.kind == "retry":
+        if event.kind in ("retry", "again"):
             role = self._roles.get(event.run_id, event.run_id)
-            self._console.print(
-                f"{role}: trying again from its checkpoint ({event.message})", markup=False, soft_wrap=True
+            what = (
+                "trying again from its checkpoint" if event.kind == "retry" else "in the table, and trained again"
             )
+            self._console.print(f"{role}: {what} ({event.message})", markup=False, soft_wrap=True)
         self._draw()
 
     def done(self, spec: RunSpec, result: RunResult) -> None:

@@ -39,7 +39,8 @@ def print_recommendation(
         f"{len(recommendation.runs)} runs[/dim]"
     )
     console.print(weights_table(recommendation, shown))
-    console.print(prediction_table(recommendation, shown))
+    if recommendation.predicted:
+        console.print(prediction_table(recommendation, shown))
     if recommendation.other_objectives:
         console.print(objectives_table(recommendation))
     if recommendation.warnings:
@@ -147,7 +148,7 @@ def save_recommendation(
         out_dir: folder, made on demand.
         baselines: mixtures to draw beside it, by name.
         plots: draw `mixture.png`; `curves.png` where there are fitted curves; `law.png` of a joint law by domain;
-            `scaling.png` where optima were carried on from scale to scale.
+            `scaling.png` where optima were carried on from scale to scale; `weights.png` of DoReMi's proxies.
 
     Returns:
         The files written.
@@ -172,6 +173,10 @@ def save_recommendation(
             from mixopt.report.joint_plots import law_figure
 
             contents["law.png"] = png(law_figure(recommendation))
+        if recommendation.details.get("doremi"):
+            from mixopt.report.doremi_plots import weights_figure
+
+            contents["weights.png"] = png(weights_figure(recommendation))
         if recommendation.details.get("path"):
             from mixopt.report.autoscale_plots import scaling_figure
 

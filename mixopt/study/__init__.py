@@ -3,7 +3,8 @@
 from mixopt.study.autoscale import autoscale, autoscale_searcher
 from mixopt.study.config import StudyConfig
 from mixopt.study.ddo import ddo, ddo_searcher
+from mixopt.study.doremi import doremi
 from mixopt.study.loop import run_study
 from mixopt.study.study import Study
 
-__all__ = ["Study", "StudyConfig", "autoscale", "autoscale_searcher", "ddo", "ddo_searcher", "run_study"]
+__all__ = ["Study", "StudyConfig", "autoscale", "autoscale_searcher", "ddo", "ddo_searcher", "doremi", "run_study"]

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
-from mixopt.execute.base import Job
+from mixopt.execute.base import Event, Job
 from mixopt.report.progress import Quiet
 from mixopt.study.expected import check_prepared
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from mixopt.execute.base import Executor
     from mixopt.report.progress import Watch
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a study and what it is for."""
+    """A run of a study and what it is for.
+
+    Attributes:
+        spec: the run.
+        role: what it is for, in the study's own words.
+        keep: its trained model is needed as well as its numbers, and kept in `kept_model`.
+    """
 
     spec: RunSpec
     role: str
+    keep: bool = False
 
 
 def run_study(
@@ -92,6 +100,17 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
     return planned
 
 
+def kept_model(study: Study, run_id: str) -> Path:
+    """Where a run's trained model is, if it is kept; `from_pretrained` reads it."""
+    return study.checkpoint_dir(run_id) / "final"
+
+
+def is_done(study: Study, run: Planned, store: Store) -> bool:
+    """Whether there is all that a run is for: its row, and its model where that is needed."""
+    run_id = run.spec.run_id
+    return store.has_finished(run_id) and (not run.keep or kept_model(study, run_id).exists())
+
+
 def train_missing(
     study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
 ) -> None:
@@ -101,21 +120,27 @@ def train_missing(
     links = [(run.spec.run_id, run.role) for run in runs]
     store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
     specs = {run.spec.run_id: run.spec for run in runs}
+    keep = {run.spec.run_id for run in runs if run.keep or study.config.executor.keep_checkpoints}
     purposes = {run.spec.run_id: run.role for run in runs}
     roles = {run_id: f"{role}, seed {specs[run_id].seed}" for run_id, role in purposes.items()}
     # Longest first: the workers then end at about the same time.
-    missing = sorted(
-        (spec for run_id, spec in specs.items() if not store.has_finished(run_id)), key=lambda s: -s.flops
-    )
-    jobs = [Job(spec, study.runtime(spec.run_id)) for spec in missing]
+    wanted = {run.spec.run_id: run.spec for run in runs if not is_done(study, run, store)}
+    missing = sorted(wanted.values(), key=lambda spec: -spec.flops)
+    again = [run_id for run_id in wanted if store.has_finished(run_id)]
+    jobs = [
+        Job(spec, replace(study.runtime(spec.run_id, spec.policy.reference), keep_checkpoint=spec.run_id in keep))
+        for spec in missing
+    ]
     with (
         watch.sweep(missing, roles, found=len(specs) - len(missing)),
         # Closed here, so that the workers have ended when recording fails.
         contextlib.closing(executor.run(jobs, watch.event)) as results,
     ):
+        for run_id in again:
+            watch.event(Event("again", run_id, message="its trained model is needed and was not kept"))
         for spec, result in results:
             store.record(spec, result)
             trackers.log(Tracked(spec, result, study.study_id, purposes[spec.run_id]))
             watch.done(spec, result)
-            if result.status == "finished" and not study.config.executor.keep_checkpoints:
+            if result.status == "finished" and spec.run_id not in keep:
                 shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)

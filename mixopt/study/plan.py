@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt.search.base import empty_history
+from mixopt.spec import PolicySpec
 from mixopt.study.expected import AssumedSpeed, check_prepared, is_prepared
-from mixopt.study.loop import plan_runs
+from mixopt.study.loop import is_done, plan_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_STEPS = 200
 
 # A forward pass costs a third of a training step's FLOPs.
-_EVALUATION_COST = 1 / 3
+_FORWARD_COST = 1 / 3
 
 # Parameters and both moments of AdamW in float32, twice while a new checkpoint replaces an old one.
 _CHECKPOINT_BYTES = 3 * 4 * 2
@@ -114,7 +115,7 @@ def plan_of(
     trainer: Trainer | None = None,
 ) -> Plan:
     """The plan of runs that are known already; the arguments are those of `make_plan`."""
-    found = frozenset(run.spec.run_id for run in runs if store and store.has_finished(run.spec.run_id))
+    found = frozenset(run.spec.run_id for run in runs if store and is_done(study, run, store))
     new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
     assumed = AssumedSpeed.of(study.config.executor)
     if assumed:
@@ -127,7 +128,7 @@ def plan_of(
         # Processes of a run are taken to be as fast together as apart.
         speed = speed and speed * study.config.executor.processes_per_run
         workers = min(executor.workers(), len(new)) if new else 0
-    costs = [(spec.tokens + _EVALUATION_COST * _evaluated(study, spec)) / speed for spec in new] if speed else []
+    costs = [(spec.tokens + _FORWARD_COST * _evaluated(study, spec)) / speed for spec in new] if speed else []
     kept = sum(_RUN_BYTES + _CURVE_ROW_BYTES * 3 * spec.evaluation.points * len(spec.measured) for spec in new)
     epochs = [study.epochs(run.spec) for run in runs]
     most = {domain: max(run[domain] for run in epochs) for domain in study.domains} if epochs else {}
@@ -148,10 +149,10 @@ def plan_of(
 
 
 def _evaluated(study: Study, spec: RunSpec) -> int:
-    """Validation tokens that a run is measured on, all points together."""
+    """Tokens of a run's forward passes alone: validation at all its points, and its reference's."""
     evaluation = spec.evaluation
     sizes = [entry.validation.tokens for entry in study.manifest.domains if entry.name in spec.measured]
-    return sum(
+    return (spec.tokens if spec.policy.reference else 0) + sum(
         (evaluation.points - 1) * min(evaluation.point_tokens_per_domain, size)
         + min(evaluation.tokens_per_domain, size)
         for size in sizes
@@ -172,6 +173,8 @@ def calibrate(study: Study, spec: RunSpec, trainer: Trainer | None = None) -> fl
     steps = min(spec.steps, _CALIBRATION_STEPS)
     short = replace(
         spec,
+        # A reference's model may not be there yet.
+        policy=PolicySpec(weights=spec.policy.weights) if spec.policy.reference else spec.policy,
         tokens=steps * spec.optim.batch_tokens,
         evaluation=replace(spec.evaluation, points=1, tokens_per_domain=1),
     )

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
-from mixopt.study.loop import Planned, train_missing
+from mixopt.study.loop import Planned, kept_model, train_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from mixopt.execute.base import Executor
     from mixopt.mixture import Mixture
@@ -93,8 +92,3 @@ def train_targets(
             "why; mend the cause and run the same command again"
         )
     return finished
-
-
-def kept_model(study: Study, run_id: str) -> Path:
-    """Where a run's trained model is, if it is kept; `from_pretrained` reads it."""
-    return study.checkpoint_dir(run_id) / "final"

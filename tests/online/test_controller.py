@@ -238,6 +238,10 @@ class TestBadInput:
         with pytest.raises(ConfigError, match="prior and options belong to a policy given by name"):
             make(Following(), options={"preset": "paper"})
 
+    def test_a_policy_that_weighs_losses(self) -> None:
+        with pytest.raises(ConfigError, match="found group_dro, which weighs losses against a reference model"):
+            make("group_dro")
+
     def test_unknown_policy_and_domain(self) -> None:
         with pytest.raises(ConfigError, match="unknown name 'adoo'; nearest: ado"):
             make("adoo")

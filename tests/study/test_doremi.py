@@ -1,0 +1,264 @@
+"""Rounds of DoReMi as runs of the table: what follows from what, what is trained again, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError, ExecutorError
+from mixopt.execute.inline import InlineExecutor
+from mixopt.report.progress import Quiet
+from mixopt.report.recommendation import save_recommendation
+from mixopt.store import Store
+from mixopt.study import Study, StudyConfig
+from mixopt.study.contenders import default_contenders
+from mixopt.study.doremi import DoremiStudy, run_doremi
+from mixopt.study.mixtures import resolve_mixture
+from mixopt.study.plan import plan_of
+from mixopt.trace import Moment, PolicyTrace
+from tests.synthetic_runs import make_run, power_law
+
+if TYPE_CHECKING:
+    from mixopt.execute.base import Event
+    from mixopt.result import RunResult, Status
+    from mixopt.search.base import Recommendation
+    from mixopt.spec import RunSpec
+
+# Where every round's answer is drawn to.
+FIXED = np.array([0.6, 0.3, 0.1])
+
+
+class Trainer:
+    """A proxy answers with a tenth of its reference's mixture and nine of `FIXED`, and 0.01 a seed for the first."""
+
+    def __init__(self, results: Path, statuses: dict[str, Status] | None = None) -> None:
+        self.calls: list[str] = []
+        self._results, self._statuses = results, statuses or {}
+
+    def __call__(self, spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
+        role = "proxy" if spec.policy.reference else "reference"
+        self.calls.append(role)
+        result = make_run(spec, power_law(2, 3), self._statuses.get(role, "finished"))[1]
+        if runtime.keep_checkpoint:
+            (Path(runtime.checkpoint_dir) / "final").mkdir(parents=True)
+        if spec.policy.reference is None:
+            return result
+        assert runtime.reference_dir == str(self._results / "checkpoints" / spec.policy.reference / "final")
+        assert Path(runtime.reference_dir).exists()
+        with Store(self._results, read_only=True) as store:
+            reference = store.get(spec.policy.reference)[0]
+        assert reference.seed == spec.seed
+        answer = 0.1 * reference.mixture.array + 0.9 * FIXED + spec.seed * np.array([0.01, -0.01, 0])
+        by_domain = dict(zip(spec.data.domains, answer.tolist(), strict=True))
+        moment = Moment(step=0, tokens=spec.tokens, parts=dict.fromkeys(("alpha", "average", "excess"), by_domain))
+        trace = PolicyTrace(
+            policy=spec.policy.name,
+            settings={},
+            domains=spec.data.domains,
+            steps=np.arange(1),
+            weights=np.array([spec.policy.weights], dtype=np.float32),
+            moments=(moment,),
+        )
+        return replace(result, trace=trace)
+
+
+class Told(Quiet):
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def make_study(data_dir: Path, results: Path, **method: Any) -> Study:
+    return Study(
+        data_dir,
+        model="gpt2-0.2m",
+        tokens="4k",
+        results=results,
+        training={"batch_tokens": 256, "max_epochs": 50},
+        executor={"kind": "inline"},
+        method={"name": "doremi", **method},
+    )
+
+
+def run(study: Study, trainer: Trainer, watch: Quiet | None = None) -> Recommendation:
+    with Store(study.config.results) as store:
+        return run_doremi(study, DoremiStudy(study), store, InlineExecutor(trainer), watch)
+
+
+def roles(results: Path) -> list[tuple[str, RunSpec]]:
+    with Store(results, read_only=True) as store:
+        (study,) = store.studies()
+        return sorted((role, store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id))
+
+
+def test_each_round_s_reference_is_the_answer_of_the_last_until_they_agree(data_dir: Path, tmp_path: Path) -> None:
+    study, trainer = make_study(data_dir, tmp_path, reference="uniform", rounds=9), Trainer(tmp_path)
+    answer = run(study, trainer)
+    assert trainer.calls == ["reference", "proxy"] * 4  # a tenth of the distance is left by each round
+    assert answer.details["doremi"]["converged"]
+    assert answer.mixture.array == pytest.approx(FIXED, abs=1e-3)
+    specs = dict(roles(tmp_path))
+    assert list(specs) == [f"round {n} {kind}" for n in range(1, 5) for kind in ("proxy", "reference")]
+    expected = np.full(3, 1 / 3)
+    for number in range(1, 5):
+        reference, proxy = specs[f"round {number} reference"], specs[f"round {number} proxy"]
+        assert reference.mixture.array == pytest.approx(expected)
+        assert proxy.policy.reference == reference.run_id
+        assert proxy.mixture.array == pytest.approx(np.full(3, 1 / 3))
+        assert proxy.policy.options == {"eta": 1.0, "smoothing": 0.001}
+        expected = 0.1 * expected + 0.9 * FIXED
+
+
+@pytest.mark.parametrize(("method", "rounds"), [({}, 1), ({"reference": "uniform"}, 3), ({"rounds": 2}, 2)])
+def test_rounds_unless_they_are_given(data_dir: Path, tmp_path: Path, method: dict[str, Any], rounds: int) -> None:
+    study, trainer = make_study(data_dir, tmp_path, **method), Trainer(tmp_path)
+    assert run(study, trainer).method == f"DoReMi, eta 1, round {rounds}"
+    assert len(trainer.calls) == 2 * rounds
+
+
+def test_the_natural_mixture_in_a_file_is_natural_too(data_dir: Path, tmp_path: Path) -> None:
+    natural = make_study(data_dir, tmp_path).natural
+    (tmp_path / "n.json").write_text(natural.to_json())
+    assert DoremiStudy(make_study(data_dir, tmp_path, reference=str(tmp_path / "n.json"))).settings.rounds == 1
+
+
+def test_seeds_are_averaged_each_against_its_own_reference(data_dir: Path, tmp_path: Path) -> None:
+    answer = run(make_study(data_dir, tmp_path, reference="uniform", rounds=1, seeds=3), Trainer(tmp_path))
+    single = 0.1 / 3 + 0.9 * FIXED
+    assert answer.mixture.array == pytest.approx(single + np.array([0.01, -0.01, 0]))
+    low, high = answer.intervals["chant"]
+    assert low < single[0] < high
+
+
+def test_finished_runs_are_not_trained_again_and_the_answer_is_the_same(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, rounds=2)
+    first = run(study, Trainer(tmp_path))
+    again = Trainer(tmp_path)
+    for model in (tmp_path / "checkpoints").glob("*/final"):
+        model.rmdir()  # they are of no use any more
+    assert run(study, again).to_dict() == first.to_dict()
+    assert again.calls == []
+
+
+def test_the_reference_s_model_is_kept_and_trained_again_where_it_is_gone(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    with pytest.raises(ExecutorError, match=r"round 1 proxy, seed 0, did not finish; `mixopt runs show"):
+        run(study, Trainer(tmp_path, {"proxy": "diverged"}))
+    (model,) = (tmp_path / "checkpoints").glob("*/final")
+    model.rmdir()
+    trainer, told = Trainer(tmp_path), Told()
+    run(study, trainer, told)
+    assert trainer.calls == ["reference", "proxy"]
+    (again,) = (event for event in told.events if event.kind == "again")
+    assert (again.run_id, again.message) == (
+        model.parent.name,
+        "its trained model is needed and was not kept",
+    )
+
+
+def test_a_reference_that_fails_ends_the_study_before_its_proxy(data_dir: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path, {"reference": "diverged"})
+    with pytest.raises(ExecutorError, match="round 1 reference, seed 0, did not finish"):
+        run(make_study(data_dir, tmp_path), trainer)
+    assert trainer.calls == ["reference"]
+
+
+def test_a_plan_holds_the_rounds_that_are_known(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, reference="uniform", rounds=3)
+    asked = DoremiStudy(study)
+    (first,) = asked.known(None)
+    runs = [*first.references, *first.proxies]
+    timed = lambda spec, runtime, progress: [progress(256 * step) for step in range(4)]  # noqa: E731
+    plan = plan_of(study, runs, None, InlineExecutor(), timed)
+    assert plan.tokens == 2 * study.tokens
+    assert plan.flops == pytest.approx(7 / 3 * runs[0].spec.flops)
+    with Store(tmp_path) as store:
+        run_doremi(make_study(data_dir, tmp_path, reference="uniform", rounds=1), asked, store,
+                   InlineExecutor(Trainer(tmp_path)))  # fmt: skip
+        assert len(list(asked.known(store))) == 3
+
+
+def test_a_plan_trains_a_reference_whose_model_is_gone(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    with pytest.raises(ExecutorError):
+        run(study, Trainer(tmp_path, {"proxy": "diverged"}))
+    with Store(tmp_path) as store:
+        (known,) = DoremiStudy(study).known(store)
+        planned = [*known.references, *known.proxies]
+        timed = lambda spec, runtime, progress: [progress(256 * step) for step in range(4)]  # noqa: E731
+        assert len(plan_of(study, planned, store, InlineExecutor(), timed).found) == 1
+        next((tmp_path / "checkpoints").glob("*/final")).rmdir()
+        assert len(plan_of(study, planned, store, InlineExecutor(), timed).found) == 0
+
+
+def test_its_answer_is_a_mixture_by_name_and_a_contender(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path)
+    answer = run(study, Trainer(tmp_path))
+    written = save_recommendation(answer, tmp_path / "studies" / study.study_id, DoremiStudy(study).baselines)
+    assert {path.name for path in written} == {"recommendation.json", "mixture.png", "weights.png"}
+    with Store(tmp_path) as store:
+        assert resolve_mixture(f"doremi:{study.study_id[:5]}", study, store) == answer.mixture
+        assert [one.name for one in default_contenders(study, store)] == ["uniform", "natural", "doremi"]
+        with pytest.raises(ConfigError, match=f"is one of `mixopt doremi`; write doremi:{study.study_id}"):
+            resolve_mixture(f"ddo:{study.study_id}", study, store)
+
+
+def test_what_changes_the_answer_changes_the_study_s_identity(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"chant": 0.2, "arithmetic": 0.2, "words": 0.6}')
+    changes = [{}, {"eta": 0.1}, {"smoothing": 0.01}, {"rounds": 2}, {"reference": "uniform"},
+               {"sampling": "natural"}, {"sampling": str(tmp_path / "s.json")}]  # fmt: skip
+    assert len({make_study(data_dir, tmp_path, **change).study_id for change in changes}) == len(changes)
+    study = make_study(data_dir, tmp_path, sampling=str(tmp_path / "s.json"))
+    before = study.study_id
+    (tmp_path / "s.json").write_text('{"chant": 0.6, "arithmetic": 0.2, "words": 0.2}')
+    assert Study.of(study.config).study_id != before
+
+
+def test_the_reference_is_natural_for_doremi_and_uniform_for_others() -> None:
+    def reference(method: Any) -> str:
+        return StudyConfig.build({"method": method}, "test").method.reference
+
+    assert reference({}) == reference({"name": "ddo"}) == "uniform"
+    assert reference("doremi") == reference({"name": "doremi", "reference": None}) == "natural"
+    assert reference({"name": "doremi", "reference": "uniform"}) == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"eta": 0}, r"method\.eta: expected greater than 0, found 0"),
+        ({"smoothing": 1}, r"method\.smoothing: expected less than 1, found 1"),
+        ({"rounds": 0}, r"method\.rounds: expected greater than or equal to 1"),
+        ({"reference": "zero.json"}, r"method\.reference: DoReMi expects a weight above 0 .* found 0 for 'words'"),
+        ({"sampling": "zero.json"}, r"method\.sampling: DoReMi expects a weight above 0 .* found 0 for 'words'"),
+        ({"sampling": "nothing"}, r"mixture 'nothing': no such file and no mixture of that name"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("zero.json").write_text('{"chant": 0.5, "arithmetic": 0.5, "words": 0}')
+    with pytest.raises(ConfigError, match=message):
+        DoremiStudy(make_study(data_dir, tmp_path, **method))
+
+
+def test_a_single_domain_leaves_nothing_to_do(data_dir: Path, tmp_path: Path) -> None:
+    content = make_study(data_dir, tmp_path).config.model_dump()
+    content["data"] = {"dir": str(data_dir), "eval_only": ["arithmetic", "words"]}
+    with pytest.raises(ConfigError, match="two domains or more to weigh, found 'chant' alone: nothing to do"):
+        DoremiStudy(Study.of(StudyConfig.build(content, "test")))
+
+
+def test_a_run_that_would_repeat_a_domain_too_often_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    content = make_study(data_dir, tmp_path).config.model_dump()
+    content["training"] |= {"tokens": "40k", "max_epochs": 1.0}
+    content["data"] = {"dir": str(data_dir), "unique_tokens": {"words": 9000}}
+    with pytest.raises(ConfigError, match="run `round 1 reference` asks for"):
+        DoremiStudy(Study.of(StudyConfig.build(content, "test")))
