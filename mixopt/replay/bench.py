@@ -81,16 +81,20 @@ def _chosen(table: Table, weights: NDArray[np.float64], methods: Sequence[str] |
     """The methods asked for, each once, all of them possible on the table."""
     chosen = [find_method(name) for name in dict.fromkeys(methods if methods is not None else METHODS)]
     _check_fidelities(table, weights)
-    if table.problem(weights).target > 0:
-        return chosen
-    stuck = [method.name for method in chosen if method.entry.cheap]
+    problem = table.problem(weights)
+    stuck = [method.name for method in chosen if not method.entry.possible(problem)]
     if methods is None:
-        return [method for method in chosen if not method.entry.cheap]
-    if stuck:
+        return [method for method in chosen if method.name not in stuck]
+    if stuck and problem.target == 0:
         raise ConfigError(
             f"table {table.name}: its fidelity never varies (every run is {table.fidelities[-1].name}), but "
             f"{', '.join(stuck)} learns from cheaper runs; add runs of a smaller model or fewer tokens, or choose "
-            f"among {', '.join(name for name, entry in METHODS.items() if not entry.cheap)}"
+            f"among {', '.join(name for name, entry in METHODS.items() if entry.possible(problem))}"
+        )
+    if stuck:
+        raise ConfigError(
+            f"table {table.name}: no runs of the target's size with fewer tokens, which {stuck[0]} learns from; "
+            f"add some, or leave {stuck[0]} out"
         )
     return chosen
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mixopt.errors import ConfigError
+from mixopt.replay.methods.adso import Adso
 from mixopt.replay.methods.one_shot import OneShot
 from mixopt.replay.methods.random_search import RandomSearch
 from mixopt.search.regression.gp import GaussianProcessRegressor
@@ -29,13 +30,20 @@ class Entry:
         title: in words, for tables and plots.
         make: a new method of a problem; the number is that of cheap runs, for methods that take one.
         runs: that number, unless `name:runs` gives another; None for methods that choose by themselves.
-        cheap: it learns from fidelities below the target, so the table must have one.
+        learns_from: what it needs beside target runs: nothing, cheaper runs, or shorter runs of the target's size.
     """
 
     title: str
     make: Callable[[Problem, int], Method]
     runs: int | None = None
-    cheap: bool = True
+    learns_from: Literal["nothing", "cheaper", "shorter"] = "cheaper"
+
+    def possible(self, problem: Problem) -> bool:
+        """Whether the problem has what it learns from."""
+        *below, target = problem.fidelities
+        if self.learns_from == "shorter":
+            return any(fidelity.parameters == target.parameters for fidelity in below)
+        return self.learns_from == "nothing" or bool(below)
 
 
 def _one_shot(regressor: type[Regressor], runs: int) -> Entry:
@@ -47,12 +55,21 @@ def _screen(_: Problem, runs: int) -> Method:
 
 
 METHODS: dict[str, Entry] = {
-    "random": Entry("random search", lambda *_: RandomSearch(), cheap=False),
+    "random": Entry("random search", lambda *_: RandomSearch(), learns_from="nothing"),
+    "single-fidelity": Entry(
+        "Bayesian optimisation at the target",
+        lambda problem, _: Adso(problem, "single-fidelity"),
+        learns_from="nothing",
+    ),
+    "tokens-only": Entry(
+        "ADSO over tokens only", lambda problem, _: Adso(problem, "tokens-only"), learns_from="shorter"
+    ),
     "screen": Entry("screening: a Gaussian process of the objective alone", _screen, 64),
     "regmix": _one_shot(RegMix, 128),
     "loglinear": _one_shot(LogLinear, 64),
     "mixing-law": _one_shot(MixingLawRegressor, 64),
     "gp": _one_shot(GaussianProcessRegressor, 64),
+    "adso": Entry("ADSO", lambda problem, _: Adso(problem)),
 }
 
 

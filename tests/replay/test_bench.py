@@ -108,7 +108,17 @@ def test_a_fidelity_that_never_varies_leaves_nothing_cheap_to_learn_from() -> No
     with pytest.raises(ConfigError, match=r"its fidelity never varies \(every run is large x 1k\), but gp learns"):
         bench(table, MADE, ["random", "gp"], seeds=1, top=1)
     names = {outcome.name for outcome in bench(table, MADE, None, seeds=1, top=1).outcomes}
-    assert names == {name for name, entry in METHODS.items() if not entry.cheap}
+    assert names == {name for name, entry in METHODS.items() if entry.learns_from == "nothing"}
+
+
+def test_shorter_runs_of_the_targets_size_are_asked_for_where_they_are_needed() -> None:
+    table = find_table("agreeing")
+    weights = objective_weights("mean", table.eval_domains)
+    with pytest.raises(
+        ConfigError, match="no runs of the target's size with fewer tokens, which tokens-only learns"
+    ):
+        bench(table, ("mean", weights), ["tokens-only"], seeds=1, top=1)
+    assert not METHODS["tokens-only"].possible(table.problem(weights))
 
 
 @pytest.mark.parametrize(
