@@ -42,6 +42,7 @@ def ado_train(
     results: common.Results = None,
     track: common.Track = None,
     keep: common.Keep = False,
+    plots: common.Plots = True,
     dry_run: common.DryRun = False,
     quiet: common.QuietFlag = False,
     as_json: common.AsJson = False,
@@ -83,4 +84,4 @@ def ado_train(
     if dry_run:
         common.print_cost(study, planned, as_json=as_json)
     else:
-        run_targets(study, asked.word, planned, quiet=quiet, as_json=as_json)
+        run_targets(study, asked.word, planned, plots=plots, quiet=quiet, as_json=as_json)

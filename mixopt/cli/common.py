@@ -65,6 +65,7 @@ Track = Annotated[
     flag("--track", "Show finished runs in tensorboard, wandb or mlflow as well (repeatable).", WHERE),
 ]
 Keep = Annotated[bool, flag("--keep", "Keep the trained model, for from_pretrained.", OUTPUT)]
+Plots = Annotated[bool, flag("--plots/--no-plots", "Draw pictures.", OUTPUT)]
 DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
 Verify = Annotated[
     bool, flag("--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", OUTPUT)

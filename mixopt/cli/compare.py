@@ -16,6 +16,7 @@ from mixopt.cli.common import (
     MaxEpochs,
     Model,
     ObjectiveName,
+    Plots,
     QuietFlag,
     RayAddress,
     Results,
@@ -63,7 +64,7 @@ def compare(
     out: Annotated[
         Path | None, flag("--out", "Folder of tables and pictures [RESULTS/comparisons/ID].", OUTPUT)
     ] = None,
-    plots: Annotated[bool, flag("--plots/--no-plots", "Draw pictures.", OUTPUT)] = True,
+    plots: Plots = True,
     quiet: QuietFlag = False,
 ) -> None:
     """Compare mixtures: losses by domain, gains by paired seeds, and the tokens that each saves.

@@ -13,8 +13,13 @@ from mixopt.cli import common
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mixopt.comparison import Entry
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
     from mixopt.study import Study
     from mixopt.study.loop import Planned
+
+    Run = tuple[RunSpec, RunResult]
 
 
 def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, range]:
@@ -32,24 +37,25 @@ def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, rang
     return count, range(seeds)
 
 
-def run_targets(study: Study, name: str, planned: Sequence[Planned], *, quiet: bool, as_json: bool) -> None:
+def run_targets(
+    study: Study, name: str, planned: Sequence[Planned], *, plots: bool, quiet: bool, as_json: bool
+) -> None:
     """Train what the table lacks of one mixture's or policy's runs, and print what they measured.
 
     Args:
         study: what to train, on what.
         name: what the mixture or the policy is called.
         planned: its runs, which differ in their seed only.
+        plots: draw their losses, and what the first run's policy did.
         quiet: no progress.
         as_json: print one JSON object in place of tables.
     """
     from rich.console import Console
 
     from mixopt.report.console import page
-    from mixopt.report.figure import png
-    from mixopt.report.files import write_files
     from mixopt.report.policy_table import policy_dict, print_policy
     from mixopt.report.progress import Live, Quiet
-    from mixopt.report.target import losses_figure, print_target, target_dict
+    from mixopt.report.target import print_target, target_dict
     from mixopt.search.objective import parse_objective
     from mixopt.store import Store
     from mixopt.study.loop import kept_model
@@ -63,9 +69,7 @@ def run_targets(study: Study, name: str, planned: Sequence[Planned], *, quiet: b
     spec = runs[0][0]
     objective = parse_objective(study.config.method.objective)
     entry = Side.of(name, runs, Yardstick(objective, "perplexity", spec.measured, spec.data.domains)).entry
-    figures = {"losses.png": losses_figure(name, entry, runs)}
-    folder = Path(study.config.results) / "targets" / entry.runs[0]
-    files = write_files(folder, {file: png(figure) for file, figure in figures.items()})
+    files = _draw(name, entry, runs, Path(study.config.results) / "targets" / entry.runs[0]) if plots else []
     keeps = study.config.executor.keep_checkpoints
     models = [kept_model(study, run_id) for run_id in entry.runs] if keeps else []
     cap = study.config.training.max_epochs
@@ -80,3 +84,20 @@ def run_targets(study: Study, name: str, planned: Sequence[Planned], *, quiet: b
     common.print_files(files, console)
     for path in models:
         console.print(f"kept {path}", highlight=False, soft_wrap=True)
+
+
+def _draw(name: str, entry: Entry, runs: Sequence[Run], folder: Path) -> list[Path]:
+    """The pictures of a target's runs, written to `folder`."""
+    import pandas as pd
+
+    from mixopt.report.figure import png
+    from mixopt.report.files import write_files
+    from mixopt.report.online_plots import trace_figures
+    from mixopt.report.target import losses_figure
+
+    figures = {"losses.png": losses_figure(name, entry, runs)}
+    spec, result = runs[0]
+    if result.trace:
+        title = f"{name}, seed {spec.seed}"
+        figures |= trace_figures(result.trace, pd.DataFrame(result.curve), title)
+    return write_files(folder, {file: png(figure) for file, figure in figures.items()})

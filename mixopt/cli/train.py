@@ -35,6 +35,7 @@ def train(
     results: common.Results = None,
     track: common.Track = None,
     keep: common.Keep = False,
+    plots: common.Plots = True,
     dry_run: common.DryRun = False,
     quiet: common.QuietFlag = False,
     as_json: common.AsJson = False,
@@ -72,4 +73,4 @@ def train(
     if dry_run:
         common.print_cost(study, planned, as_json=as_json)
     else:
-        run_targets(study, asked.name, planned, quiet=quiet, as_json=as_json)
+        run_targets(study, asked.name, planned, plots=plots, quiet=quiet, as_json=as_json)

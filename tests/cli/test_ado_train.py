@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SMALL = [
     *("--data", "DATA", "--model", "gpt2-0.2m", "--tokens", "12k", "--max-epochs", "50", "--executor", "inline"),
     *("--set", "model.context=32", "--set", "model.layers=1", "--set", "model.width=32"),
-    *("--set", "training.batch_tokens=256", "--set", "evaluation.tokens_per_domain=256", "-q"),
+    *("--set", "training.batch_tokens=256", "--set", "evaluation.tokens_per_domain=256", "-q", "--no-plots"),
 ]
 QUICK = ["--policy", "ado:min_points=5,warmup=10,refit_interval=10,adopt_after=2,max_drift=10.0"]
 
@@ -42,7 +42,9 @@ def trace_of(answer: dict[str, Any]) -> PolicyTrace:
 
 
 def test_ado_moves_away_from_its_prior_and_says_how(mixopt: Callable[..., Result]) -> None:
-    printed = mixopt("ado-train", *SMALL, *QUICK, "--seeds", "2").stdout
+    printed = mixopt("ado-train", *SMALL, *QUICK, "--seeds", "2", "--plots").stdout
+    for file in ("losses", "mixture", "forecasts", "credit", "slopes"):
+        assert f"{file}.png" in printed
     assert "mean of training domains" in printed
     assert "The mixture  ado, robust; means of 2 seeds" in printed
     assert "4 fits of the laws a run; refused" in printed
@@ -100,7 +102,7 @@ def test_a_dry_run_plans_and_leaves_nothing(mixopt: Callable[..., Result]) -> No
 
 
 def test_policies_are_compared_with_mixtures(mixopt: Callable[..., Result]) -> None:
-    words = ["natural", "odm", "ado:paper@uniform", "--seeds", "1", "--format", "json", "--no-plots"]
+    words = ["natural", "odm", "ado:paper@uniform", "--seeds", "1", "--format", "json"]
     found = json.loads(mixopt("compare", *SMALL, *words, "--baseline", "natural").stdout)
     assert list(found["entries"]) == ["natural", "odm", "ado:paper@uniform"]
     entry = found["entries"]["odm"]
@@ -109,7 +111,7 @@ def test_policies_are_compared_with_mixtures(mixopt: Callable[..., Result]) -> N
         _, result = store.get(entry["runs"][0])
     seen = np.array([result.domains[name].tokens_seen for name in entry["weights"]])
     assert list(entry["weights"].values()) == pytest.approx((seen / seen.sum()).tolist())
-    table = mixopt("compare", *SMALL, *words[:-3], "--no-plots", "--no-train", "--baseline", "natural").stdout
+    table = mixopt("compare", *SMALL, *words[:-2], "--no-train", "--baseline", "natural").stdout
     assert "mean of odm" in table
 
 
