@@ -1,4 +1,4 @@
-"""Pictures of an online run: mixture, forecasts, credit and slopes, as Jiang et al. (2024), Figures 5, 6, 10, 11."""
+"""Pictures of an online run: mixture, forecasts, credit, slopes; Figures 5, 6, 10 and 11 of Jiang et al. (2024)."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
+from mixopt.report.html.online import OnlineRun, gather_online
 from mixopt.search.objective import BUILT_IN, WeightedLoss
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Gathered:
         recommendation: content of `recommendation.json`, if there is one.
         verification: content of `verification.json`, if there is one.
         comparisons: comparisons that share a run with the study.
+        online: some of the runs whose mixture a policy chose.
     """
 
     study_id: str
@@ -118,6 +120,7 @@ class Gathered:
     recommendation: dict[str, Any] | None
     verification: dict[str, Any] | None
     comparisons: tuple[Comparison, ...]
+    online: tuple[OnlineRun, ...] = ()
 
 
 def gather(store: Store, study_id: str | None = None) -> Gathered:
@@ -157,6 +160,7 @@ def gather(store: Store, study_id: str | None = None) -> Gathered:
         recommendation=_json(folder / "recommendation.json"),
         verification=_json(folder / "verification.json"),
         comparisons=comparisons,
+        online=gather_online(store, runs),
     )
 
 
