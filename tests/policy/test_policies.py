@@ -21,6 +21,10 @@ OPTIONS = {
     "custom": {"function": "tests.policy.test_schedule:lean_to_high_losses"},
     "group_dro": {"eta": 0.5},
 }
+# Policies and their options by the name of the case: every policy, and choices that change what it keeps.
+CASES = {name: (name, options) for name, options in OPTIONS.items()} | {
+    "ado, schedule-aware": ("ado", {**OPTIONS["ado"], "law": "schedule-aware", "total_tokens": 20_000}),
+}
 
 
 def losses(rng):
@@ -30,9 +34,14 @@ def losses(rng):
     return loss_k, tokens_k
 
 
-@pytest.fixture(params=sorted(POLICIES))
+@pytest.fixture(params=CASES)
 def make(request):
-    return lambda: make_policy(request.param, PRIOR, OPTIONS[request.param])
+    name, options = CASES[request.param]
+    return lambda: make_policy(name, PRIOR, options)
+
+
+def test_every_policy_is_a_case():
+    assert OPTIONS.keys() == POLICIES.keys()
 
 
 def test_weights_are_a_mixture_and_have_no_side_effects(make):
