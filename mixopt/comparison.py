@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mixopt.model_spec import LOSS_UNITS, Objective
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -186,6 +188,7 @@ class Comparison:
         averaged: training domains that averages, the worst domain and the objective go over.
         entries: by name.
         warnings: what should make a reader careful, a sentence each.
+        predicts: what all runs' losses are of: every next token (`causal`), or masked ones.
     """
 
     id: str
@@ -197,6 +200,12 @@ class Comparison:
     averaged: tuple[str, ...]
     entries: dict[str, Entry]
     warnings: tuple[str, ...] = ()
+    predicts: Objective = "causal"
+
+    @property
+    def loss_units(self) -> str:
+        """Of every loss."""
+        return LOSS_UNITS[self.predicts]
 
     @property
     def baseline(self) -> str:

@@ -14,6 +14,8 @@ MASKED_SHARE = 0.15
 
 Objective = Literal["causal", "masked"]
 
+LOSS_UNITS: dict[Objective, str] = {"causal": "nats/token", "masked": "nats/masked token"}
+
 # Parts of a spec refuse fields that they do not know, and numbers that JSON cannot hold.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

@@ -156,7 +156,7 @@ def train_bpe(texts: Iterable[str], vocab: int) -> TextTokenizer:
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    return _wrap(_fast(backend, END_OF_TEXT), f"{BPE_PREFIX}{vocab}")
+    return _wrap(_fast(backend, eos_token=END_OF_TEXT), f"{BPE_PREFIX}{vocab}")
 
 
 def give_mask_token(folder: Path) -> None:
@@ -170,21 +170,25 @@ def give_mask_token(folder: Path) -> None:
 
 
 def _fast_from_file(path: Path) -> Any:
-    """transformers' class for one tokenizer.json; end-of-text as the config beside it says, if there is one."""
+    """transformers' class for one tokenizer.json; special tokens as the config beside it says, if there is one."""
     from tokenizers import Tokenizer
 
+    backend = Tokenizer.from_file(str(path))
     config_path = path.with_name("tokenizer_config.json")
-    eos = None
-    if config_path.is_file():
-        eos = json.loads(config_path.read_text(encoding="utf-8")).get("eos_token")
-        eos = eos.get("content") if isinstance(eos, dict) else eos
-    return _fast(Tokenizer.from_file(str(path)), eos)
+    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    named: dict[str, str] = {}
+    for role in ("eos_token", "sep_token", "mask_token"):
+        token = config.get(role)
+        token = token.get("content") if isinstance(token, dict) else token
+        if token and (role == "eos_token" or backend.token_to_id(token) is not None):
+            named[role] = token
+    return _fast(backend, **named)
 
 
-def _fast(backend: tokenizers.Tokenizer, eos: str | None) -> Any:
+def _fast(backend: tokenizers.Tokenizer, **named: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **({"eos_token": eos} if eos else {}))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **named)
 
 
 def _wrap(fast: Any, label: str) -> TextTokenizer:

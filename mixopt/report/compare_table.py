@@ -109,7 +109,7 @@ def _averages(comparison: Comparison) -> Iterator[Row]:
         yield _measured_row(section, comparison.objective, [entry.objective for entry in entries])
     if comparison.metric == "perplexity":
         yield _measured_row(section, "perplexity", [entry.mean_ppl for entry in entries])
-        yield _measured_row(section, "loss, nats/token", [entry.mean_loss for entry in entries])
+        yield _measured_row(section, f"loss, {comparison.loss_units}", [entry.mean_loss for entry in entries])
         worst = [entry.worst.ppl for entry in entries]
     else:
         bits = [entry.mean_bits_per_byte for entry in entries]
@@ -146,7 +146,7 @@ def _by_domain(comparison: Comparison) -> Iterator[Row]:
 
     if comparison.metric == "perplexity":
         yield from rows("Perplexity", lambda score: score.ppl)
-        yield from rows("Loss, nats/token", lambda score: score.loss)
+        yield from rows(f"Loss, {comparison.loss_units}", lambda score: score.loss)
     else:
         yield from rows("Bits per byte", lambda score: score.bits_per_byte)
 

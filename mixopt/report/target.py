@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from mixopt.model_spec import LOSS_UNITS
 from mixopt.report.figure import PALETTE, count_ticks, new_figure, plain, tidy
 from mixopt.units import format_count, format_seconds
 
@@ -59,7 +60,9 @@ def print_target(name: str, entry: Entry, runs: Sequence[Run], console: Console)
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("domain", no_wrap=True)
-    for title in ("weight", "tokens", "epochs", "loss", "perplexity", "bits/byte"):
+    masked = runs[0][0].objective == "masked"
+    losses = ("masked loss", "exp of it", "bits/byte") if masked else ("loss", "perplexity", "bits/byte")
+    for title in ("weight", "tokens", "epochs", *losses):
         table.add_column(title, justify="right", no_wrap=True)
     for domain, part in entry.domains.items():
         drawn = ("only measured", "", "")
@@ -102,7 +105,7 @@ def losses_figure(name: str, entry: Entry, runs: Sequence[Run]) -> Figure:
     axes.set_xscale("log")
     count_ticks(axes.xaxis)
     axes.set_xlabel("training tokens", fontsize=9)
-    axes.set_ylabel("validation loss (nats/token)", fontsize=9)
+    axes.set_ylabel(f"validation loss ({LOSS_UNITS[runs[0][0].objective]})", fontsize=9)
     axes.set_title(f"{plain(name)}, {format_count(entry.tokens)} tokens", fontsize=10, loc="left")
     axes.grid(color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)

@@ -197,6 +197,7 @@ def compare_runs(
         averaged=yardstick.averaged,
         entries=entries,
         warnings=tuple(warnings),
+        predicts=specs[main].objective,
     )
 
 

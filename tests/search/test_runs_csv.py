@@ -47,6 +47,15 @@ def test_seed_and_params_may_be_left_out(write):
     assert history.eval_domains == ("x",)
 
 
+def test_losses_of_masked_models_have_a_name_of_their_own(write):
+    text = "run,tokens,w.a,w.b,masked_loss.a,masked_loss.b\nr,100,0.5,0.5,1,2\n"
+    history, notes = read_runs(write(text))
+    assert (history.eval_domains, history.losses.tolist(), notes) == (("a", "b"), [[1.0, 2.0]], [])
+    for other in ("loss.b", "ppl.b"):
+        with pytest.raises(ConfigError, match="losses of causal and of masked models cannot be told together"):
+            read_runs(write(text.replace("masked_loss.b", other)))
+
+
 def test_rounded_weights_are_divided_by_their_sum_and_the_reader_is_told(write):
     history, notes = read_runs(write("run,tokens,w.a,w.b,w.c,loss.a\nr,300,0.333,0.333,0.333,1\n"))
     np.testing.assert_allclose(history.weights, 1 / 3)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import mixopt.results
 from mixopt.errors import StoreError
+from mixopt.presets import model_spec
 from mixopt.result import DomainResult, RunResult
 from mixopt.search.runs_csv import read_runs
 from mixopt.store import Store
@@ -101,6 +102,38 @@ def test_the_frame_has_a_column_for_each_domain_and_number(store: Store, tmp_pat
     assert row["epochs.prose"] == 0.128
     assert row[["w.code", "w.prose", "w.legal"]].tolist() == [0.5, 0.25, 0.25]
     assert np.isnan(frame.loc[lost.run_id, "loss.code"])
+
+
+def masked_spec(**changes) -> RunSpec:
+    return replace(make_spec(seed=9), model=model_spec("bert-nano", 64), objective="masked", **changes)
+
+
+def test_losses_of_masked_and_causal_runs_never_share_a_column(store: Store, tmp_path: Path) -> None:
+    causal, masked = make_spec(), masked_spec()
+    for spec in (causal, masked):
+        store.record(spec, finished(spec))
+    frame = store.frame().set_index("objective")
+    for domain in DOMAINS:
+        for kind in ("loss", "ppl", "train_loss"):
+            assert math.isnan(frame.loc["masked", f"{kind}.{domain}"])
+            assert math.isnan(frame.loc["causal", f"masked_{kind}.{domain}"])
+        assert frame.loc["masked", f"masked_loss.{domain}"] == finished(masked).domains[domain].loss
+        assert frame.loc["causal", f"loss.{domain}"] == finished(causal).domains[domain].loss
+    assert not [name for name in store.frame([causal.run_id]) if name.startswith("masked_")]
+    means = [(row["mean_loss"] is None, row["mean_masked_loss"] is None) for row in store.rows()]
+    assert means == [(False, True), (True, False)]
+    with pytest.raises(StoreError, match=r"predict different things \(causal tokens against masked tokens\)"):
+        store.history()
+    whole_words = masked_spec(whole_word=True)
+    store.record(whole_words, finished(whole_words))
+    with pytest.raises(StoreError, match="masked tokens against masked whole words"):
+        store.history([masked.run_id, whole_words.run_id])
+    with pytest.raises(StoreError, match="cannot share a file"):
+        store.export(tmp_path / "both.csv")
+    assert store.export(tmp_path / "both.jsonl") == 3
+    store.export(tmp_path / "masked.csv", [masked.run_id])
+    history, _ = read_runs(tmp_path / "masked.csv")
+    np.testing.assert_array_equal(history.losses, store.history([masked.run_id]).losses)
 
 
 def test_the_curve_holds_losses_and_the_trace_of_the_mixture(store: Store) -> None:

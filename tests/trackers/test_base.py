@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mixopt.mixture import Mixture
+from mixopt.presets import model_spec
 from mixopt.search.base import Proposal
 from mixopt.trackers import Tracked
 from tests.report.html.made import PLAIN, TOKENS, make_spec, train
@@ -50,6 +51,17 @@ def test_final_numbers_are_the_results():
         assert RUN.final[f"final_epochs/{domain}"] == RUN.result.domains[domain].epochs
     assert RUN.final["final_loss/mean"] == pytest.approx(sum(losses.values()) / 3)
     assert RUN.final["cost/tokens"] == SPEC.tokens
+
+
+def test_losses_of_masked_models_are_metrics_of_their_own():
+    spec = replace(SPEC, model=model_spec("bert-nano", 400), objective="masked")
+    run = Tracked(spec, RUN.result, "s", "r")
+    names = {key.partition("/")[0] for point in run.curves.values() for key in point} | {
+        key.partition("/")[0] for key in run.final
+    }
+    assert {"validation_masked_loss", "train_masked_loss", "final_masked_loss"} <= names
+    assert not {"validation_loss", "train_loss", "final_loss", "final_perplexity"} & names
+    assert run.curves[spec.tokens]["validation_masked_loss/mean"] == RUN.curves[spec.tokens]["validation_loss/mean"]
 
 
 def test_a_failed_run_has_a_cost_and_no_losses():

@@ -16,7 +16,9 @@ def make_spec(data_dir):
 
     def make(model="gpt2-0.2m", weights=(0.5, 0.3, 0.2), model_options=None, **changes) -> RunSpec:
         fields = {
-            "model": model_spec(model, manifest.vocab_size, **{"width": 32, "layers": 1, **(model_options or {})}),
+            "model": model_spec(
+                model, **{"vocab_size": manifest.vocab_size, "width": 32, "layers": 1, **(model_options or {})}
+            ),
             "data": DataSpec(fingerprint=manifest.fingerprint, domains=manifest.domain_names),
             "policy": PolicySpec(weights=weights),
             "optim": OptimSpec(batch_tokens=256, lr=4e-3, final_lr=0.1),

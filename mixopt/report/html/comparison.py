@@ -46,9 +46,9 @@ def _summary(comparison: Comparison, index: int) -> Table:
         f"gain over {comparison.baseline}": "relative improvement of the objective, seed by seed",
         "95 % interval": "of that gain",
         "wins : losses": "seeds with a lower objective than the baseline's, and with a higher one",
-        "mean loss": "nats/token",
+        "mean loss": comparison.loss_units,
         "mean perplexity": "",
-        "worst domain": "nats/token",
+        "worst domain": comparison.loss_units,
         "runs": "",
     }
     rows = []
@@ -108,7 +108,8 @@ def _reached(reach: Reach) -> list[Cell]:
 def _domains(comparison: Comparison, index: int) -> Table:
     bits = comparison.metric == "bits-per-byte"
     first = next(iter(comparison.entries.values()))
-    heads = dict.fromkeys(comparison.entries, "bits per byte" if bits else "validation loss, nats/token")
+    units = comparison.loss_units
+    heads = dict.fromkeys(comparison.entries, "bits per byte" if bits else f"validation loss, {units}")
     rows = []
     for domain, part in first.domains.items():
         row = [word(domain if part.trained else f"{domain} (only evaluated)")]
@@ -116,7 +117,7 @@ def _domains(comparison: Comparison, index: int) -> Table:
             score = entry.domains.get(domain)
             row.append(_cell(score and (score.bits_per_byte if bits else score.loss), "{:.4f}"))
         rows.append(row)
-    caption = f"By domain ({'bits per byte' if bits else 'nats/token'})"
+    caption = f"By domain ({'bits per byte' if bits else units})"
     return Table(f"comparison-{index}-domains", caption, {"domain": "", **heads}, rows)
 
 

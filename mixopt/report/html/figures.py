@@ -175,11 +175,12 @@ def curves_figure(study: Gathered) -> Figure | None:
             customdata=[[plain(run.roles[0]), run.run_id[:8], run.run_id, run.row["seed"]]]
             * max(1, len(first["x"][index])),
             meta="runs",
-            hovertemplate="%{customdata[0]}, seed %{customdata[3]}<br>%{y:.4f} nats/token at %{x:.4s} tokens<br>"
+            hovertemplate="%{customdata[0]}, seed %{customdata[3]}<br>%{y:.4f} "
+            + f"{study.loss_units} at %{{x:.4s}} tokens<br>"
             "run %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     drawing.update_xaxes(title="training tokens", rangemode="tozero")
-    drawing.update_yaxes(title="loss, nats/token")
+    drawing.update_yaxes(title=f"loss, {study.loss_units}")
     total = sum(run.row["status"] != "failed" for run in study.runs)
     note = f"{len(runs)} of {total} runs" + (", verified and compared ones first" if total > len(runs) else "")
     note += ". Points before the last are measured on fewer tokens than the final losses. A click leads to the run."

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
+from mixopt.model_spec import LOSS_UNITS
 from mixopt.report.html.online import OnlineRun, gather_online
 from mixopt.search.objective import BUILT_IN, WeightedLoss
 
@@ -121,6 +122,12 @@ class Gathered:
     verification: dict[str, Any] | None
     comparisons: tuple[Comparison, ...]
     online: tuple[OnlineRun, ...] = ()
+
+    @property
+    def loss_units(self) -> str:
+        """Of the losses of all runs."""
+        masked = any(run.row["objective"] == "masked" for run in self.runs)
+        return LOSS_UNITS["masked" if masked else "causal"]
 
 
 def gather(store: Store, study_id: str | None = None) -> Gathered:

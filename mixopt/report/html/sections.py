@@ -10,8 +10,11 @@ import yaml
 from mixopt.report.html import figures, tables
 from mixopt.report.html.comparison import comparison_section
 from mixopt.report.html.joint import joint_section
+from mixopt.report.html.online import online_section
 from mixopt.report.html.scaling import scaling_section
+from mixopt.report.html.search import search_section
 from mixopt.report.html.section import Fact, Section
+from mixopt.search.methods import command_of
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class Page:
         sections: in order.
         config: the resolved study as YAML.
         recorded: when the last of its runs was recorded, in words.
+        loss_units: of every loss.
     """
 
     title: str
@@ -37,6 +41,7 @@ class Page:
     sections: list[Section]
     config: str
     recorded: str
+    loss_units: str
 
 
 def make_page(study: Gathered) -> Page:
@@ -48,7 +53,9 @@ def make_page(study: Gathered) -> Page:
         *([scaling_section(study)] if study.recommendation else []),
         _fits(study),
         joint_section(study),
+        search_section(study),
         *(comparison_section(comparison, number) for number, comparison in enumerate(study.comparisons)),
+        online_section(study),
         _trained(study),
         _runs(study),
     ]
@@ -57,10 +64,11 @@ def make_page(study: Gathered) -> Page:
     wanted = f" for {format_count(tokens)} tokens" if tokens else ""
     return Page(
         title=f"Mixture of {len(study.domains)} domains{wanted}",
-        subtitle=f"mixopt {study.command}, study {study.study_id}, {len(study.runs)} runs",
+        subtitle=f"mixopt {command_of(study.command)}, study {study.study_id}, {len(study.runs)} runs",
         sections=[section for section in made if section],
         config=yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True),
         recorded=recorded[:16].replace("T", " ") + " UTC",
+        loss_units=study.loss_units,
     )
 
 
@@ -94,7 +102,7 @@ def _answer(study: Gathered) -> Section:
         figures=[figures.mixture_figure(answer["weights"], answer["intervals"], others)],
         tables=[
             tables.weights_table(answer, others),
-            tables.predictions_table(answer, list(others), units),
+            *([tables.predictions_table(answer, list(others), units)] if answer["predicted"] else []),
         ],
         runs=tuple(answer["runs"]),
     )

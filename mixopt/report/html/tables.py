@@ -132,10 +132,10 @@ def verification_tables(study: Gathered) -> list[Table]:
         [word(domain), *(number(part["losses"].get(domain), "{:.4f}") for part in mixtures.values())]
         for domain in next(iter(mixtures.values()))["losses"]
     ]
-    heads = {"domain": "", **dict.fromkeys(mixtures, "mean validation loss over seeds, nats/token")}
+    heads = {"domain": "", **dict.fromkeys(mixtures, f"mean validation loss over seeds, {study.loss_units}")}
     return [
         Table("verified", "Predicted against measured", columns, rows),
-        Table("verified-losses", "Measured loss by domain (nats/token)", heads, losses),
+        Table("verified-losses", f"Measured loss by domain ({study.loss_units})", heads, losses),
     ]
 
 
@@ -154,8 +154,8 @@ def runs_table(study: Gathered) -> Table:
         "seed": "initialisation and data order",
         "tokens": "training tokens used",
         name: f"the study's objective, {units}",
-        "mean loss": "of the training domains, nats/token",
-        "worst loss": "greatest validation loss of a training domain, nats/token",
+        "mean loss": f"of the training domains, {study.loss_units}",
+        "worst loss": f"greatest validation loss of a training domain, {study.loss_units}",
         "model": "",
         "time": "wall time, all attempts",
         "trained on": "",
