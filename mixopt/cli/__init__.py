@@ -23,6 +23,7 @@ from mixopt.cli import (
     recommend,
     report,
     runs,
+    search,
     train,
 )
 
@@ -39,6 +40,8 @@ app.add_typer(runs.app, name="runs")
 app.command("init")(init.init)
 app.command("ddo")(ddo.ddo)
 app.command("autoscale")(autoscale.autoscale)
+app.command("grid")(search.grid)
+app.command("search")(search.search)
 app.command("doremi")(doremi.doremi)
 app.command("recommend")(recommend.recommend)
 app.command("train")(train.train)

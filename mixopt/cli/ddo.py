@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import Annotated, Any
 
 from mixopt.cli import common
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mixopt.search.base import Recommendation
-    from mixopt.study import Study
-    from mixopt.study.verify import Verification
+from mixopt.cli.answer import answer
 
 
 def ddo(
@@ -47,12 +38,7 @@ def ddo(
     results: common.Results = None,
     track: common.Track = None,
     dry_run: common.DryRun = False,
-    verify: Annotated[
-        bool,
-        common.flag(
-            "--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", common.OUTPUT
-        ),
-    ] = False,
+    verify: common.Verify = False,
     quiet: common.QuietFlag = False,
     as_json: common.AsJson = False,
 ) -> None:
@@ -63,7 +49,7 @@ def ddo(
 
     Example: `mixopt ddo --data data/ --model gpt2-0.4m --tokens 800k --seeds 3`
     """
-    from mixopt.study import Study, StudyConfig
+    from mixopt.study import Study, StudyConfig, ddo_searcher
 
     flags: dict[str, Any] = {
         "method.name": "ddo",
@@ -89,65 +75,8 @@ def ddo(
         **common.parse_settings(settings),
     }
     study = Study.of(StudyConfig.load(study_file, flags))
-    if dry_run:
-        from mixopt.study.ddo import ddo_searcher
-
-        common.print_dry_run(study, ddo_searcher(study), as_json=as_json)
-    else:
-        _run(study, verify=verify, quiet=quiet, as_json=as_json)
-
-
-def _run(study: Study, *, verify: bool, quiet: bool, as_json: bool) -> None:
-    from rich.console import Console
-
-    from mixopt.report.console import page
-    from mixopt.report.progress import Live, Quiet
-    from mixopt.report.recommendation import distinct, print_recommendation, save_recommendation
-    from mixopt.store import Store
-    from mixopt.study.ddo import ddo_searcher
-    from mixopt.study.loop import run_study
-    from mixopt.study.verify import verify as verify_recommendation
-
-    watch = Quiet() if quiet else Live(Console(stderr=True))
     searcher = ddo_searcher(study)
-    verification = None
-    with Store(study.config.results) as store, study.executor() as executor:
-        recommendation = run_study(study, searcher, store, executor, watch)
-        folder = store.folder / "studies" / study.study_id
-        files = save_recommendation(recommendation, folder, searcher.baselines)
-        if verify:
-            verification = verify_recommendation(
-                study,
-                recommendation,
-                searcher.settings.objective,
-                distinct(searcher.baselines),
-                store,
-                executor,
-                watch,
-            )
-            files.append(_save_verification(verification, folder))
-    if as_json:
-        typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
-        return
-    console = page()
-    print_recommendation(recommendation, searcher.baselines, console)
-    if verification:
-        from mixopt.study.tables import print_verification
-
-        print_verification(verification, console)
-    common.print_files(files, console)
-
-
-def _as_json(
-    recommendation: Recommendation, verification: Verification | None, study: Study, files: list[Path]
-) -> dict[str, Any]:
-    verified = {"verification": verification.to_dict()} if verification else {}
-    return {**recommendation.to_dict(), **verified, "study": study.study_id, "files": [str(file) for file in files]}
-
-
-def _save_verification(verification: Verification, folder: Path) -> Path:
-    from mixopt.data.files import write_atomic
-
-    path = folder / "verification.json"
-    write_atomic(path, json.dumps(verification.to_dict(), indent=2) + "\n")
-    return path
+    if dry_run:
+        common.print_dry_run(study, searcher, as_json=as_json)
+    else:
+        answer(study, searcher, verify=verify, quiet=quiet, as_json=as_json)

@@ -30,6 +30,8 @@ class Options:
     baselines: dict[str, Mixture]
     target: int | None
     predictor: str
+    kl: float
+    pareto: str | None
 
 
 def _ddo(history: History, options: Options) -> Searcher:
@@ -86,8 +88,47 @@ def _autoscale(history: History, options: Options) -> Searcher:
     return AutoScale(designs, options.target, settings, predictor=options.predictor, baselines=options.baselines)
 
 
+def _one_shot(name: str | None) -> Callable[[History, Options], Searcher]:
+    """Set up a one-shot search whose swarm is there; None for no law."""
+
+    def method(history: History, options: Options) -> Searcher:
+        import numpy as np
+
+        from mixopt.errors import ConfigError
+        from mixopt.mixture import Mixture
+        from mixopt.search.objective import parse_objective, parse_pair
+        from mixopt.search.one_shot import OneShot, OneShotSettings
+        from mixopt.search.one_shot_fit import regressors_of
+        from mixopt.search.swarm import check_duplicates
+
+        check_duplicates(history)
+        natural = options.baselines.get("natural")
+        if options.kl > 0 and natural is None:
+            raise ConfigError(
+                "--natural is missing: --kl pulls towards the natural mixture, which a table does not tell"
+            )
+        uniform = Mixture.uniform(history.domains)
+        settings = OneShotSettings(
+            regressors=None if name is None else regressors_of(name),
+            objective=parse_objective(options.objective),
+            floor=options.floor or 0.0,
+            supply=options.supply,
+            kl=options.kl,
+            pareto=parse_pair(options.pareto.split(",")) if options.pareto else None,
+        )
+        tokens = round(float(np.median(history.tokens)))
+        return OneShot(natural or uniform, tokens, settings, {**options.baselines, "uniform": uniform})
+
+    return method
+
+
 # A method is a line here: a searcher set up for the runs.
-METHODS: dict[str, Callable[[History, Options], Searcher]] = {"ddo": _ddo, "autoscale": _autoscale}
+METHODS: dict[str, Callable[[History, Options], Searcher]] = {
+    "ddo": _ddo,
+    "autoscale": _autoscale,
+    **{name: _one_shot(name) for name in ("auto", "loglinear", "mixing-law", "regmix", "gp")},
+    "random": _one_shot(None),
+}
 
 
 def recommend(
@@ -97,7 +138,9 @@ def recommend(
             help="CSV with columns run, tokens, seed, params, w.DOMAIN, loss.DOMAIN or ppl.DOMAIN; or ratios.csv."
         ),
     ],
-    method: Annotated[str, typer.Option(help="How to choose the mixture: ddo or autoscale.")] = "ddo",
+    method: Annotated[
+        str, typer.Option(help="ddo, autoscale, auto, loglinear, mixing-law, regmix, gp, or random (the best run).")
+    ] = "ddo",
     metrics: Annotated[Path | None, typer.Option(help="Olmix's metrics.csv, joined on the run.")] = None,
     tokens: Annotated[str | None, typer.Option(help="Tokens of every run, for files without that column.")] = None,
     params: Annotated[
@@ -123,6 +166,13 @@ def recommend(
     predictor: Annotated[
         str, typer.Option(help="Autoscale's: geometric, joint, or auto (the better one on what it has not seen).")
     ] = "auto",
+    kl: Annotated[
+        float,
+        typer.Option(help="Pull towards the natural mixture, in spreads of the objective (not ddo, autoscale)."),
+    ] = 0.0,
+    pareto: Annotated[
+        str | None, typer.Option(help="Two objectives to trade off, such as mean_loss,worst (not ddo, autoscale).")
+    ] = None,
     available: Annotated[
         Path | None, typer.Option(help="YAML or JSON file of the tokens that there are (domain: count).")
     ] = None,
@@ -137,13 +187,17 @@ def recommend(
     `--method autoscale` finds the scales by their base runs, two or more.
 
     Example: `mixopt recommend --runs runs.csv --natural natural.yaml`
+
+    Example: `mixopt recommend --runs ratios.csv --metrics metrics.csv --tokens 1B --method auto`
     """
     import difflib
 
     from mixopt.errors import ConfigError
     from mixopt.mixture import Mixture
     from mixopt.report.autoscale_tables import print_autoscale
+    from mixopt.report.console import page
     from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
+    from mixopt.report.search_tables import print_search
     from mixopt.search.runs_csv import read_runs
     from mixopt.units import parse_count
 
@@ -158,10 +212,12 @@ def recommend(
         preset=preset,
         objective=objective,
         floor=floor,
-        supply=_supply(max_epochs, target_tokens, available, needed=method == "ddo"),
+        supply=_supply(max_epochs, target_tokens, available, needed=method != "autoscale"),
         baselines={"natural": Mixture.from_file(natural)} if natural else {},
         target=parse_count(target_tokens, "--target") if target_tokens else None,
         predictor=predictor,
+        kl=kl,
+        pareto=pareto,
     )
     recommendation = METHODS[method](history, options).recommend(history)
     baselines = baselines_of(recommendation)
@@ -176,6 +232,7 @@ def recommend(
         print_autoscale(recommendation)
     else:
         print_recommendation(recommendation, baselines)
+        print_search(recommendation.details, page())
     typer.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

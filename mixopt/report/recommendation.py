@@ -148,6 +148,7 @@ def save_recommendation(
         out_dir: folder, made on demand.
         baselines: mixtures to draw beside it, by name.
         plots: draw `mixture.png`; `curves.png` where there are fitted curves; `law.png` of a joint law by domain;
+            `evidence.png` of a swarm's law on mixtures left out; `pareto.png` of two objectives;
             `scaling.png` where optima were carried on from scale to scale; `weights.png` of DoReMi's proxies.
 
     Returns:
@@ -177,6 +178,14 @@ def save_recommendation(
             from mixopt.report.doremi_plots import weights_figure
 
             contents["weights.png"] = png(weights_figure(recommendation))
+        if recommendation.details.get("evidence"):
+            from mixopt.report.search_plots import evidence_figure
+
+            contents["evidence.png"] = png(evidence_figure(recommendation))
+        if recommendation.details.get("pareto"):
+            from mixopt.report.search_plots import pareto_figure
+
+            contents["pareto.png"] = png(pareto_figure(recommendation))
         if recommendation.details.get("path"):
             from mixopt.report.autoscale_plots import scaling_figure
 

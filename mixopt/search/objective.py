@@ -148,3 +148,17 @@ def parse_objective(text: str) -> Objective:
         return WeightedLoss(Mixture.from_file(path), name=f"weighted:{Path(path).name}")
     names = ", ".join(objective.name for objective in BUILT_IN)
     raise ConfigError(f"objective: expected {names} or weighted:FILE, found {text!r}")
+
+
+def parse_pair(names: Sequence[str]) -> tuple[Objective, Objective]:
+    """Two objectives to trade off, by name.
+
+    Raises:
+        ConfigError: other than two, or one twice.
+    """
+    objectives = [parse_objective(name.strip()) for name in names]
+    if len(objectives) != 2 or names[0] == names[1]:
+        raise ConfigError(
+            f"pareto: expected two different objectives such as mean_loss,worst, found {','.join(names)}"
+        )
+    return objectives[0], objectives[1]

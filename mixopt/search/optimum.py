@@ -103,6 +103,7 @@ def search(
     seed: int = 0,
     draws: int = _DRAWS,
     descents: int = _DESCENTS,
+    steps: int = _STEPS,
 ) -> NDArray[np.float64]:
     """(B, K) minima of B surfaces, convex or not.
 
@@ -118,6 +119,7 @@ def search(
         seed: of the draws, which all surfaces share.
         draws: P of the first round; later rounds together draw as many.
         descents: how many of the best mixtures a smooth surface is followed downhill from; 1 where it is convex.
+        steps: most steps of a descent.
     """
     rng = np.random.default_rng(seed)
     pool = np.concatenate(
@@ -127,7 +129,7 @@ def search(
     order = np.argsort(values, axis=1, kind="stable")
     if surface.slope(np.repeat(pool[None, :1], len(surface), axis=0)) is not None:
         best = pool[order[:, :descents]]  # (B, S, K)
-        found = _descend(surface, best, bounds)
+        found = _descend(surface, best, bounds, steps)
         ends = surface.value(found).argmin(axis=1)
         return np.take_along_axis(found, ends[:, None, None], axis=1)[:, 0]
     kept = max(4, round(draws * _BEST_SHARE))
@@ -186,19 +188,23 @@ def _programme(surface: Function, bounds: Bounds) -> NDArray[np.float64] | None:
     return np.asarray(value, dtype=np.float64)
 
 
-def _descend(surface: Function, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+def _descend(
+    surface: Function, weights: NDArray[np.float64], bounds: Bounds, steps: int = _STEPS
+) -> NDArray[np.float64]:
     """(B, P, K) mixtures downhill from (B, P, K), all at once; F never rises."""
     if not surface.kinked:
-        return _gradient_descent(surface, weights, bounds)
+        return _gradient_descent(surface, weights, bounds, steps)
     # A greatest loss has kinks at which descents stall: ever sharper smooth maxima lead along them.
     found = weights
     for sharpness in _SHARPNESS:
-        found = _gradient_descent(surface.smoothed(sharpness), found, bounds)
+        found = _gradient_descent(surface.smoothed(sharpness), found, bounds, steps)
     better = surface.value(found) < surface.value(weights)
     return np.where(better[..., None], found, weights)
 
 
-def _gradient_descent(surface: Function, weights: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+def _gradient_descent(
+    surface: Function, weights: NDArray[np.float64], bounds: Bounds, steps: int
+) -> NDArray[np.float64]:
     """Projected gradient descent of a smooth surface.
 
     Steps are Barzilai and Borwein's (1988), shortened until F falls.
@@ -209,7 +215,7 @@ def _gradient_descent(surface: Function, weights: NDArray[np.float64], bounds: B
         return weights
     value = surface.value(weights)
     step = 0.1 / np.maximum(np.abs(slope - slope.mean(axis=-1, keepdims=True)).max(axis=-1), 1e-12)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         direction = project(weights - step[..., None] * slope, floors, caps) - weights
         moved, value = _backtrack(surface, weights, value, direction, -(slope * direction).sum(axis=-1))
         weights = weights + moved

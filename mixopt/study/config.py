@@ -36,6 +36,11 @@ def _counts(value: object) -> tuple[int, ...]:
     return tuple(_count(part) for part in parts)
 
 
+def _multiple(value: object) -> object:
+    # `20T`, `3x` and 3: multiples of a run at the target.
+    return value.strip().rstrip("xXT") if isinstance(value, str) else value
+
+
 def _names(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -131,13 +136,15 @@ class MethodSection(_Section):
     `scales`, `predictor` and `match_epochs` are autoscale's; `target_tokens` is what it predicts.
     `eta`, `smoothing`, `sampling` and `rounds` are DoReMi's (see `mixopt.study.doremi`).
     `fit` is DDO's: a law of each domain's own runs, or one of all runs (`mixopt.search.joint_ddo`).
-    From `runs` on they are those of one-shot searches (see `mixopt.search.designs`, `mixopt.search.one_shot`); their
-    names are those of the regressors, besides `grid`, `random` and `auto`.
+    From `runs` on they are those of one-shot searches (see `mixopt.search.designs`, `mixopt.search.one_shot`);
+    their names are those of the regressors, besides `grid`, `random` and `auto`.
+    From `sizes` on they are those of sequential searches (see `mixopt.search.adso`), which take `scales` too.
     """
 
     name: Literal[
-        "ddo", "autoscale", "doremi", "grid", "random", "regmix", "mixing-law", "loglinear", "gp", "auto"
-    ] = "ddo"
+        "ddo", "autoscale", "doremi", "grid", "random", "regmix", "mixing-law", "loglinear", "gp", "auto", "adso",
+        "tokens-only", "single-fidelity",
+    ] = "ddo"  # fmt: skip
     factors: Factors = (1 / 3, 3.0)
     perturb: Literal["add", "replace"] = "add"
     objective: str = "mean_ppl"
@@ -165,6 +172,12 @@ class MethodSection(_Section):
     kl: float = Field(default=0.0, ge=0)
     pareto: Annotated[tuple[str, str] | None, BeforeValidator(_names)] = None
     extend: str | None = None
+    sizes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
+    budget: Annotated[float, BeforeValidator(_multiple)] = Field(default=10.0, ge=1)
+    batch: int = Field(default=1, ge=1)
+    acquisition: Literal["kg", "ei"] = "kg"
+    guard: float = Field(default=0.5, gt=0)
+    tolerance: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="before")
     @classmethod

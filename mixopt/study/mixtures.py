@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.published import published, spelled
+from mixopt.search.methods import SEARCHES, command_of
 from mixopt.store import Store
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from mixopt.study.study import Study
 
-METHODS = ("autoscale", "ddo")
+METHODS = ("autoscale", "ddo", "doremi", "grid", *SEARCHES)
 
 
 def resolve_mixture(text: str, study: Study, store: Store | None = None) -> Mixture:
@@ -25,7 +26,7 @@ def resolve_mixture(text: str, study: Study, store: Store | None = None) -> Mixt
 
     Args:
         text: `uniform`, `natural`, a YAML or JSON file of weights, a name of `mixopt mixtures`, or
-            `autoscale:STUDY` or `ddo:STUDY` (as much of the id's start as is unique).
+            `autoscale:STUDY`, `ddo:STUDY` or `doremi:STUDY` (as much of the id's start as is unique).
         study: whose data, and whose results table.
         store: the results table, if it is open already.
 
@@ -86,7 +87,7 @@ def _named(text: str, results: Store | str | Path) -> tuple[Mixture, bool]:
     hint = f"nearest: {', '.join(near)}" if near else "`mixopt mixtures` lists the names"
     raise ConfigError(
         f"mixture {text!r:.80}: no such file and no mixture of that name ({hint}); expected uniform, natural, a "
-        "YAML or JSON file of weights, a published name, autoscale:STUDY or ddo:STUDY"
+        f"YAML or JSON file of weights, a published name, or METHOD:STUDY ({', '.join(METHODS)})"
     )
 
 
@@ -100,21 +101,41 @@ def _exists(text: str) -> bool:
 def _recommended(method: str, prefix: str, store: Store) -> Mixture:
     """What the study `prefix` recommended."""
     study_id = store.find_study(prefix)
-    command = next(study["command"] for study in store.studies() if study["study_id"] == study_id)
+    command = _command(study_id, store)
     if command != method:
         raise ConfigError(
-            f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {command}`; "
+            f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {command_of(command)}`; "
             f"write {command}:{study_id}"
         )
+    return mixture_of_study(study_id, store, f"mixture '{method}:{prefix}'")
+
+
+def _command(study_id: str, store: Store) -> str:
+    return next(study["command"] for study in store.studies() if study["study_id"] == study_id)
+
+
+def mixture_of_study(study_id: str, store: Store, what: str) -> Mixture:
+    """The mixture that a study recommends, over its own domains.
+
+    Args:
+        study_id: a study of the table.
+        store: the results table.
+        what: what asks for it, for messages.
+
+    Raises:
+        ConfigError: it has no recommendation.
+    """
     path = store.folder / "studies" / study_id / "recommendation.json"
-    again = f"run the study again (`mixopt {method}`), its finished runs are used again"
+    again = (
+        f"run the study again (`mixopt {command_of(_command(study_id, store))}`), its finished runs are used again"
+    )
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         weights = {str(name): float(weight) for name, weight in content["weights"].items()}
     except FileNotFoundError as error:
-        raise ConfigError(f"mixture '{method}:{prefix}': {path} is not there; {again}") from error
+        raise ConfigError(f"{what}: {path} is not there; {again}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigError(f"mixture '{method}:{prefix}': {path} holds no weights ({error}); {again}") from error
+        raise ConfigError(f"{what}: {path} holds no weights ({error}); {again}") from error
     try:
         return Mixture.from_dict(weights)
     except ConfigError as error:

@@ -75,6 +75,12 @@ method:
   kl: 0                        # search: pull towards the natural mixture, in spreads of the objective; Olmix: 0.05
   pareto: null                 # search: two objectives to trade off, such as [mean_loss, worst]
   extend: null                 # search: a finished study whose mixture is kept while domains are added
+  sizes: null                  # adso: models to train at, such as [gpt2-0.2m, gpt2-0.4m]; the largest is the target
+  budget: 10                   # adso: most to spend, in runs at the target
+  batch: 1                     # adso: runs asked for at once
+  acquisition: kg              # adso: kg (knowledge gradient per cost) or ei (expected improvement per cost)
+  guard: 0.5                   # adso: for so much spent on cheap runs, in target runs, the target is run once
+  tolerance: 0                 # adso: stop when no run promises to lower the objective by this share of it
 
 policy:                        # of `mixopt ado-train`
   name: ado                    # ado, odm, static, schedule or custom

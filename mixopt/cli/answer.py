@@ -1,0 +1,99 @@
+"""What every search does with its answer: train what it asks for, say it, save it, and verify it on request."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mixopt.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mixopt.execute.base import Executor
+    from mixopt.report.progress import Watch
+    from mixopt.search.base import Recommendation, Searcher
+    from mixopt.store import Store
+    from mixopt.study import Study
+    from mixopt.study.verify import Verification
+
+
+def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_json: bool) -> None:
+    """Run a study to its recommendation, and print and save that.
+
+    Args:
+        study: what to train, on what.
+        searcher: the method.
+        verify: train the recommended mixture and the baselines, and compare.
+        quiet: no progress.
+        as_json: print one JSON object in place of tables.
+    """
+    from mixopt.study.loop import run_study
+
+    def find(store: Store, executor: Executor, watch: Watch) -> Recommendation:
+        return run_study(study, searcher, store, executor, watch)
+
+    answer_of(study, find, verify=verify, quiet=quiet, as_json=as_json)
+
+
+def answer_of(
+    study: Study,
+    find: Callable[[Store, Executor, Watch], Recommendation],
+    *,
+    verify: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """`answer` for a method that is no `Searcher`: `find` trains what it needs and gives the recommendation."""
+    from rich.console import Console
+
+    from mixopt.report.console import page
+    from mixopt.report.progress import Live, Quiet
+    from mixopt.report.recommendation import baselines_of, distinct, print_recommendation, save_recommendation
+    from mixopt.report.search_tables import print_search
+    from mixopt.search.objective import parse_objective
+    from mixopt.store import Store
+    from mixopt.study.verify import verify as verify_recommendation
+
+    watch = Quiet() if quiet else Live(Console(stderr=True))
+    verification = None
+    with Store(study.config.results) as store, study.executor() as executor:
+        recommendation = find(store, executor, watch)
+        baselines = baselines_of(recommendation)
+        folder = store.folder / "studies" / study.study_id
+        files = save_recommendation(recommendation, folder, baselines)
+        if verify:
+            objective = parse_objective(study.config.method.objective)
+            verification = verify_recommendation(
+                study, recommendation, objective, distinct(baselines), store, executor, watch
+            )
+            files.append(_save_verification(verification, folder))
+    if as_json:
+        typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
+        return
+    console = page()
+    print_recommendation(recommendation, baselines, console)
+    print_search(recommendation.details, console)
+    if verification:
+        from mixopt.study.tables import print_verification
+
+        print_verification(verification, console)
+    common.print_files(files, console)
+
+
+def _as_json(
+    recommendation: Recommendation, verification: Verification | None, study: Study, files: list[Path]
+) -> dict[str, Any]:
+    verified = {"verification": verification.to_dict()} if verification else {}
+    return {**recommendation.to_dict(), **verified, "study": study.study_id, "files": [str(file) for file in files]}
+
+
+def _save_verification(verification: Verification, folder: Path) -> Path:
+    from mixopt.data.files import write_atomic
+
+    path = folder / "verification.json"
+    write_atomic(path, json.dumps(verification.to_dict(), indent=2) + "\n")
+    return path

@@ -1,0 +1,212 @@
+"""How laws predict mixtures that they were not fitted to, and which of them to believe.
+
+Symbols: C mixtures, V losses, G folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.search.objective import Objective
+    from mixopt.search.regression.base import Regressor
+    from mixopt.search.swarm import Swarm
+
+_FOLDS = 10
+# Parts of the swarm that the learning curve's laws are fitted to, and how often each size is drawn.
+_SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
+# An error that a doubling of the runs would lower by less is as good as it gets.
+_HARDLY = 0.1
+# Sizes nearer than this say little of a slope.
+_APART = 1.4
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """One law on mixtures that it has not seen.
+
+    Attributes:
+        title: of the law.
+        left_out: (C,) objectives predicted by fits without the mixture.
+        rmse: root mean square error of those, in the objective's units.
+        mean_rmse: the same of predicting the mean of the other mixtures.
+        spearman: rank correlation of predicted and measured; None where one of them is constant.
+    """
+
+    title: str
+    left_out: NDArray[np.float64]
+    rmse: float
+    mean_rmse: float
+    spearman: float | None
+
+    @property
+    def better_than_mean(self) -> bool:
+        """Whether it says anything."""
+        return self.rmse < self.mean_rmse and (self.spearman or 0.0) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What cross-validation says of the laws that were tried.
+
+    Attributes:
+        regressor: the chosen one.
+        chosen: what it was seen to do.
+        tried: all of them by name; a reason in words where one could not be fitted.
+        curve: learning curve of the chosen one: mixtures fitted to, and root mean square error on the others.
+    """
+
+    regressor: Regressor
+    chosen: Checked
+    tried: dict[str, Checked | str]
+    curve: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, swarm: Swarm, regressors: Sequence[Regressor], objective: Objective) -> Evidence:
+        """Cross-validate each law and choose the one with the least error.
+
+        Raises:
+            ConfigError: the objective is the same for every mixture, or no law predicts better than the mean.
+        """
+        values = swarm.objective(objective)
+        folds = _folds(len(swarm))
+        tried: dict[str, Checked | str] = {}
+        best: tuple[Regressor, Checked] | None = None
+        for regressor in regressors:
+            try:
+                found = _check(swarm, regressor, objective, values, folds)
+            except ConfigError as error:  # too few runs for this one
+                tried[regressor.name] = str(error)
+                continue
+            tried[regressor.name] = found
+            if found.better_than_mean and (best is None or found.rmse < best[1].rmse):
+                best = regressor, found
+        if best is None:
+            raise ConfigError(_refusal(tried, objective, len(swarm)))
+        return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
+
+    @property
+    def chosen_from(self) -> str:
+        """How it was chosen, in words to follow its name; nothing where there was no choice."""
+        return f", chosen of {len(self.tried)} laws by cross-validation" if len(self.tried) > 1 else ""
+
+    @property
+    def more_runs(self) -> str | None:
+        """What the learning curve says of more runs; None where it is too short to say anything."""
+        most, now = self.curve[-1]
+        fewer = [point for point in self.curve if point[0] * _APART <= most]
+        if not fewer:
+            return None
+        some, before = fewer[-1]
+        # The error's power law between the two sizes, carried on by one doubling.
+        slope = float(np.log(max(before, 1e-300) / max(now, 1e-300)) / np.log(most / some))
+        gain = 1 - 2 ** -max(slope, 0.0)
+        if gain < _HARDLY:
+            return (
+                f"more runs would hardly help this law: its error on mixtures left out fell from {before:.2g} to "
+                f"{now:.2g} between {some} and {most}"
+            )
+        return (
+            f"twice as many runs would lower the law's error on mixtures left out ({now:.2g}) by about "
+            f"{100 * gain:.0f} %, as it fell from {before:.2g} between {some} and {most}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "name": self.regressor.name,
+            "title": self.chosen.title,
+            "rmse": self.chosen.rmse,
+            "mean_rmse": self.chosen.mean_rmse,
+            "spearman": self.chosen.spearman,
+            "more_runs": self.more_runs,
+            "learning_curve": [{"runs": runs, "rmse": rmse} for runs, rmse in self.curve],
+            "tried": {
+                name: {"refused": part}
+                if isinstance(part, str)
+                else {"rmse": part.rmse, "mean_rmse": part.mean_rmse, "spearman": part.spearman}
+                for name, part in self.tried.items()
+            },
+        }
+
+
+def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Rank correlation; None where either is constant."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(one), rankdata(other)
+    if len(one) < 3 or min(np.ptp(rank) for rank in ranks) == 0:
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _folds(count: int) -> NDArray[np.bool_]:
+    """(G, C) which mixtures each fold leaves out: every one once."""
+    size = min(count, _FOLDS)
+    fold_of = np.empty(count, dtype=np.int64)
+    fold_of[np.random.default_rng(0).permutation(count)] = np.arange(count) % size
+    return fold_of == np.arange(size)[:, None]
+
+
+def _check(
+    swarm: Swarm,
+    regressor: Regressor,
+    objective: Objective,
+    values: NDArray[np.float64],
+    folds: NDArray[np.bool_],
+) -> Checked:
+    predicted = regressor.left_out(swarm.weights, swarm.losses, folds, seed=0)
+    fold_of = folds.argmax(axis=0)
+    losses = predicted[fold_of, np.arange(len(swarm))]
+    left_out = objective.value(losses, swarm.history.eval_domains, swarm.trained)
+    means = np.array([values[~fold].mean() for fold in folds])[fold_of]
+    return Checked(
+        regressor.title, left_out, _rms(left_out - values), _rms(means - values), spearman(left_out, values)
+    )
+
+
+def _learning_curve(
+    swarm: Swarm, regressor: Regressor, objective: Objective, values: NDArray[np.float64], rmse: float
+) -> tuple[tuple[int, float], ...]:
+    """Mixtures fitted to and error on the others, for random parts of the swarm; the last is the folds'."""
+    count, rng = len(swarm), np.random.default_rng(0)
+    curve = []
+    for share in _SHARES:
+        size = round(share * count)
+        if size < regressor.least_runs(swarm.weights.shape[1]) + 1:
+            continue
+        held = np.ones((_DRAWS, count), dtype=np.bool_)
+        for row in held:
+            row[rng.permutation(count)[:size]] = False
+        predicted = regressor.left_out(swarm.weights, swarm.losses, held, seed=0)
+        errors = objective.value(predicted, swarm.history.eval_domains, swarm.trained) - values
+        curve.append((size, _rms(errors[held])))
+    return (*curve, (count - -(-count // min(count, _FOLDS)), rmse))
+
+
+def _refusal(tried: dict[str, Checked | str], objective: Objective, mixtures: int) -> str:
+    """Why nothing is recommended."""
+    checked = {name: part for name, part in tried.items() if isinstance(part, Checked)}
+    if not checked:
+        return next(part for part in tried.values() if isinstance(part, str))
+    name, best = min(checked.items(), key=lambda item: item[1].rmse)
+    rank = "constant" if best.spearman is None else f"Spearman {best.spearman:.2f}"
+    who = name if len(tried) == 1 else f"none of {len(tried)} laws; the nearest is {name}"
+    return (
+        f"no law of {objective.name} predicts mixtures left out better than their mean does ({who}: error "
+        f"{best.rmse:.3g} against {best.mean_rmse:.3g}, {rank}), so nothing is recommended from {mixtures} "
+        "mixtures: train more or longer runs, or more seeds"
+    )
+
+
+def _rms(errors: NDArray[np.float64]) -> float:
+    return float(np.sqrt((errors**2).mean()))
