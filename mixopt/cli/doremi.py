@@ -43,7 +43,10 @@ def doremi(
         int | None,
         common.flag("--rounds", "Most rounds; they end when no weight changes by 1e-3 [1 from natural, else 3]."),
     ] = None,
-    objective: common.ObjectiveName = None,
+    objective: Annotated[
+        str | None,
+        common.flag("--objective", "What --verify compares: mean_ppl, mean_loss, worst or weighted:FILE."),
+    ] = None,
     max_epochs: common.MaxEpochs = None,
     settings: common.Settings = None,
     executor: common.ExecutorKind = None,

@@ -15,8 +15,8 @@ def train(
         str,
         typer.Option(
             "--mixture",
-            help="uniform, natural, FILE of weights, a published name (`mixopt mixtures`), ddo:STUDY or "
-            "autoscale:STUDY; NAME=… to name it.",
+            help="uniform, natural, FILE of weights, a published name (`mixopt mixtures`), ddo:STUDY, "
+            "autoscale:STUDY or doremi:STUDY; NAME=… to name it.",
             rich_help_panel=common.STUDY,
         ),
     ],

@@ -22,7 +22,10 @@ _MOST_ROUNDS = 4
 
 
 def weights_figure(recommendation: Recommendation) -> Figure:
-    """A column a round: α (thin) and its average (thick) above, the excess loss λ below; a colour a domain."""
+    """A column a round: α (thin) and its average (thick) above, the excess loss λ below; a colour a domain.
+
+    The paths are the first seed's; the legend has the answer, which is the mean over seeds.
+    """
     rounds: list[dict[str, Any]] = recommendation.details["doremi"]["rounds"]
     shown = list(enumerate(rounds, start=1))[-_MOST_ROUNDS:]
     weights = recommendation.mixture.to_dict()
@@ -34,7 +37,7 @@ def weights_figure(recommendation: Recommendation) -> Figure:
     figure = new_figure(2.2 + 3.2 * len(shown), 4.9)
     panels = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
     for (above, below), (number, part) in zip(panels.T, shown, strict=True):
-        _panel(above, part, looks)
+        _panel(above, part, looks, weights)
         for name, (colour, style) in looks.items():
             below.plot(part["tokens"], part["excess"][name], color=colour, linestyle=style, linewidth=1)
         above.set_title(f"round {number}, greatest change {part['change']:.3f}", fontsize=9, loc="left")
@@ -46,14 +49,18 @@ def weights_figure(recommendation: Recommendation) -> Figure:
         below.xaxis.set_major_formatter(lambda value, _: format_count(value) if value > 0 else "0")
     panels[0, 0].set_ylabel("domain weight\nthin: of the step; thick: average", fontsize=8.5)
     panels[1, 0].set_ylabel("excess loss, nats/token", fontsize=8.5)
-    figure.supxlabel("training tokens of the proxy", fontsize=9, color=MUTED)
+    of = " of the first seed" if len(rounds[0]["proxies"]) > 1 else ""
+    figure.supxlabel(f"training tokens of the proxy{of}", fontsize=9, color=MUTED)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8, title="answer",
+                  title_fontsize=8, alignment="left")  # fmt: skip
     return figure
 
 
-def _panel(axes: Axes, part: Mapping[str, Any], looks: Mapping[str, tuple[str, Any]]) -> None:
+def _panel(
+    axes: Axes, part: Mapping[str, Any], looks: Mapping[str, tuple[str, Any]], weights: Mapping[str, float]
+) -> None:
     for name, (colour, style) in looks.items():
         axes.plot(part["tokens"], part["alpha"][name], color=colour, linestyle=style, linewidth=0.7, alpha=0.5)
         axes.plot(part["tokens"], part["average"][name], color=colour, linestyle=style, linewidth=1.9,
-                  label=f"{plain(name)} {part['answer'][name]:.3f}")  # fmt: skip
+                  label=f"{plain(name)} {weights[name]:.3f}")  # fmt: skip

@@ -33,7 +33,7 @@ FIXED = np.array([0.6, 0.3, 0.1])
 
 
 class Trainer:
-    """A proxy answers with a tenth of its reference's mixture and nine of `FIXED`, and 0.01 a seed for the first."""
+    """A proxy answers with a tenth of its reference's mixture and nine of `FIXED`; a seed adds 0.01."""
 
     def __init__(self, results: Path, statuses: dict[str, Status] | None = None) -> None:
         self.calls: list[str] = []

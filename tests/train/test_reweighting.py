@@ -161,6 +161,18 @@ def test_held_against_an_equal_model_nothing_is_in_excess(reference, against, pr
     assert part(result, "alpha")[0] == pytest.approx([1 / 3] * 3)
 
 
+def test_a_masked_model_weighs_the_tokens_that_it_predicts(make_spec, runtime, tmp_path):
+    spec = make_spec(model="bert-nano", model_options={"heads": 2}, objective="masked", tokens=256 * 8)
+    spec = replace(spec, model=replace(spec.model, vocab_size=spec.model.vocab_size + 1))  # the mask token
+    folder = tmp_path / "reference"
+    train(spec, replace(runtime, checkpoint_dir=str(folder), keep_checkpoint=True))
+    proxy = replace(spec, policy=PolicySpec(name="group_dro", weights=SAMPLING, reference=spec.run_id))
+    held = replace(runtime, reference_dir=str(folder / "final"))
+    whole, parts = train(proxy, held), train(proxy, replace(held, micro_batch=3))
+    assert (part(whole, "excess")[-1] > 0).all()
+    np.testing.assert_allclose(part(parts, "alpha"), part(whole, "alpha"), atol=1e-5)
+
+
 def test_a_single_domain_is_trained_as_without_a_policy(proxy, against, runtime):
     fields = {"data": replace(proxy.data, domains=("words",)), "tokens": 256 * 6}
     held = train(replace(proxy, policy=replace(proxy.policy, weights=(1.0,)), **fields), against)
