@@ -188,7 +188,7 @@ def _forecasts(trace: PolicyTrace, said: list[Forecast], curve: pd.DataFrame | N
 
 
 def _validated(axes: Axes, curve: pd.DataFrame | None, domain: str) -> None:
-    if curve is None:
+    if curve is None or curve.empty:
         return
     part = curve[(curve["split"] == "validation") & (curve["domain"] == domain)]
     axes.plot(

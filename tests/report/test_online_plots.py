@@ -92,6 +92,12 @@ def test_validation_losses_of_the_curve_stand_beside_the_forecasts(trace):
         assert lines_of(axes)["validation loss"].get_ydata().tolist() == [4.0, 5.0, 6.0]
 
 
+def test_a_run_without_a_curve_has_no_validation_losses(trace):
+    for curve in (None, pd.DataFrame({})):
+        axes = axes_of(trace_figures(trace, curve, "run")["forecasts.png"])[0]
+        assert "validation loss" not in lines_of(axes)
+
+
 def test_the_error_of_a_forecast_is_against_the_end_of_training(trace):
     tokens, errors = online_data.final_errors(trace)
     last = trace.moments[-1]

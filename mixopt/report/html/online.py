@@ -117,7 +117,7 @@ def _course(runs: Sequence[OnlineRun]) -> Figure:
     drawing.update_yaxes(rangemode="tozero")
     note = "Mixture: the share of each step's tokens, which begins as the prior; credit, slope and the like as the "
     note += "policy said when its laws were new. A click in the legend hides a domain."
-    return figure("online", "Mixture over training", note, drawing, choices, ("run", "shown"))
+    return figure("online", "The policy over training", note, drawing, choices, ("run", "shown"))
 
 
 def _choice(trace: PolicyTrace, domains: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
@@ -169,8 +169,10 @@ def _forecasts(runs: Sequence[OnlineRun]) -> Figure:
 
 def _said(trace: PolicyTrace, domains: Sequence[str]) -> dict[str, Any]:
     assert trace.points is not None
+    said = online_data.forecasts(trace)
     at, measured = online_data.measured_course(trace.points, _MOST_POINTS)
-    courses = [(at, measured), *((f.tokens, f.losses) for f in online_data.forecasts(trace))]
+    shown = at >= said[0].tokens[0] / 2  # a run's first fall would flatten the rest
+    courses = [(at[shown], measured[shown]), *((f.tokens, f.losses) for f in said)]
     # Moments that coincide are drawn once, and a domain that this run lacks not at all.
     courses += [(np.empty(0), np.empty((0, measured.shape[1])))] * (1 + len(FRACTIONS) - len(courses))
     columns = {name: k for k, name in enumerate(trace.domains)}
@@ -191,10 +193,10 @@ def _errors(runs: Sequence[OnlineRun]) -> Table:
     columns = {
         "run": "",
         "fitted to": "the first part of the run",
-        "power law": "median over domains of |forecast / measured - 1|, the mean of the last 5 % of the run",
-        "schedule-aware law": "the same points, with the learning rate's schedule known",
-        "worst domain, power": "largest error",
-        "worst domain, schedule-aware": "largest error",
+        "power": "power law: median over domains of |forecast / measured - 1|, mean of the last 5 % of the run",
+        "schedule-aware": "law that knows the learning rate's schedule, from the same points",
+        "worst, power": "largest error of a domain",
+        "worst, schedule-aware": "largest error of a domain",
         "runs": "",
     }
     rows = []
