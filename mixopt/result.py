@@ -73,7 +73,7 @@ class RunResult:
     curve: dict[str, list[Any]] = field(default_factory=dict)
     mixture: dict[str, list[Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    trace: PolicyTrace | None = None
+    trace: PolicyTrace | None = field(default=None, repr=False)
 
     @property
     def tokens_per_second(self) -> float:

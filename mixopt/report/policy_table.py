@@ -64,7 +64,7 @@ class PolicySummary:
         drawn = np.mean(
             [[result.domains[name].tokens_seen for name in first.domains] for _, result, _ in traced], axis=0
         )
-        final = np.mean([trace.weights[-1] for _, _, trace in traced], axis=0, dtype=np.float64)
+        final = np.stack([trace.weights[-1] for _, _, trace in traced]).mean(axis=0, dtype=np.float64)
         warnings = [
             warning
             for spec, result, trace in traced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,10 @@ def make_traced(trace: PolicyTrace) -> tuple[RunSpec, RunResult]:
 
 
 @pytest.mark.parametrize("trace", [make_trace(), make_trace(points=False)])
-def test_a_result_with_a_trace_survives_json_and_the_table(trace: PolicyTrace, tmp_path: Path) -> None:
+def test_a_result_with_a_trace_survives_json_workers_and_the_table(trace: PolicyTrace, tmp_path: Path) -> None:
     spec, result = make_traced(trace)
     assert RunResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
+    assert pickle.loads(pickle.dumps(result)) == result  # as workers send it
     with Store(tmp_path) as store:
         store.record(spec, result)
         assert store.get(spec.run_id) == (spec, result)
