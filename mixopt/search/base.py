@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class CurvePoints:
+    """Validation losses measured inside runs, before their end: data of shorter runs that cost nothing.
+
+    Attributes:
+        run: (C,) index of the run in its history.
+        tokens: (C,) training tokens by then.
+        losses: (C, V) nats/token; finite.
+    """
+
+    run: NDArray[np.intp]
+    tokens: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class History:
     """Finished runs as arrays, from the results table or from anybody's CSV.
 
@@ -30,6 +45,7 @@ class History:
         losses: (R, V) validation losses, nats/token; finite.
         seeds: (R,) seeds.
         parameters: (R,) model sizes; 0 where unknown.
+        curves: points of learning curves; None where nobody asked for them.
 
     Raises:
         ConfigError: shapes disagree, a run is named twice, or a number is not finite or negative.
@@ -42,6 +58,7 @@ class History:
     losses: NDArray[np.float64]
     seeds: NDArray[np.int64]
     parameters: NDArray[np.int64]
+    curves: CurvePoints | None = None
 
     def __post_init__(self) -> None:
         count = len(self.runs)
@@ -88,7 +105,16 @@ class History:
             losses=self.losses[index],
             seeds=self.seeds[index],
             parameters=self.parameters[index],
+            curves=None if self.curves is None else _of_runs(self.curves, index),
         )
+
+
+def _of_runs(curves: CurvePoints, index: NDArray[np.intp]) -> CurvePoints:
+    """The points of some runs, which are numbered by their place in `index`."""
+    parts = [np.flatnonzero(curves.run == run) for run in index]
+    chosen = np.concatenate(parts) if parts else np.zeros(0, dtype=np.intp)
+    place = np.repeat(np.arange(len(index)), [len(part) for part in parts])
+    return CurvePoints(place, curves.tokens[chosen], curves.losses[chosen])
 
 
 def empty_history() -> History:
@@ -108,6 +134,7 @@ class Proposal:
         role: what it is for, in the study's own words (`base`, `code x3`, `code x1/3`).
         unique_tokens: most distinct tokens of each domain that the run may see, in the mixture's order; None for
             what the study allows.
+        model: preset of the model; None for the study's.
     """
 
     mixture: Mixture
@@ -115,6 +142,7 @@ class Proposal:
     seed: int
     role: str
     unique_tokens: tuple[int | None, ...] | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import NUMERICS, RunSpec
-from mixopt.store import curves, frames, traces, transfer
+from mixopt.store import curves, frames, points, traces, transfer
 from mixopt.store.database import Database
 from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
 
@@ -192,11 +192,12 @@ class Store:
             values.append(study)
         return [frames.listed(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
 
-    def history(self, run_ids: Iterable[str] | None = None) -> History:
+    def history(self, run_ids: Iterable[str] | None = None, *, curves: bool = False) -> History:
         """Finished runs as the arrays that methods work on, in the order of `run_ids`.
 
         Args:
             run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
+            curves: read the points of their learning curves too.
 
         Raises:
             StoreError: the runs do not share their domains, or predict different things.
@@ -214,7 +215,8 @@ class Store:
             f"WHERE status = 'finished'{chosen} ORDER BY runs.rowid, position",
             values,
         )
-        return frames.history(runs, parts, wanted)
+        history = frames.history(runs, parts, wanted)
+        return points.with_curves(history, self.curve_path) if curves else history
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
         """All runs, one row each, in columns that `results/README.md` explains."""

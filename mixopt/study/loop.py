@@ -11,6 +11,7 @@ from mixopt.errors import ExecutorError
 from mixopt.execute.base import Event, Job
 from mixopt.report.progress import Quiet
 from mixopt.study.expected import check_prepared
+from mixopt.study.sizes import sized
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def run_study(
     """
     store.check_writable()
     runs: dict[str, Planned] = {}
-    while new := _new_runs(study, searcher.ask(store.history(runs)), runs):
+    curves = getattr(searcher, "wants_curves", False)
+    while new := _new_runs(study, searcher.ask(store.history(runs, curves=curves)), runs):
         runs.update(new)
         train_missing(study, list(new.values()), store, executor, watch)
         _check_any_finished(study, runs, store)
-    return searcher.recommend(store.history(runs))
+    return searcher.recommend(store.history(runs, curves=curves))
 
 
 def _check_any_finished(study: Study, runs: dict[str, Planned], store: Store) -> None:
@@ -89,7 +91,7 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
     """Proposals as runs: whole batches, and no domain repeated more often than allowed."""
     planned = []
     for proposal in proposals:
-        spec = study.spec(proposal.mixture, proposal.tokens, proposal.seed)
+        spec = sized(study, proposal.model).spec(proposal.mixture, proposal.tokens, proposal.seed)
         study.check_epochs(spec, proposal.role)
         if proposal.unique_tokens is not None:
             # After the check: such a run repeats a domain on purpose, as often as the final training will.

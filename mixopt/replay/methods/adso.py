@@ -8,7 +8,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.replay.base import Purchase, View
-from mixopt.search.acquisition import Belief
+from mixopt.search.acquisition import Belief, pinned
 from mixopt.search.choice import ChoiceSettings, Done, Options, choose
 from mixopt.search.fidelity_model import FidelityModel, Points
 
@@ -79,8 +79,13 @@ class Adso:
             Points(problem.mixtures[rows], self._axes[scales]), problem.costs[scales], scales == problem.target
         )
         at_target = view.values[view.fidelity == problem.target]
+        belief = self._belief(view)
+        if not at_target.size:
+            belief = Belief.of(
+                pinned(belief.model, belief.objective, belief.candidates), belief.objective, belief.candidates
+            )
         choice = choose(
-            self._belief(view),
+            belief,
             options,
             float(at_target.min()) if at_target.size else None,
             Done.of(np.array([problem.fidelities[p.fidelity].cost for p in view.purchases])),
