@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
     from mixopt.search.swarm import Swarm
 
-_NEAR = 0.0025
-
 
 @dataclass(frozen=True, eq=False)
 class BestMeasured:
@@ -127,7 +125,7 @@ class BestMeasured:
 
 
 def nearest(swarm: Swarm, mixture: Mixture) -> int | None:
-    """The swarm's mixture that is this one; None where it was not trained."""
+    """The swarm's mixture that is this one, to the rounding of its runs; None where it was not trained."""
     away = 0.5 * np.abs(swarm.weights - mixture.array).sum(axis=1)
     cell = int(away.argmin())
-    return cell if away[cell] <= _NEAR else None
+    return cell if away[cell] <= swarm.rounding else None

@@ -186,5 +186,6 @@ class Extension:
             intervals=intervals,
             other_objectives={name: whole(weights) for name, weights in answer.other_objectives.items()},
             warnings=(*self._notes, *answer.warnings),
+            runs=(*answer.runs, *self._earlier.get("runs", ())),
             details=details,
         )

@@ -120,6 +120,13 @@ class Swarm:
                     "it is worth; add runs with more and with less of it"
                 )
 
+    @property
+    def rounding(self) -> float:
+        """How far a run may be from the mixture asked for (total variation), as it holds whole sequences."""
+        seen = self.history.tokens_seen
+        unit = float(np.gcd.reduce(np.rint(seen).astype(np.int64).ravel()))
+        return max(_REPEAT, 0.5 * seen.shape[1] * unit / float(seen.sum(axis=1).min()))
+
     def runs_of(self, cell: int) -> list[str]:
         """Names of the runs of one mixture."""
         return [self.history.runs[row] for row in np.flatnonzero(self.index == cell)]

@@ -7,14 +7,28 @@ import json
 import numpy as np
 import pytest
 
+from mixopt.mixture import Mixture
+from mixopt.search.adso import Adso, AdsoSettings
 from mixopt.search.autoscale import AutoScale
 from mixopt.search.base import History, Searcher, empty_history
 from mixopt.search.ddo import Ddo, DdoSettings
 from mixopt.search.ddo_design import Design
+from mixopt.search.designs import DesignSettings
 from mixopt.search.joint_ddo import JointDdo
+from mixopt.search.one_shot import OneShot, OneShotSettings
+from mixopt.search.one_shot_fit import regressors_of
+from mixopt.search.scales import Ladder, Scale
 from tests.search.world import World
 
 WORLD = World(noise=0.001)
+
+NATURAL = Mixture(WORLD.domains, (0.4, 0.3, 0.2, 0.1))
+
+
+def one_shot(regressor: str | None, **settings: object) -> OneShot:
+    regressors = None if regressor is None else regressors_of(regressor)
+    return OneShot(NATURAL, WORLD.tokens, OneShotSettings(regressors=regressors, replicates=100, **settings))
+
 
 METHODS = {
     "ddo": lambda: Ddo(WORLD.uniform, WORLD.tokens, DdoSettings(replicates=100)),
@@ -27,7 +41,18 @@ METHODS = {
         8 * WORLD.tokens,
         DdoSettings(replicates=100),
     ),
+    "random": lambda: one_shot(None, design=DesignSettings(runs=12), seeds=(0, 1)),
+    "grid": lambda: one_shot(None, design=DesignSettings(kind="lattice", step=0.5)),
+    "loglinear, a floor and a pull": lambda: one_shot(
+        "loglinear", design=DesignSettings(runs=16), floor="0.4x", kl=0.05
+    ),
+    "gp": lambda: one_shot("gp", design=DesignSettings(kind="sobol", runs=8)),
     "ddo, joint law": lambda: JointDdo(WORLD.uniform, WORLD.tokens, DdoSettings(replicates=100)),
+    "adso": lambda: Adso(
+        WORLD.uniform,
+        Ladder((Scale(None, 0, WORLD.tokens // 4, 0.25), Scale(None, 0, WORLD.tokens, 1.0))),
+        AdsoSettings(budget=4),
+    ),
 }
 
 
