@@ -41,7 +41,8 @@ def test_data_to_prepare_is_what_studies_expect(path: Path) -> None:
         assert list(StudyConfig.load(study).data.expected or {}) == list(request.domains)
 
 
-@pytest.mark.parametrize("path", CLUSTER, ids=name)
+# The domains of AutoScale's BERT have no mixture that anybody published.
+@pytest.mark.parametrize("path", [path for path in CLUSTER if path.stem != "autoscale_bert_base"], ids=name)
 def test_published_mixtures_fit_the_domains_expected(path: Path) -> None:
     domains = tuple(StudyConfig.load(path).data.expected or {})
     fitting = [entry for entry in published().values() if len(entry.amounts) == len(domains)]
@@ -68,6 +69,20 @@ def test_autoscale_at_the_papers_size_tells_its_gpu_hours(monkeypatch: pytest.Mo
     # A token costs 6 FLOPs a parameter and attention's 12 · layers · width · length.
     assert plan["flops"] / plan["tokens"] == pytest.approx(6 * 774e6 + 12 * 36 * 1280 * 1024, rel=0.01)
     assert plan["gpu_hours"] == pytest.approx(plan["flops"] / (0.4 * 989.4e12) / 3600, rel=0.03)
+
+
+def test_bert_at_the_papers_size_is_its_steps_and_domains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = FOLDER / "autoscale_bert_base.yaml"
+    result = CliRunner().invoke(app, ["autoscale", str(path), "--dry-run", "--json"], catch_exceptions=False)
+    plan = json.loads(result.stdout)
+    assert len(plan["runs"]) == 2 * (2 * 5 + 1)
+    study = Study.of(StudyConfig.load(path))
+    assert study.model.parameters == pytest.approx(110e6, rel=0.01)
+    small, large = (study.spec(study.reference, tokens, seed=0) for tokens in study.config.method.scales or ())
+    assert (small.steps, large.steps) == (18_000, 36_000)
+    assert (small.objective, len(small.data.domains), len(small.evaluation.only)) == ("masked", 5, 3)
+    study.check_epochs(study.spec(study.reference, study.config.method.target_tokens or 0, seed=0), "uniform")
 
 
 @pytest.mark.parametrize(

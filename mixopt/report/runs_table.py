@@ -24,9 +24,11 @@ _STYLE = {"finished": "green", "diverged": "yellow", "failed": "red"}
 
 def runs_table(rows: Sequence[dict[str, Any]]) -> Table:
     """A row a run, from `Store.rows`."""
-    names = {"mean_loss": "mean loss", "mean_masked_loss": "mean masked loss"}
+    names = {"mean_loss": "mean loss", "mean_masked_loss": "masked loss"}
     losses = [key for key in names if any(row[key] is not None for row in rows)] or ["mean_loss"]
-    shown = ("tokens", "seed", "params", *(names[key] for key in losses), "time")
+    # Two columns of losses fit a page with their names on two lines.
+    titles = [names[key] if len(losses) == 1 else names[key].replace(" ", "\n") for key in losses]
+    shown = ("tokens", "seed", "params", *titles, "time")
     table = _table(("run", "status", "model", "policy"), shown, "created")
     for row in rows:
         table.add_row(
