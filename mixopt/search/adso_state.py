@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.search.acquisition import Belief, pinned
 from mixopt.search.candidates import abroad, near
-from mixopt.search.choice import Done, Options
+from mixopt.search.choice import Done, Options, affordable
 from mixopt.search.fidelity_model import FidelityModel, Points
 from mixopt.solve.projection import project
 
@@ -119,20 +119,19 @@ class State:
 
         Args:
             belief: about the candidates.
-            left: of the budget, in target runs; of it the first target run is always kept.
+            left: of the budget, in target runs.
         """
         weights = belief.candidates.weights
         hopeful = np.union1d(belief.optimistic.argsort()[:_OPTIONS], belief.mean.argsort()[: _OPTIONS // 4])
         target = len(self.ladder.scales) - 1
-        kept = 0.0 if self.done.target_runs else 1.0
+        paid = affordable(self.ladder.costs, left)
         rows: list[NDArray[np.intp]] = []
-        for index, scale in enumerate(self.ladder.scales):
-            affordable = scale.cost + (kept if index != target else 0.0) <= left * (1 + 1e-9)
+        for index in range(len(self.ladder.scales)):
             done = np.vstack(
                 [self.history.weights[self.measured.scale == index], self.pending[self.pending_scales == index]]
             )
             near_by = 0.5 * np.abs(weights[hopeful, None, :] - done[None, :, :]).sum(axis=2) <= _SAME
-            rows.append(hopeful[~near_by.any(axis=1)] if affordable else hopeful[:0])
+            rows.append(hopeful[~near_by.any(axis=1)] if paid[index] else hopeful[:0])
         scales = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
         points = Points(weights[np.concatenate(rows)], self.measured.coordinates[scales])
         return Options(points, self.ladder.costs[scales], scales == target), scales

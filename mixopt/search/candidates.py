@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.search.simplex_sampling import dirichlet_within
+from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # Sums of Dirichlet parameters. About the natural shares those of RegMix's swarm, for each domain; about a centre
 # they give standard deviations from a fifth of the root of a share down to a fiftieth.
 _ABROAD, _NEAR = (0.1, 5.0), (30.0, 3000.0)
+# Lengths of steps, in weight.
+_STEPS = (0.01, 0.3)
 
 
 def abroad(
@@ -42,9 +45,14 @@ def abroad(
 def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Mixtures (count, m) about some of the `centres` (c, m), close to them and farther off.
 
-    A domain that a centre leaves out may come back with a thousandth of the mixture.
+    Half are drawn from Dirichlet distributions, where a domain that a centre leaves out may come back with a
+    thousandth of the mixture. The others are normal steps, projected onto the bounds, where the best often lies.
     """
     chosen = centres[rng.integers(len(centres), size=count)]
-    strengths = np.exp(rng.uniform(*np.log(_NEAR), size=(count, 1)))
-    parameters = strengths * (chosen + 1e-3) / (1 + 1e-3 * chosen.shape[1])
-    return dirichlet_within(parameters, bounds.floors, bounds.caps, rng)
+    half = count // 2
+    strengths = np.exp(rng.uniform(*np.log(_NEAR), size=(half, 1)))
+    parameters = strengths * (chosen[:half] + 1e-3) / (1 + 1e-3 * chosen.shape[1])
+    drawn = dirichlet_within(parameters, bounds.floors, bounds.caps, rng)
+    lengths = np.exp(rng.uniform(*np.log(_STEPS), size=(count - half, 1)))
+    steps = lengths * rng.standard_normal((count - half, chosen.shape[1])) / np.sqrt(chosen.shape[1])
+    return np.vstack([drawn, project(chosen[half:] + steps, bounds.floors, bounds.caps)])

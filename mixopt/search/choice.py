@@ -158,3 +158,15 @@ def _check(belief: Belief, options: Options, best: float | None) -> Choice:
     improvement = expected_improvement(there.mean, there.deviation, best)
     index = int(np.argmax(improvement))
     return Choice(int(rows[index]), "check", float(improvement[index]))
+
+
+def affordable(costs: NDArray[np.float64], left: float) -> NDArray[np.bool_]:
+    """Which runs the rest of a budget pays for; while it pays for a target run, one is kept for.
+
+    Args:
+        costs: of runs, in target runs; those at the target cost 1.
+        left: of the budget, in target runs.
+    """
+    slack = 1 + 1e-9
+    kept = np.where((costs < 1 - 1e-9) & (left * slack >= 1), 1.0, 0.0)
+    return costs + kept <= left * slack

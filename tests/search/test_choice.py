@@ -7,7 +7,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.search.acquisition import Belief, pinned
-from mixopt.search.choice import ChoiceSettings, Done, Options, choose
+from mixopt.search.choice import ChoiceSettings, Done, Options, affordable, choose
 from mixopt.search.fidelity_model import FidelityModel, Points
 from tests.search.test_fidelity_model import MIXTURES, runs
 
@@ -72,6 +72,14 @@ def test_with_nothing_but_the_target_it_is_bayesian_optimisation(belief, options
 def test_nothing_to_choose_from(belief, options):
     none = Options(options.points.select(slice(0, 0)), options.costs[:0], options.at_target[:0])
     assert choose(belief, none, None, NOTHING_YET, ChoiceSettings()) is None
+
+
+def test_a_target_run_is_kept_for_as_long_as_there_is_money_for_one():
+    costs = np.array([0.1, 0.5, 1.0])
+    assert affordable(costs, 1.3).tolist() == [True, False, True]
+    assert affordable(costs, 1.0).tolist() == [False, False, True]
+    assert affordable(costs, 0.6).tolist() == [True, True, False]
+    assert affordable(costs, 0.05).tolist() == [False, False, False]
 
 
 def test_done_counts_by_cost():

@@ -9,7 +9,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.replay.base import Purchase, View
 from mixopt.search.acquisition import Belief, pinned
-from mixopt.search.choice import ChoiceSettings, Done, Options, choose
+from mixopt.search.choice import ChoiceSettings, Done, Options, affordable, choose
 from mixopt.search.fidelity_model import FidelityModel, Points
 
 if TYPE_CHECKING:
@@ -66,15 +66,16 @@ class Adso:
             order = view.rng("design").permutation(np.flatnonzero(problem.available[cheapest]))
             left = order[~view.paid(cheapest)[order]]
             return Purchase(int(left[0]), cheapest)
-        bought = [
+        paid = affordable(problem.costs, view.left)
+        possible = [
             (row, scale)
             for scale in self._scales
-            if problem.fidelities[scale].cost <= view.left * (1 + 1e-9)
+            if paid[scale]
             for row in np.flatnonzero(problem.available[scale] & ~view.paid(scale))
         ]
-        if not bought:
+        if not possible:
             return None
-        rows, scales = np.array(bought).T
+        rows, scales = np.array(possible).T
         options = Options(
             Points(problem.mixtures[rows], self._axes[scales]), problem.costs[scales], scales == problem.target
         )
