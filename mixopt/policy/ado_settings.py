@@ -210,7 +210,8 @@ class AdoSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AdoSettings:
         """The inverse of `to_dict`; what an older version did not know has its default."""
-        return cls(**{k: math.inf if v is None else v for k, v in values.items()})
+        known: dict[str, Any] = {k: math.inf if v is None else v for k, v in values.items()}
+        return cls(**known)
 
 
 _CHOICES = {
