@@ -43,7 +43,7 @@ def test_the_first_step_by_hand():
     assert weights == pytest.approx(ratio / ratio.sum(), abs=1e-15)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(excesses, st.floats(0.01, 3), st.floats(0, 0.5))
 def test_the_path_is_that_of_the_published_formulas(rows, eta, smoothing):
     policy, weights = fed(GroupDro(UNIFORM, eta=eta, smoothing=smoothing), rows)
@@ -62,7 +62,7 @@ def test_the_path_is_that_of_the_published_formulas(rows, eta, smoothing):
     assert policy.average.sum() == pytest.approx(1, abs=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 6), st.lists(st.floats(0, 5), min_size=1, max_size=20))
 def test_equal_excess_losses_leave_every_weight_uniform(domains, levels):
     names = tuple("abcdef"[:domains])

@@ -37,6 +37,9 @@ _PARTS = {
     "slope, nats/token per sample": "speed",
     "preference": "preference",
     "reward": "reward",
+    "domain weight in the loss": "alpha",
+    "average domain weight": "average",
+    "excess loss, nats/token": "excess",
 }
 
 
