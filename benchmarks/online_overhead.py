@@ -10,9 +10,9 @@ Three measurements, all in CPU seconds of one thread, so that other programs on 
    the model;
 3. a step of a larger model, from sequences of its context; a batch of the paper's 256 costs as many times more.
 
-The last line puts 2 and 3 together: the overhead at that size on this CPU. It is an extrapolation, as nobody
-trains 60,000 such steps here; on a faster device the policy's share grows by the device's speed, and its calls are
-then hidden behind the device's work (the loop reads losses a step late, and fits have their own thread).
+The last lines put 2 and 3 together: the share of training at that size on this CPU, and on GPUs at 40 % of their
+peak. They are extrapolations, as nobody trains 60,000 such steps here. On GPUs the calls are hidden behind the
+device's work (the loop reads losses a step late), and fits have a thread of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ import numpy as np
 from mixopt.mixture import Mixture
 from mixopt.policy import Ado, ado, refit
 from mixopt.study import Study
+from mixopt.study.expected import PEAK_TFLOPS
 from mixopt.study.policies import PolicyAsked, plan_policies
 from mixopt.train import loop, recorded
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
+MFU = 0.4
 PAPER_STEPS, PAPER_DOMAINS, PAPER_SEQUENCES = 60_000, 22, 256
 
 
@@ -132,18 +133,17 @@ def policy_alone(steps: int) -> tuple[float, float]:
     return calls / steps, clock.seconds["fits"] / steps
 
 
-def large_step(data: str, preset: str, sequences: int, steps: int, results: str) -> float:
-    """CPU seconds of a step of 256 sequences of the model's context."""
-    study = Study(data, model={"preset": preset, "vocab_size": 50304}, results=results)
-    length = study.model.context
+def large_step(data: str, preset: str, sequences: int, steps: int, results: str) -> tuple[float, float]:
+    """CPU seconds and FLOPs of a step of 256 sequences of the model's context."""
+    model = {"preset": preset, "vocab_size": 50304}
+    length = Study(data, model=model, results=results).model.context
     training = {"batch_tokens": sequences * length, "max_epochs": 100}
-    study = Study(data, model={"preset": preset, "vocab_size": 50304}, results=results, training=training,
-                  evaluation={"tokens_per_domain": 1})  # fmt: skip
+    study = Study(data, model=model, results=results, training=training, evaluation={"tokens_per_domain": 1})
     (run,) = plan_policies(study, {"odm": PolicyAsked("odm")}, steps * sequences * length, (0,))
     _, seconds = trained(run.spec, study)
     each = seconds["training"] / steps / sequences
     print(f"{preset}, {steps} steps of {sequences} sequences of {length} tokens: {each:.2f} s a sequence")
-    return each * PAPER_SEQUENCES
+    return each * PAPER_SEQUENCES, run.spec.flops / steps / sequences * PAPER_SEQUENCES
 
 
 def main() -> None:
@@ -155,13 +155,15 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=1, help="of each of its steps")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        small_run(given.data, given.tokens, str(Path(folder)))
+        small_run(given.data, given.tokens, folder)
         calls, fits = policy_alone(given.steps)
-        step = large_step(given.data, given.model, given.sequences, 3, str(Path(folder)))
-    print(
-        f"{given.model} with steps of {PAPER_SEQUENCES} sequences ({step:,.0f} s each on one thread): the policy "
-        f"takes {calls / step:.5%} of training, with its fits {(calls + fits) / step:.5%}"
-    )
+        step, flops = large_step(given.data, given.model, given.sequences, 3, folder)
+    print(f"{given.model}, steps of {PAPER_SEQUENCES} sequences, {flops:.2g} FLOPs each:")
+    on_gpu = flops / (MFU * PEAK_TFLOPS["H100"] * 1e12)
+    for where, seconds in (("one thread here", step), ("1 H100", on_gpu), ("8 H100", on_gpu / 8)):
+        print(
+            f"  {where:<16} {seconds:10.3f} s a step; calls {calls / seconds:.1e} of it, fits {fits / seconds:.1e}"
+        )
 
 
 if __name__ == "__main__":
