@@ -103,33 +103,37 @@ def make_design(
     """
     domains = bounds.domains
     natural = natural.ordered(domains)
-    kept: list[Mixture] = []
+    first: list[Mixture] = []
     for anchor in anchors:
-        near = project(anchor.ordered(domains).array, bounds.floors, bounds.caps)
-        # Where bounds let it be, the anchor to the last bit, so that others share its run.
-        same = np.abs(near - anchor.ordered(domains).array).max() < 1e-9
-        _keep(kept, anchor.ordered(domains) if same else _mixture(domains, near))
+        given = anchor.ordered(domains)
+        near = project(given.array, bounds.floors, bounds.caps)
+        if _is_new(near, np.array([mixture.weights for mixture in first])):
+            # Where bounds let it be, the anchor to the last bit, so that others share its run.
+            first.append(given if np.abs(near - given.array).max() < 1e-9 else _mixture(domains, near))
+    kept = np.array([mixture.weights for mixture in first]).reshape(-1, len(domains))
     if settings.kind == "lattice":
         parts = parts_of_count(settings.runs, bounds) if settings.step is None else parts_of_step(settings.step)
-        for row in lattice(parts, bounds):
-            _keep(kept, _mixture(domains, row))
-        return tuple(kept)
+        return (*first, *(_mixture(domains, row) for row in lattice(parts, bounds) if _is_new(row, kept)))
+    kept = np.concatenate([kept, np.empty((settings.runs, len(domains)))])
+    count = len(first)
     for row in _rows(settings, natural, bounds):
-        if len(kept) >= settings.runs:
+        if count >= settings.runs:
             break
-        _keep(kept, _mixture(domains, row))
-    if len(kept) < settings.runs:
+        if _is_new(row, kept[:count]):
+            kept[count] = row
+            count += 1
+    if count < settings.runs:
         raise ConfigError(
-            f"design: floors and caps leave room for {len(kept)} different mixtures ({settings.kind}), "
+            f"design: floors and caps leave room for {count} different mixtures ({settings.kind}), "
             f"{settings.runs} were asked for; ask for fewer runs, allow more epochs, or lower floors"
         )
-    return tuple(kept[: settings.runs])
+    rest = (_mixture(domains, row) for row in kept[len(first) : count])
+    return (*first, *rest)[: settings.runs]
 
 
-def _keep(kept: list[Mixture], mixture: Mixture) -> None:
-    """Add a mixture unless there is one like it."""
-    if not kept or 0.5 * np.abs(np.array([one.weights for one in kept]) - mixture.array).sum(axis=1).min() > SAME:
-        kept.append(mixture)
+def _is_new(row: NDArray[np.float64], kept: NDArray[np.float64]) -> bool:
+    """Whether no mixture of `kept` (n, m) is like this one (m,)."""
+    return not len(kept) or 0.5 * float(np.abs(kept - row).sum(axis=1).min()) > SAME
 
 
 def _mixture(domains: tuple[str, ...], row: NDArray[np.float64]) -> Mixture:
