@@ -36,7 +36,7 @@ ORDER = ("chant", "arithmetic", "words", "digits", "brackets")
 
 
 def learn(spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
-    """A trainer without training: the log-linear law of what whole sequences make of a mixture, and a little noise."""
+    """A trainer without training: the log-linear law of what whole sequences make of a mixture, and some noise."""
     names = spec.data.domains
     seen = spec.mixture.counts(spec.tokens // spec.sequence_length) * spec.sequence_length
     domains = {}
