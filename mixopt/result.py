@@ -17,8 +17,8 @@ class DomainResult:
     """One domain's part of a run.
 
     Attributes:
-        loss: validation loss at the end, nats/token (of a masked model nats/masked token, on masks that are the same
-            for every run); None where it was not reached.
+        loss: validation loss at the end, nats/token (of a masked model nats/masked token, on masks that all runs
+            share); None where it was not reached.
         bits_per_byte: the same in bits per byte of the validation text; None for a masked model, which has none.
         train_loss: mean training loss since the last point of the curve, in the same unit; None if the domain was
             absent.
