@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # loss. t then follows by linear least squares of log|L − c|.
 _STARTS = (0.05, 0.3, 1.5, 10.0)
 # Prior precision of t_j − mean t, in variances of the loss: far too weak to move what the runs tell (a standard
-# deviation of 30 where a law's error is a tenth of the losses' spread), enough to settle a domain that never varies.
+# deviation of 30 where a law's error is a tenth of the losses' spread), enough to settle one that never varies.
 _RIDGE = 1e-5
 _ITERATIONS = 100
 _LONGEST_STEP = 3.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.search.regression.cross_validation import Score, folds_of, rms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mixopt.search.regression.base import Regressor
     from mixopt.search.swarm import Swarm
 
-_FOLDS = 10
 # Parts of the swarm that the learning curve's laws are fitted to, and how often each size is drawn.
 _SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
 # An error that a doubling of the runs would lower by less is as good as it gets.
@@ -37,21 +37,24 @@ class Checked:
     Attributes:
         title: of the law.
         left_out: (C,) objectives predicted by fits without the mixture.
-        rmse: root mean square error of those, in the objective's units.
-        mean_rmse: the same of predicting the mean of the other mixtures.
-        spearman: rank correlation of predicted and measured; None where one of them is constant.
+        objective: how good those are.
+        losses: how good the predicted losses are that they were computed from, by evaluation domain.
     """
 
     title: str
     left_out: NDArray[np.float64]
-    rmse: float
-    mean_rmse: float
-    spearman: float | None
+    objective: Score
+    losses: dict[str, Score]
 
     @property
-    def better_than_mean(self) -> bool:
-        """Whether it says anything."""
-        return self.rmse < self.mean_rmse and (self.spearman or 0.0) > 0
+    def rmse(self) -> float:
+        """Root mean square error of the objective, in its units."""
+        return self.objective.rmse
+
+    @property
+    def spearman(self) -> float | None:
+        """Rank correlation of predicted and measured objectives; None where one of them is constant."""
+        return self.objective.spearman
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,7 @@ class Evidence:
             ConfigError: the objective is the same for every mixture, or no law predicts better than the mean.
         """
         values = swarm.objective(objective)
-        folds = _folds(len(swarm))
+        folds = folds_of(len(swarm))
         tried: dict[str, Checked | str] = {}
         best: tuple[Regressor, Checked] | None = None
         for regressor in regressors:
@@ -88,7 +91,7 @@ class Evidence:
                 tried[regressor.name] = str(error)
                 continue
             tried[regressor.name] = found
-            if found.better_than_mean and (best is None or found.rmse < best[1].rmse):
+            if found.objective.better_than_mean and (best is None or found.rmse < best[1].rmse):
                 best = regressor, found
         if best is None:
             raise ConfigError(_refusal(tried, objective, len(swarm)))
@@ -125,36 +128,15 @@ class Evidence:
         return {
             "name": self.regressor.name,
             "title": self.chosen.title,
-            "rmse": self.chosen.rmse,
-            "mean_rmse": self.chosen.mean_rmse,
-            "spearman": self.chosen.spearman,
+            **self.chosen.objective.to_dict(),
+            "losses": {domain: score.to_dict() for domain, score in self.chosen.losses.items()},
             "more_runs": self.more_runs,
             "learning_curve": [{"runs": runs, "rmse": rmse} for runs, rmse in self.curve],
             "tried": {
-                name: {"refused": part}
-                if isinstance(part, str)
-                else {"rmse": part.rmse, "mean_rmse": part.mean_rmse, "spearman": part.spearman}
+                name: {"refused": part} if isinstance(part, str) else part.objective.to_dict()
                 for name, part in self.tried.items()
             },
         }
-
-
-def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Rank correlation; None where either is constant."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(one), rankdata(other)
-    if len(one) < 3 or min(np.ptp(rank) for rank in ranks) == 0:
-        return None
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def _folds(count: int) -> NDArray[np.bool_]:
-    """(G, C) which mixtures each fold leaves out: every one once."""
-    size = min(count, _FOLDS)
-    fold_of = np.empty(count, dtype=np.int64)
-    fold_of[np.random.default_rng(0).permutation(count)] = np.arange(count) % size
-    return fold_of == np.arange(size)[:, None]
 
 
 def _check(
@@ -165,13 +147,11 @@ def _check(
     folds: NDArray[np.bool_],
 ) -> Checked:
     predicted = regressor.left_out(swarm.weights, swarm.losses, folds, seed=0)
-    fold_of = folds.argmax(axis=0)
-    losses = predicted[fold_of, np.arange(len(swarm))]
-    left_out = objective.value(losses, swarm.history.eval_domains, swarm.trained)
-    means = np.array([values[~fold].mean() for fold in folds])[fold_of]
-    return Checked(
-        regressor.title, left_out, _rms(left_out - values), _rms(means - values), spearman(left_out, values)
-    )
+    losses = predicted[folds.argmax(axis=0), np.arange(len(swarm))]
+    domains = swarm.history.eval_domains
+    left_out = objective.value(losses, domains, swarm.trained)
+    by_loss = {d: Score.of(losses[:, v], swarm.losses[:, v], folds) for v, d in enumerate(domains)}
+    return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
 
 
 def _learning_curve(
@@ -189,8 +169,8 @@ def _learning_curve(
             row[rng.permutation(count)[:size]] = False
         predicted = regressor.left_out(swarm.weights, swarm.losses, held, seed=0)
         errors = objective.value(predicted, swarm.history.eval_domains, swarm.trained) - values
-        curve.append((size, _rms(errors[held])))
-    return (*curve, (count - -(-count // min(count, _FOLDS)), rmse))
+        curve.append((size, rms(errors[held])))
+    return (*curve, (int((~folds_of(count)).sum(axis=1).min()), rmse))
 
 
 def _refusal(tried: dict[str, Checked | str], objective: Objective, mixtures: int) -> str:
@@ -201,12 +181,9 @@ def _refusal(tried: dict[str, Checked | str], objective: Objective, mixtures: in
     name, best = min(checked.items(), key=lambda item: item[1].rmse)
     rank = "constant" if best.spearman is None else f"Spearman {best.spearman:.2f}"
     who = name if len(tried) == 1 else f"none of {len(tried)} laws; the nearest is {name}"
+    score = best.objective
     return (
         f"no law of {objective.name} predicts mixtures left out better than their mean does ({who}: error "
-        f"{best.rmse:.3g} against {best.mean_rmse:.3g}, {rank}), so nothing is recommended from {mixtures} "
+        f"{score.rmse:.3g} against {score.mean_rmse:.3g}, {rank}), so nothing is recommended from {mixtures} "
         "mixtures: train more or longer runs, or more seeds"
     )
-
-
-def _rms(errors: NDArray[np.float64]) -> float:
-    return float(np.sqrt((errors**2).mean()))

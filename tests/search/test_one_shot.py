@@ -13,8 +13,9 @@ from mixopt.search.base import History, Recommendation, empty_history
 from mixopt.search.designs import DesignSettings
 from mixopt.search.objective import MeanLoss, WorstLoss
 from mixopt.search.one_shot import OneShot, OneShotSettings
-from mixopt.search.one_shot_evidence import Evidence, spearman
+from mixopt.search.one_shot_evidence import Evidence
 from mixopt.search.one_shot_fit import regressors_of
+from mixopt.search.regression.cross_validation import spearman
 from mixopt.search.swarm import Swarm, check_duplicates
 from mixopt.solve import Supply
 from tests.search.mixing_world import MixingWorld

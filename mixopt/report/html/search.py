@@ -26,7 +26,7 @@ def search_section(study: Gathered) -> Section | None:
     if evidence:
         text += f" The law, {evidence['title']}, was checked on mixtures that it was not fitted to."
         figures = [_left_out(details), *([_learning(evidence)] if len(evidence["learning_curve"]) > 1 else [])]
-        tables = [_tried(evidence), *tables]
+        tables = [_tried(evidence), _losses(evidence), *tables]
     if "pareto" in details:
         figures.append(_front(details["pareto"]))
         tables.insert(0, _front_table(details["pareto"]))
@@ -109,6 +109,21 @@ def _tried(evidence: Mapping[str, Any]) -> Table:
         rows.append([word(name, kind), number(part["spearman"], "{:.3f}"), number(part["rmse"]),
                      number(100 * share, "{:.0f} %")])  # fmt: skip
     return Table("search-laws", "Laws, on mixtures left out", columns, rows)
+
+
+def _losses(evidence: Mapping[str, Any]) -> Table:
+    columns = {
+        "domain": "",
+        "Spearman": "rank correlation of predicted and measured losses of mixtures left out",
+        "error": "root mean square, nats/token",
+        "of the mean's": "the same against predicting the mean of the others",
+    }
+    rows = [
+        [word(domain), number(part["spearman"], "{:.3f}"), number(part["rmse"]),
+         number(100 * part["rmse"] / part["mean_rmse"] if part["mean_rmse"] else None, "{:.0f} %")]
+        for domain, part in evidence["losses"].items()
+    ]  # fmt: skip
+    return Table("search-losses", "The law's losses by domain, on mixtures left out", columns, rows)
 
 
 def _swarm(study: Gathered, details: Mapping[str, Any]) -> Table:

@@ -14,7 +14,7 @@ from mixopt.search.regression.regmix import RegMix
 if TYPE_CHECKING:
     from mixopt.search.regression.base import Regressor
 
-# Simplest first: of regressors that predict as well, the first is chosen (see `mixopt.search.regression.choice`).
+# The order in which they are tried and shown.
 REGRESSORS: dict[str, Regressor] = {
     regressor.name: regressor
     for regressor in (

@@ -71,7 +71,7 @@ def _fit(weights: NDArray[np.float64], losses: NDArray[np.float64], seed: int) -
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )
     # One entry a tree, up to the best number of them.
-    return lightgbm.train(parameters, data, len(list(found["valid l2-mean"])))
+    return lightgbm.train(parameters, data, np.size(np.asarray(found["valid l2-mean"])))
 
 
 @dataclass(frozen=True, eq=False)
