@@ -18,8 +18,13 @@ def print_search(details: Mapping[str, Any], console: Console) -> None:
         details: of the recommendation.
         console: where to.
     """
+    from mixopt.report.recommendation import bullets
+
     if "evidence" in details:
         console.print(evidence_table(details["evidence"]))
+        refused = [part["refused"] for part in details["evidence"]["tried"].values() if part.get("refused")]
+        if refused:
+            console.print(bullets(refused))
     if "pareto" in details:
         console.print(pareto_table(details["pareto"]))
 
@@ -33,7 +38,7 @@ def evidence_table(evidence: Mapping[str, Any]) -> Table:
     table = new_table("law, on mixtures left out", "Spearman", "error", "of the mean's")
     for name, part in evidence["tried"].items():
         if part.get("refused"):
-            table.add_row(escape(name), "-", "-", escape(part["refused"]))
+            table.add_row(escape(name), "-", "-", "-")
             continue
         rank = "-" if part["spearman"] is None else f"{part['spearman']:.3f}"
         chosen = name == evidence["name"]

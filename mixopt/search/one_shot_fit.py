@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _DRAWS, _STEPS = 128, 40
 _ROUGH_REPLICATES, _ROUGH_DRAWS = 20, 1024
 _SHARP = 1000.0
+# An error is measured on so many mixtures at least.
+_NEAREST = 5
 
 
 def regressors_of(name: str) -> list[Regressor]:
@@ -192,10 +194,10 @@ class OneShotReplicates:
     ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
         """Predicted objectives and gains, with 95 % intervals.
 
-        Replicates say what noise leaves open if the law's shape is right; the law's error on runs that it had not
-        seen is added in quadrature, as it need not be. Between two mixtures that error grows with their distance,
-        up to that of the swarm's own mixtures. The optimism widens the recommended mixture's intervals to the
-        worse side.
+        Replicates say what noise leaves open if the law's shape is right; the law's error on mixtures left out, of
+        those that are nearest, is added in quadrature, as it need not be. Between two mixtures that error grows
+        with their distance, up to that of the swarm's own mixtures. The optimism widens the recommended mixture's
+        intervals to the worse side.
 
         Args:
             mixture: the one advised.
@@ -205,21 +207,32 @@ class OneShotReplicates:
         names = ["recommended", *others]
         arrays = np.stack([mixture.array, *(other.array for other in others.values())])
         values, draws = surface.value(arrays)[0], self.laws.bare.value(arrays)
-        misfit = self.fit.evidence.chosen.rmse
+        misfits = [self._misfit(array) for array in arrays]
         weights = self.fit.swarm.weights
         usual = float(0.5 * np.abs(weights - weights.mean(axis=0)).sum(axis=1).mean()) or 1.0
         predicted, gains = {}, {}
         for column, name in enumerate(names):
-            low, high = _interval(values[column], draws[:, column], misfit)
+            low, high = _interval(values[column], draws[:, column], misfits[column])
             above = self.optimism if name == "recommended" else 0.0
             predicted[name] = Estimate(float(values[column]), low, high + above)
         for column, (name, other) in enumerate(others.items(), start=1):
             gain = float(1 - values[0] / values[column])
             apart = mixture.distance(other)
-            between = np.sqrt(2) * misfit / values[column] * min(1.0, apart / usual)
+            between = np.hypot(misfits[0], misfits[column]) / values[column] * min(1.0, apart / usual)
             low, high = _interval(gain, 1 - draws[:, 0] / draws[:, column], between)
             gains[name] = Estimate(gain, low - (self.optimism / float(values[column]) if apart > 1e-9 else 0), high)
         return predicted, gains
+
+    def _misfit(self, weights: NDArray[np.float64]) -> float:
+        """The law's error on the quarter of the swarm, left out, that is nearest to a mixture (K,).
+
+        Errors are greatest among mixtures of one domain, which say little of the others.
+        """
+        swarm = self.fit.swarm
+        away = np.abs(swarm.weights - weights).sum(axis=1)
+        near = np.argsort(away, kind="stable")[: max(_NEAREST, len(swarm) // 4)]
+        errors = self.fit.evidence.chosen.left_out[near] - self.fit.values[near]
+        return float(np.sqrt((errors**2).mean()))
 
 
 def _interval(value: float, draws: NDArray[np.float64], misfit: float) -> tuple[float, float]:

@@ -56,12 +56,16 @@ def learn(spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
 
 @pytest.fixture
 def quick(mixopt: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """A command with `--json` on the trainer above; the object that it prints."""
+    """A command with `--json` on the trainer above, without pictures; the object that it prints."""
     monkeypatch.setattr(Study, "executor", lambda study: InlineExecutor(learn))
+    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
     return lambda *words: json.loads(mixopt(*words, "--quiet", "--json").stdout)
 
 
-def test_from_data_to_a_recommendation_a_front_and_a_page(mixopt: Callable[..., Result]) -> None:
+def test_from_data_to_a_recommendation_a_front_and_a_page(
+    mixopt: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Study, "executor", lambda study: InlineExecutor(learn))
     words = ["search", *HERE, "--method", "loglinear", "--runs", "8", "--pareto", "mean_loss,worst"]
     first = mixopt(*words)
     assert "8/8 runs done" in first.stderr
@@ -119,7 +123,7 @@ def test_a_recommendation_is_a_mixture_by_name(quick: Callable[..., Any]) -> Non
 def test_two_levels_draw_from_the_groups_of_the_study_file(quick: Callable[..., Any]) -> None:
     method = {"groups": {"made": ["chant", "arithmetic"], "real": ["words"]}, "runs": 9}
     Path("study.yaml").write_text(yaml.safe_dump({"method": method}))
-    plan = quick("search", "study.yaml", *HERE, "--method", "loglinear", "--dry-run")
+    plan = quick("search", "study.yaml", *HERE, "--method", "loglinear", "--dry-run", "--set", "executor.gpu=H100")
     assert [run["role"] for run in plan["runs"]][:3] == ["natural", "uniform", "mixture 3"]
     assert len(plan["runs"]) == 9
     assert not Path("results").exists()
