@@ -37,9 +37,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "llama-1.3b": {
         "family": "llama", "context": 1024, "width": 2048, "layers": 24, "heads": 16, "ffn_width": 5504,
     },
-    # A norm after BERT's embeddings takes their scale out, and wider weights gain nothing. Measured on the demo corpus
-    # with bert-nano and one seed: 4.862 nats/masked token from 0.02 and 4.854 from 0.07 after 1.6M tokens; 5.39, 5.37
-    # and, from 0.12, 5.64 after 400k.
+    # A norm after BERT's embeddings takes their scale out, and wider weights gain nothing. Measured on the demo
+    # corpus with bert-nano and one seed: 4.862 nats/masked token from 0.02 and 4.854 from 0.07 after 1.6M tokens;
+    # 5.39, 5.37 and, from 0.12, 5.64 after 400k.
     "bert-nano": {"family": "bert", "context": 128, "width": 64, "layers": 2, "heads": 2},
     "bert-micro": {"family": "bert", "context": 128, "width": 128, "layers": 4, "heads": 4},
     # Turc et al. 2019 ("Well-read students learn better"), table 1; the last is BERT-base (Devlin et al. 2019).
