@@ -3,7 +3,8 @@
 Symbols: n mixtures, m domains, {Σw = 1, lo ≤ w ≤ hi} the set that they are drawn from.
 
 Rejection keeps a share of draws that falls exponentially in m: with caps at one and a half times the uniform share
-one even draw in two million survives at m = 20. Both samplers here cost the same whatever share of the simplex is left.
+one even draw in two million survives at m = 20. Both samplers here cost the same whatever share of the simplex is
+left.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from mixopt.search.base import empty_history
 from mixopt.search.methods import command_of
 from mixopt.search.one_shot import OneShot
 from mixopt.study import Study
-from mixopt.study.config import MethodSection
 from mixopt.study.search import SEARCHERS, search_config, searcher_of
+from mixopt.study.sections import MethodSection
 
 if TYPE_CHECKING:
     from pathlib import Path
