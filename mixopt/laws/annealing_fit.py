@@ -8,7 +8,8 @@ weighted least squares at exponents of a grid, then Newton's method moves all fo
 
 What the annealing will do cannot be told before the rate has fallen, and a little of it tells little: c is at most
 a tenth of a domain's lowest loss, on which it then often lies. That is an assumption, from one small run of this
-package (its curves are in the tests): with half the loss in its place, forecasts from a sixth of it were off by half.
+package (its curves are in the tests): with half the loss in its place, forecasts from a sixth of it were off by
+half.
 
 Symbols: K domains, N problems, T points, S starts.
 """

@@ -66,7 +66,7 @@ method:
   sampling: uniform            # doremi: the mixture that the proxy draws, uniform, natural or a file
   rounds: null                 # doremi: most rounds; null: 1 from natural, else until it converges, at most 3
   runs: null                   # search: mixtures to train; grid: at most; null: four a domain, 16 or more
-  design: null                 # search: dirichlet, two-level, sobol or lattice; null: dirichlet, or two-level with groups
+  design: null                 # search: dirichlet, two-level, sobol, lattice; null: by whether there are groups
   strengths: [0.1, 5]          # dirichlet: from mixtures of a few domains to ones near the natural shares
   temperature: 0.5             # dirichlet: power of the natural shares; 1: as they are, 0: uniform
   step: null                   # grid: step of the weights, such as 0.1, in place of runs
