@@ -60,7 +60,7 @@ def advise(
         domain: (max(0.0, low), min(1.0, high))
         for domain, (low, high) in weight_intervals(mixture, winners).items()
     }
-    details = _details(state, mixture)
+    details = _details(state, mixture, baselines)
     return Recommendation(
         method="ADSO" if len(state.ladder.scales) > 1 else "Bayesian optimisation at the target",
         objective=state.objective.name,
@@ -98,7 +98,7 @@ def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
     return Estimate(float(value), *percentiles(float(value), draws))
 
 
-def _details(state: State, mixture: Mixture) -> dict[str, Any]:
+def _details(state: State, mixture: Mixture, baselines: Mapping[str, Mixture]) -> dict[str, Any]:
     """Scales with what was spent on them and how they agree with the target; the best run there so far."""
     agreement = state.agreement(mixture.array)
     scales = [
@@ -112,7 +112,13 @@ def _details(state: State, mixture: Mixture) -> dict[str, Any]:
         }
         for index, scale in enumerate(state.ladder.scales)
     ]
-    return {"scales": scales, "spent": float(state.costs.sum()), "best_measured": state.best}
+    return {
+        "units": state.objective.units,
+        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
+        "scales": scales,
+        "spent": float(state.costs.sum()),
+        "best_measured": state.best,
+    }
 
 
 def _of_scales(state: State, details: dict[str, Any]) -> list[str]:

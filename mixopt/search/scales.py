@@ -134,7 +134,7 @@ class Ladder:
         if curves is not None and len(inside):
             runs = curves.run[inside]
             pairs = zip(runs, curves.tokens[inside], strict=True)
-            points = [self._below(sizes[run], tokens, history.tokens[run]) for run, tokens in pairs]
+            points = [self._below(float(sizes[run]), float(at), float(history.tokens[run])) for run, at in pairs]
             weights = np.vstack([weights, weights[runs]])
             where = np.vstack([where, np.array(points)])
             losses = np.vstack([losses, curves.losses[inside]])
