@@ -88,9 +88,9 @@ class Additive:
 
     @classmethod
     def of(cls, tokens: NDArray[np.float64], prior: AdditivePrior | None = None) -> Additive:
-        """The form over runs of (R, K) tokens."""
-        positive = np.where(tokens > 0, tokens, np.nan)
-        unit = np.exp(np.nanmean(np.log(positive), axis=0))
+        """The form over runs of (R, K) tokens; a domain's unit is the geometric mean of its amounts above 0."""
+        some = tokens > 0
+        unit = np.exp(np.log(np.where(some, tokens, 1.0)).sum(axis=0) / np.maximum(some.sum(axis=0), 1))
         return cls(tokens / unit, unit, prior or AdditivePrior())
 
     @property

@@ -3,7 +3,7 @@
     L = c + k·exp(Σ_j t_j w_j),  c ≥ 0        (Ye et al. 2024, "Data Mixing Laws", the form called M4)
 
 As Σ_j w_j = 1, a factor k > 0 is a shift of every t_j: with k = 1 this is the log-linear law L = exp(c') + exp(t·w)
-of Olmix (Chen et al. 2026). So the laws differ only where k < 0, a loss that flattens as it rises.
+of Olmix (2026). So the laws differ only where k < 0, a loss that flattens as it rises.
 
 c enters linearly and is solved in closed form inside (variable projection, Golub and Pereyra 1973, with Kaufman's
 1975 Jacobian); t is found by damped Gauss-Newton. The Jacobian of a law is its value times w, so that every

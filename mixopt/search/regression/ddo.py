@@ -47,30 +47,41 @@ class AdditiveRegressor(Regressor):
         self.check(weights, losses)
         form, unit = Additive.of(weights), losses.mean(axis=0)
         y = losses / unit
-        starts = np.repeat(_STARTS, weights.shape[1], axis=1)[:, None, None]
-        law = fit_law(form, y[None], np.full(losses.shape[1], _FIRST_NOISE), starts=starts, iterations=_COLD)
-        for _ in range(_ROUNDS):
-            noise = _noise(law)
-            law = fit_law(form, y[None], noise, starts=law.theta[None], iterations=_COLD)
-        return AdditiveFit(form, unit, y, law, _noise(law))
+        law, noise = _fit(form, y[None], np.ones((1, len(y))))
+        return AdditiveFit(form, unit, y, law, noise[0])
 
     def left_out(
-        self, weights: NDArray[np.float64], losses: NDArray[np.float64], folds: NDArray[np.bool_], *, seed: int
+        self,
+        weights: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        folds: NDArray[np.bool_],
+        *,
+        seed: int,  # noqa: ARG002
     ) -> NDArray[np.float64]:
-        """(G, R, V) predictions by laws that have not seen a fold, in one batch; only the noise is that of all."""
+        """(G, R, V) predictions by laws that have not seen a fold, all folds and losses in one batch."""
         for held in folds:
             self.check(weights[~held], losses[~held])
-        fit = self.fit(weights, losses, seed=seed)
-        noise = np.where(folds[..., None], np.inf, fit.noise)
-        starts = np.repeat(_STARTS, weights.shape[1], axis=1)[:, None, None]
-        law = fit_law(fit.form, np.broadcast_to(fit.y, noise.shape), noise, starts=starts, iterations=_COLD)
-        return evaluate(fit.form, law, weights) * fit.unit
+        form, seen = Additive.of(weights), (~folds).astype(np.float64)
+        unit = (seen @ losses / seen.sum(axis=1, keepdims=True))[:, None]
+        law, _ = _fit(form, losses / unit, seen)
+        return evaluate(form, law, weights) * unit
 
 
-def _noise(law: Law) -> NDArray[np.float64]:
-    """(V,) standard deviations of the residuals, for the parameters that the runs determine."""
-    freedom = np.maximum(law.residual.shape[1] - law.used[0], 1.0)
-    return np.maximum(np.sqrt((law.weight[0] * law.residual[0] ** 2).sum(axis=0) / freedom), _LEAST_NOISE)
+def _fit(form: Additive, y: NDArray[np.float64], seen: NDArray[np.float64]) -> tuple[Law, NDArray[np.float64]]:
+    """Laws of (B, R, V) losses, and the noise (B, V) of residuals, in turn; runs not `seen` (B, R) are left out."""
+    starts = np.repeat(_STARTS, form.x.shape[1], axis=1)[:, None, None]
+    out = np.where(seen > 0, 0.0, np.inf)[..., None]
+    law = fit_law(form, y, _FIRST_NOISE + out, starts=starts, iterations=_COLD)
+    for _ in range(_ROUNDS):
+        law = fit_law(form, y, _noise(law, seen)[:, None] + out, starts=law.theta[None], iterations=_COLD)
+    return law, _noise(law, seen)
+
+
+def _noise(law: Law, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B, V) standard deviations of the residuals, for the parameters that the runs determine."""
+    freedom = np.maximum(seen.sum(axis=1)[:, None] - law.used, 1.0)
+    squares = (seen[..., None] * law.weight * law.residual**2).sum(axis=1)
+    return np.maximum(np.sqrt(squares / freedom), _LEAST_NOISE)
 
 
 @dataclass(frozen=True, eq=False)

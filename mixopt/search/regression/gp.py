@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 # on. An iteration costs the cube of its runs, and 2K hyperparameters do not need more.
 _FOR_HYPERPARAMETERS = 192
 _ITERATIONS = 50
-# Folds start from the whole table's hyperparameters, which are near theirs.
-_FOLD_ITERATIONS = 8
 _FEATURES = 512
 # Mixtures predicted at a time: bounds the memory of the covariance between them and the runs.
 _BLOCK = 4096
@@ -44,42 +42,19 @@ class GaussianProcessRegressor(Regressor):
     def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> ProcessFit:
         """Fit every loss; the seed draws the runs that hyperparameters of a long table are fitted to."""
         self.check(weights, losses)
-        return _fit(weights, losses, seed, [()] * losses.shape[1], _ITERATIONS)
-
-    def left_out(
-        self, weights: NDArray[np.float64], losses: NDArray[np.float64], folds: NDArray[np.bool_], *, seed: int
-    ) -> NDArray[np.float64]:
-        """(G, R, V) predictions; each fold's hyperparameters are fitted anew, from those of all runs."""
-        near = [(process.theta,) for process in self.fit(weights, losses, seed=seed).processes]
-        predicted = np.empty((len(folds), *losses.shape))
-        for index, held in enumerate(folds):
-            self.check(weights[~held], losses[~held])
-            fit = _fit(weights[~held], losses[~held], seed, near, _FOLD_ITERATIONS)
-            predicted[index] = fit.predict(weights)
-        return predicted
-
-
-def _fit(
-    weights: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    seed: int,
-    starts: list[tuple[NDArray[np.float64], ...]],
-    iterations: int,
-) -> ProcessFit:
-    features = np.sqrt(weights)
-    scaling = Scaling.of(features)
-    runs = len(weights)
-    some = np.random.default_rng(seed).permutation(runs)[:_FOR_HYPERPARAMETERS] if runs else np.arange(0)
-    processes = []
-    for start, y in zip(starts, losses.T[:, :, None], strict=True):
-        own = Scaling.of(y)
-        process = fit_process(
-            features[some], y[some], starts=start, iterations=iterations, input_scaling=scaling, output_scaling=own
-        )
-        if runs > some.size:
-            process = GaussianProcess.at(process.kernel, process.theta, features, y, scaling, own)
-        processes.append(process)
-    return ProcessFit(tuple(processes))
+        features, runs = np.sqrt(weights), len(weights)
+        scaling = Scaling.of(features)
+        some = np.random.default_rng(seed).permutation(runs)[:_FOR_HYPERPARAMETERS]
+        processes = []
+        for y in losses.T[:, :, None]:
+            own = Scaling.of(y)
+            process = fit_process(
+                features[some], y[some], iterations=_ITERATIONS, input_scaling=scaling, output_scaling=own
+            )
+            if runs > some.size:
+                process = GaussianProcess.at(process.kernel, process.theta, features, y, scaling, own)
+            processes.append(process)
+        return ProcessFit(tuple(processes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +114,7 @@ class _Paths:
     """Random functions of the prior of one process, and what the runs correct in them.
 
     The prior is drawn by M random Fourier features (Rahimi and Recht 2007; the spectrum of Matérn-5/2 is Student's
-    t with 5 degrees of freedom), the correction is exact (Wilson et al. 2020, Eq. 13: pathwise conditioning).
+    t with 5 degrees of freedom), the correction is exact (Wilson et al. 2020, pathwise conditioning).
 
     Attributes:
         frequency: (M, K) of standardised features.

@@ -1,4 +1,4 @@
-"""The log-linear law L_v = exp(c_v) + exp(t_v·w) (Chen et al. 2026, "Olmix"), by least squares.
+"""The log-linear law L_v = exp(c_v) + exp(t_v·w) of Olmix (2026), by least squares.
 
 Of the regressors here it carries over best from the smallest models to the largest: see docs/search.md.
 """

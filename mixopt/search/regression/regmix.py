@@ -1,4 +1,4 @@
-"""Gradient-boosted trees of weights, RegMix's regressor (Liu et al. 2024, section 3.3), by LightGBM.
+"""Gradient-boosted trees of weights, RegMix's regressor (Liu et al. 2024), by LightGBM.
 
 The published notebook stops boosting early on its test set. Here the number of trees comes from folds of the
 training runs, and the model is then fitted to all of them; nothing else is ever looked at.
