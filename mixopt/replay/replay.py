@@ -69,6 +69,7 @@ def replay(
     seed: int,
     top: int,
     budget: float | None = None,
+    least: float = COSTS[-1],
 ) -> Replay:
     """Run a method against a table.
 
@@ -78,7 +79,8 @@ def replay(
         objective: (V,) weights of the objective.
         seed: all that is random follows from it.
         top: how many of the best candidates count as the top.
-        budget: most to spend, in target runs; None to go on until the top is reached (and to the last of `COSTS`).
+        budget: most to spend, in target runs; None to go on until the top is reached and `least` is spent.
+        least: in target runs; 0 where only the cost to reach the top is asked for.
 
     Raises:
         ConfigError: a budget below one target run, an objective that does not vary, or too few runs for a fit.
@@ -93,7 +95,7 @@ def replay(
     bought: list[tuple[int, int]] = []
     recommended: list[int] = []
     view = ledger.view()
-    while not (budget is None and ledger.spent >= COSTS[-1] and not math.isnan(reached)):
+    while not (budget is None and ledger.spent >= least and not math.isnan(reached)):
         purchase = method.next(view)
         if purchase is None or not ledger.affords(purchase):
             break

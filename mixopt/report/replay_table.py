@@ -44,12 +44,12 @@ def _grid(bench: Bench) -> Table:
     grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column("method", no_wrap=True)
     grid.add_column("cost to\nreach top", justify="right")
-    grid.add_column("95 %\ninterval", justify="right")
+    grid.add_column("95 %\ninterval", justify="right", no_wrap=True)
     for cost in COSTS:
         grid.add_column(f"regret\nat {cost:g}", justify="right")
     others = [name for name in (SINGLE, RANDOM) if any(name in outcome.against for outcome in bench.outcomes)]
     for name in others:
-        grid.add_column(f"ahead of\n{name}", justify="right")
+        grid.add_column(f"times ahead of\n{name}", justify="right", no_wrap=True)
     ranks = any(outcome.rank_correlation is not None for outcome in bench.outcomes)
     if ranks:
         grid.add_column("rank\ncorr.", justify="right")
@@ -88,4 +88,4 @@ def _regret(found: Estimate | None) -> str:
 
 
 def _times(found: Estimate | None) -> str:
-    return _NONE if found is None else f"{found.value:.3g}x ({found.low:.2g} to {found.high:.2g})"
+    return _NONE if found is None else f"{found.value:.3g} ({found.low:.2g} to {found.high:.2g})"

@@ -57,6 +57,11 @@ def test_without_a_budget_it_goes_on_until_the_top_is_reached_and_ten_runs_are_s
     assert max(lengths) > 10
 
 
+def test_it_can_end_once_the_top_is_reached() -> None:
+    found = replay(RandomSearch(), made_table(60), OBJECTIVE, seed=0, top=1, least=0)
+    assert found.spent[-1] == found.reached
+
+
 def test_the_same_seed_gives_the_same_replay_and_another_one_another() -> None:
     first, again, other = (replay(RandomSearch(), TABLE, OBJECTIVE, seed=seed, top=1) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.mixture, again.mixture)

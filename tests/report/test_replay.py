@@ -42,7 +42,7 @@ def test_a_row_a_method_with_its_own_figures(found: Bench) -> None:
     screen = next(outcome for outcome in found.outcomes if outcome.name == "screen:40")
     assert f"{screen.regret[5].value:.4f}" in rows["screen:40"]
     assert f"{screen.rank_correlation:.3f}" in rows["screen:40"]
-    assert f"{screen.against['single-fidelity'].value:.3g}x" in rows["screen:40"]
+    assert f"{screen.against['single-fidelity'].value:.3g} (" in rows["screen:40"]
 
 
 def test_what_was_not_reached_is_told(found: Bench) -> None:
