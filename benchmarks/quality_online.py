@@ -46,9 +46,10 @@ ONLINE = {
     "ODM code": PolicyAsked("odm", options={"variant": "code"}),
 }
 
-# One constant of `robust` changed at a time: the paper ablates s (Table 3); docs/ado.md says what each is.
+# One constant of `robust` changed at a time (the paper ablates s in Table 3); docs/ado.md says what each is.
 ABLATIONS = {
-    "s = 1": {"s": 1.0},
+    "credit h^s": {"relative_credit": False},
+    "credit h^s, s = 0.1": {"relative_credit": False, "s": 0.1},
     "s = 0.1": {"s": 0.1},
     "gamma1 = 0.01": {"gamma1": 0.01},
     "gamma1 = 1": {"gamma1": 1.0},

@@ -2,7 +2,7 @@
 
 A law L̂_k(n) = ε_k + β_k·n^−α_k is fitted to the training losses of each of K domains as they come. Every step,
 
-    credit      λ_k ∝ h_k^s                              h: moving average of the policy, rate γ1      (Eq. 2)
+    credit      λ_k ∝ h_k^s, or (h_k/μ_k)^s              h: moving average of the policy, rate γ1      (Eq. 2)
     preference  ρ_k ∝ μ_k · λ_k · α_k (L̂_k(n) − ε_k)/n   μ: the prior                                  (Eq. 3)
     policy      π = γ2·ρ + (1 − γ2)·π̄, at least δ_min    π̄: running average of ρ                   (Eqs. 4, 5)
 
@@ -78,6 +78,7 @@ class Ado:
                 f"{self.settings.delta_min}"
             )
         self._floor = Floor(floor)
+        self._credit_unit = np.where(self.settings.relative_credit & (self._prior > 0), self._prior, 1.0)
         self._curve = make_curve(self.settings, self._prior.size)
         self._pending: Pending | Refit | None = None
         self._adopt_at = 0
@@ -179,7 +180,7 @@ class Ado:
         top = power.max()
         if not math.isfinite(top):
             return self._prior
-        speed = np.exp(power - top) * self._h**self.settings.s
+        speed = np.exp(power - top) * self._credit()
         total = speed.sum()
         if not total > 0:
             return self._prior
@@ -187,6 +188,10 @@ class Ado:
             return speed / total
         lawless = np.where(self._known, 0.0, self._prior)
         return lawless + (1 - lawless.sum()) * speed / total
+
+    def _credit(self) -> NDArray[np.float64]:
+        """λ (Eq. 2), not normalised."""
+        return (self._h / self._credit_unit) ** self.settings.s
 
     def set_laws(
         self, log_beta: ArrayLike, log_eps: ArrayLike, alpha: ArrayLike, annealing: ArrayLike | None = None
@@ -228,7 +233,7 @@ class Ado:
 
     def describe(self) -> dict[str, dict[str, float | None]]:
         """What the policy is made of, by domain: `speed` (−dL̂/dn), `credit` λ, `preference` ρ, `policy` π."""
-        credit = self._h**self.settings.s
+        credit = self._credit()
         speed = self.laws.speed(max(self.samples, 1e-300))
         parts = {
             "speed": speed,
