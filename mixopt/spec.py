@@ -76,8 +76,8 @@ class PolicySpec:
     def __post_init__(self) -> None:
         require(
             (self.name in REFERENCED) == (self.reference is not None),
-            f"policy {self.name}: expected {'the id of a' if self.name in REFERENCED else 'no'} reference run, found "
-            f"{self.reference}; `mixopt doremi` trains reference and proxy",
+            f"policy {self.name}: expected {'the id of a' if self.name in REFERENCED else 'no'} reference run, "
+            f"found {self.reference}; `mixopt doremi` trains reference and proxy",
         )
 
 

@@ -64,8 +64,8 @@ class AdoSettings:
         curve: points of a loss curve: `sampled` (the losses of every `stride`-th step), `smoothed` (those of a
             Savitzky-Golay filter of 101 steps and order 3), `binned` (means of `stride` steps, weighted by tokens).
         credit: what h averages: the `policy`, or shares of the `batch` as drawn, in the warm-up too.
-        relative_credit: whether the credit is a power of h relative to the prior, (h/μ)^s, in place of h^s. Where all
-            domains are learnt equally fast, π settles at the prior with it, and at μ^(1/(1 − s)) without.
+        relative_credit: whether the credit is a power of h relative to the prior, (h/μ)^s, in place of h^s. Where
+            all domains are learnt equally fast, π settles at the prior with it, and at μ^(1/(1 − s)) without.
         clock: what the running average π̄ counts: policy steps from 0 (`policy`), or `absolute` steps, by which the
             prior keeps a part of π̄.
         clip: where the floor is put: `mixture` (π by the published Algorithm 2), `preference` (ρ by Algorithm 2,
