@@ -235,12 +235,8 @@ class Ado:
         """What the policy is made of, by domain: `speed` (−dL̂/dn), `credit` λ, `preference` ρ, `policy` π."""
         credit = self._credit()
         speed = self.laws.speed(max(self.samples, 1e-300))
-        parts = {
-            "speed": speed,
-            "credit": credit / credit.sum(),
-            "preference": self._preference,
-            "policy": self._weights,
-        }
+        parts = {"speed": speed, "credit": credit / credit.sum()}
+        parts |= {"preference": self._preference, "policy": self._weights}
         return {
             name: {d: float(x) if np.isfinite(x) else None for d, x in zip(self._domains, part, strict=True)}
             for name, part in parts.items()

@@ -93,9 +93,7 @@ def _put(content: dict[str, Any], key: str, value: object) -> None:
 
 def _section_fields(section: str) -> list[str]:
     annotation = StudyConfig.model_fields[section].annotation if section in StudyConfig.model_fields else None
-    return (
-        list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, _Section) else []
-    )
+    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Section) else []
 
 
 def _explain(error: ValidationError, source: str, flags: dict[str, Any]) -> str:
