@@ -74,11 +74,14 @@ class History:
         if len(set(self.runs)) != count:
             twice = sorted({run for run in self.runs if self.runs.count(run) > 1})
             raise ConfigError(f"history: run {twice[0]!r} is there more than once")
-        for name, array in (("tokens_seen", self.tokens_seen), ("losses", self.losses)):
-            bad = ~np.isfinite(array).all(axis=1) | (array < 0).any(axis=1)
-            if bad.any():
+        numbers = (("tokens", self.tokens_seen, self.domains), ("a loss", self.losses, self.eval_domains))
+        for what, array, columns in numbers:
+            bad = np.argwhere(~np.isfinite(array) | (array < 0))
+            if bad.size:
+                row, column = bad[0]
                 raise ConfigError(
-                    f"history: run {self.runs[int(np.argmax(bad))]!r} has a {name} that is negative or not finite"
+                    f"history: run {self.runs[row]!r}: expected {what} of {columns[column]!r} of at least 0, found "
+                    f"{array[row, column]}; leave the run out or measure it again"
                 )
 
     def __len__(self) -> int:
