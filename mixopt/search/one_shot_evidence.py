@@ -75,7 +75,10 @@ class Evidence:
 
     @classmethod
     def of(cls, swarm: Swarm, regressors: Sequence[Regressor], objective: Objective) -> Evidence:
-        """Cross-validate each law and choose the one with the least error.
+        """Cross-validate each law and choose one.
+
+        It is the first, simplest first, whose squared error is within a standard error of the least ("one standard
+        error rule", Breiman et al. 1984; here of the difference, paired by mixture).
 
         Raises:
             ConfigError: the objective is the same for every mixture, or no law predicts better than the mean.
@@ -83,7 +86,7 @@ class Evidence:
         values = swarm.objective(objective)
         folds = folds_of(len(swarm))
         tried: dict[str, Checked | str] = {}
-        best: tuple[Regressor, Checked] | None = None
+        good: list[tuple[Regressor, Checked]] = []
         for regressor in regressors:
             try:
                 found = _check(swarm, regressor, objective, values, folds)
@@ -91,10 +94,12 @@ class Evidence:
                 tried[regressor.name] = str(error)
                 continue
             tried[regressor.name] = found
-            if found.objective.better_than_mean and (best is None or found.rmse < best[1].rmse):
-                best = regressor, found
-        if best is None:
+            if found.objective.better_than_mean:
+                good.append((regressor, found))
+        if not good:
             raise ConfigError(_refusal(tried, objective, len(swarm)))
+        least = min((found for _, found in good), key=lambda found: found.rmse)
+        best = next(pair for pair in good if _as_good(pair[1].left_out, least.left_out, values))
         return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
 
     @property
@@ -152,6 +157,12 @@ def _check(
     left_out = objective.value(losses, domains, swarm.trained)
     by_loss = {d: Score.of(losses[:, v], swarm.losses[:, v], folds) for v, d in enumerate(domains)}
     return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
+
+
+def _as_good(one: NDArray[np.float64], best: NDArray[np.float64], values: NDArray[np.float64]) -> bool:
+    """Whether predictions err by no more than a standard error more than the best ones (C,)."""
+    more = (one - values) ** 2 - (best - values) ** 2
+    return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))
 
 
 def _learning_curve(

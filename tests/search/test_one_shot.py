@@ -116,10 +116,19 @@ def test_the_target_caps_the_answer_and_the_run_caps_the_swarm():
 
 def test_auto_chooses_by_cross_validation_and_says_so():
     swarm = Swarm.of(WORLD.drawn(24))
-    evidence = Evidence.of(swarm, regressors_of("auto")[:2], MeanLoss())
-    assert set(evidence.tried) == {"loglinear", "mixing-law"}
+    additive, process, law = (regressors_of(name)[0] for name in ("ddo", "gp", "loglinear"))
+    evidence = Evidence.of(swarm, [additive, process, law], MeanLoss())
+    assert list(evidence.tried) == ["ddo", "gp", "loglinear"]
+    assert evidence.regressor.name == "loglinear"
     assert evidence.chosen.rmse == min(part.rmse for part in evidence.tried.values())
-    assert evidence.chosen_from == ", chosen of 2 laws by cross-validation"
+    assert evidence.chosen_from == ", chosen of 3 laws by cross-validation"
+
+
+def test_of_laws_that_predict_alike_the_first_is_chosen():
+    swarm = Swarm.of(MixingWorld(noise=0.02).drawn(24))
+    for names in (("loglinear", "mixing-law"), ("mixing-law", "loglinear")):
+        evidence = Evidence.of(swarm, [regressors_of(name)[0] for name in names], MeanLoss())
+        assert evidence.regressor.name == names[0]
 
 
 def test_shifts_that_a_seed_gives_to_all_runs_are_taken_out():

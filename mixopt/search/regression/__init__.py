@@ -14,7 +14,7 @@ from mixopt.search.regression.regmix import RegMix
 if TYPE_CHECKING:
     from mixopt.search.regression.base import Regressor
 
-# The order in which they are tried and shown.
+# Simplest first: of laws that predict alike, the first is chosen (see `mixopt.search.one_shot_evidence`).
 REGRESSORS: dict[str, Regressor] = {
     regressor.name: regressor
     for regressor in (
