@@ -49,5 +49,5 @@ def regret_figure(bench: Bench) -> Figure:
     axes.grid(color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     tidy(axes)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="best")
     return figure

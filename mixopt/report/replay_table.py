@@ -41,18 +41,18 @@ def print_bench(bench: Bench, console: Console) -> None:
 
 
 def _grid(bench: Bench) -> Table:
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("method", no_wrap=True)
-    grid.add_column("cost to\nreach top", justify="right")
+    grid.add_column("cost to\nreach top", justify="right", no_wrap=True)
     grid.add_column("95 %\ninterval", justify="right", no_wrap=True)
     for cost in COSTS:
-        grid.add_column(f"regret\nat {cost:g}", justify="right")
+        grid.add_column(f"regret\nat {cost:g}", justify="right", no_wrap=True)
     others = [name for name in (SINGLE, RANDOM) if any(name in outcome.against for outcome in bench.outcomes)]
     for name in others:
         grid.add_column(f"times ahead of\n{name}", justify="right", no_wrap=True)
     ranks = any(outcome.rank_correlation is not None for outcome in bench.outcomes)
     if ranks:
-        grid.add_column("rank\ncorr.", justify="right")
+        grid.add_column("rank\ncorr.", justify="right", no_wrap=True)
     for outcome in bench.outcomes:
         rank = outcome.rank_correlation
         grid.add_row(
@@ -84,7 +84,7 @@ def _span(found: Estimate) -> str:
 
 
 def _regret(found: Estimate | None) -> str:
-    return _NONE if found is None else f"{found.value:.4f}"
+    return _NONE if found is None else f"{found.value:.3f}"
 
 
 def _times(found: Estimate | None) -> str:
