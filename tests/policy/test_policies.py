@@ -41,7 +41,8 @@ def make(request):
 
 
 def test_every_policy_is_a_case():
-    assert OPTIONS.keys() == POLICIES.keys()
+    # Other tests register policies of their own for a while.
+    assert OPTIONS.keys() == {name for name, made in POLICIES.items() if made.__module__.startswith("mixopt.")}
 
 
 def test_weights_are_a_mixture_and_have_no_side_effects(make):

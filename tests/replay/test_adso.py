@@ -30,7 +30,7 @@ def test_a_new_method_goes_on_as_the_old_one():
     """What is kept from call to call saves time alone."""
     table = find_table("agreeing")
     ledger, kept = Ledger(table, WEB, 3, 10.0), Adso(table.problem(WEB))
-    for _ in range(24):
+    for _ in range(14):
         purchase = kept.next(ledger.view())
         assert purchase is not None
         ledger.buy(purchase.mixture, purchase.fidelity)

@@ -72,7 +72,8 @@ def test_no_random_feasible_mixture_is_better(seed, aggregate):
     law, bounds = random_laws(rng, domains, int(rng.integers(1, 9)), aggregate), random_bounds(rng, domains)
     best = float(solve_transfer(law, bounds).objective)
     others = project(rng.dirichlet(np.ones(domains), 50), bounds.floors, bounds.caps)
-    assert min(float(law.value(other)) for other in others) >= best - 1e-9 * abs(best)
+    with np.errstate(over="ignore"):  # at a corner a loss may be hundreds of nats, and is then no better
+        assert min(float(law.value(other)) for other in others) >= best - 1e-9 * abs(best)
 
 
 @settings(max_examples=60, deadline=None)
