@@ -30,7 +30,7 @@ def reach(table: str, objective: str, method: str, top: int = 3, seeds: int = 10
 
 
 # The mean of 13 losses takes 13 processes a fit.
-@pytest.mark.parametrize(("objective", "seeds"), [("pile_cc", 10), ("mean", 2)])
+@pytest.mark.parametrize(("objective", "seeds"), [("pile_cc", 10), ("mean", 1)])
 def test_adso_finds_a_top_3_of_256_for_three_target_runs(objective: str, seeds: int) -> None:
     adso = reach("regmix-60m", objective, "adso", seeds=seeds)
     assert adso <= 3.0
@@ -39,7 +39,7 @@ def test_adso_finds_a_top_3_of_256_for_three_target_runs(objective: str, seeds: 
 
 
 def test_adso_finds_the_best_of_64_large_models_for_two_target_runs() -> None:
-    assert reach("regmix-1b", "pile_cc", "adso", top=1, seeds=3) <= 2.0
+    assert reach("regmix-1b", "pile_cc", "adso", top=1, seeds=2) <= 2.0
 
 
 def test_where_cheap_runs_mislead_adso_is_no_worse_than_target_runs_alone() -> None:
