@@ -220,6 +220,20 @@ class View:
             return None
         return int(self.mixture[at_target[np.argmin(self.values[at_target])]])
 
+    def best_measured(self) -> int:
+        """What to recommend without a model: the incumbent, else the candidate nearest to the best cheap run.
+
+        Cheap runs of different scales are not compared: those of the most expensive scale count. Before any run it
+        is the first candidate.
+        """
+        candidates = self.problem.candidates
+        best = self.incumbent()
+        if best is not None or not self.mixture.size:
+            return int(candidates[0]) if best is None else best
+        highest = np.flatnonzero(self.fidelity == self.fidelity.max())
+        cheap = self.problem.mixtures[self.mixture[highest[np.argmin(self.values[highest])]]]
+        return int(candidates[np.abs(self.problem.mixtures[candidates] - cheap).sum(axis=1).argmin()])
+
     def rng(self, stream: str) -> np.random.Generator:
         """A generator from the seed and a name: the same at every call, so that methods stay pure functions."""
         return np.random.default_rng([self.seed, zlib.crc32(stream.encode())])

@@ -88,4 +88,4 @@ def _regret(found: Estimate | None) -> str:
 
 
 def _times(found: Estimate | None) -> str:
-    return _NONE if found is None else f"{found.value:.3g} ({found.low:.2g} to {found.high:.2g})"
+    return _NONE if found is None else f"{found.value:.3g} ({found.low:.2g}-{found.high:.2g})"

@@ -81,3 +81,20 @@ def test_streams_of_random_numbers_repeat_and_differ_by_seed_and_name() -> None:
 
     assert draw(1, "a") == draw(1, "a")
     assert len({draw(1, "a"), draw(2, "a"), draw(1, "b")}) == 3
+
+
+def test_without_a_model_the_nearest_to_the_best_run_of_the_highest_scale_is_recommended() -> None:
+    table = replace(made_table(), losses=missing(slice(0, 6), 2, slice(None)))  # candidates are 6 to 11
+    ledger = Ledger(table, OBJECTIVE, seed=0, budget=5)
+    assert ledger.view().best_measured() == 6
+
+    def nearest(row: int) -> int:
+        return 6 + int(np.abs(table.mixtures[6:] - table.mixtures[row]).sum(axis=1).argmin())
+
+    for row in (0, 1, 2):
+        ledger.buy(row, 0)
+    assert ledger.view().best_measured() == nearest(int(np.argmin(table.losses[0, :3] @ OBJECTIVE)))
+    ledger.buy(3, 1)
+    assert ledger.view().best_measured() == nearest(3)
+    ledger.buy(9, 2)
+    assert ledger.view().best_measured() == 9

@@ -95,9 +95,9 @@ class Adso:
         return None if choice is None else Purchase(int(rows[choice.index]), int(scales[choice.index]))
 
     def recommend(self, view: View) -> int:
-        """The candidate of the least posterior mean; the first one while there are too few runs for a model."""
+        """The candidate of the least posterior mean; the best measured while there are too few runs for a model."""
         predicted = self.predict(view)
-        return int(view.problem.candidates[0 if predicted is None else np.argmin(predicted)])
+        return view.best_measured() if predicted is None else int(view.problem.candidates[np.argmin(predicted)])
 
     def predict(self, view: View) -> NDArray[np.float64] | None:
         """(candidates,) posterior mean of the objective at the target; None during the initial design."""

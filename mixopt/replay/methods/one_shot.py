@@ -46,17 +46,8 @@ class OneShot:
 
     def recommend(self, view: View) -> int:
         """The best measured at the target; else the one predicted best; else the nearest to the best cheap run."""
-        best = view.incumbent()
-        if best is not None:
-            return best
-        candidates = view.problem.candidates
-        predicted = self.predict(view)
-        if predicted is not None:
-            return int(candidates[np.argmin(predicted)])
-        if not view.mixture.size:
-            return int(candidates[0])
-        cheap = view.problem.mixtures[view.mixture[np.argmin(view.values)]]
-        return int(candidates[np.abs(view.problem.mixtures[candidates] - cheap).sum(axis=1).argmin()])
+        predicted = self.predict(view) if view.incumbent() is None else None
+        return view.best_measured() if predicted is None else int(view.problem.candidates[np.argmin(predicted)])
 
     def predict(self, view: View) -> NDArray[np.float64] | None:
         """(candidates,) predicted objective; None before all of the design is paid for."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mixopt.replay.base import Purchase, View
 
 
@@ -17,6 +15,5 @@ class RandomSearch:
         return Purchase(int(left[0]), view.problem.target) if left.size else None
 
     def recommend(self, view: View) -> int:
-        """The best mixture measured; any one before the first."""
-        best = view.incumbent()
-        return int(np.min(view.problem.candidates)) if best is None else best
+        """The best mixture measured."""
+        return view.best_measured()
