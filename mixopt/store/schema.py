@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # 'mixo' in ASCII: tells our table from any other SQLite file.
 APPLICATION_ID = 0x6D69786F
@@ -66,6 +66,23 @@ CREATE TABLE IF NOT EXISTS study_runs (
     role TEXT NOT NULL,
     PRIMARY KEY (study_id, run_id, role)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (
+    subject TEXT NOT NULL,
+    task TEXT NOT NULL,
+    shots INTEGER NOT NULL,
+    metric TEXT NOT NULL,
+    seed INTEGER,
+    value REAL NOT NULL,
+    standard_error REAL,
+    items INTEGER NOT NULL,
+    higher_is_better INTEGER NOT NULL,
+    main INTEGER NOT NULL,
+    chance REAL,
+    identity TEXT NOT NULL,
+    source TEXT NOT NULL,
+    created TEXT NOT NULL,
+    PRIMARY KEY (subject, task, metric, identity)
+) WITHOUT ROWID;
 """
 
 RUN_COLUMNS = (
@@ -90,7 +107,8 @@ def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     connection.execute("COMMIT")
-    if tables == 0 and version == 0 and not read_only:
+    ours = application == APPLICATION_ID or (tables == 0 and version == 0)
+    if ours and version < SCHEMA_VERSION and not read_only:  # new, or from before the last of the tables
         connection.executescript(
             f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
             f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"

@@ -13,6 +13,7 @@ from mixopt.spec import NUMERICS, RunSpec
 from mixopt.store import curves, frames, points, traces, transfer
 from mixopt.store.database import Database
 from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
+from mixopt.store.scores import ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +42,7 @@ class Store:
         self.folder = Path(results)
         self.path = self.folder / "mixopt.db"
         self._database = Database(self.path, read_only=read_only)
+        self.scores = ScoreTable(self._database)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,95 @@
+"""What is evaluated, and with what: tasks that the driver has resolved, which a worker needs nothing else for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mixopt.model_spec import Objective
+    from mixopt.score import Score
+
+# Raised when a change of the code changes scores; old ones then stay, but are not reused.
+NUMERICS = 1
+
+Kind = Literal["harness", "finetune"]
+
+# What kind of task each kind of model can be asked.
+KIND_OF: dict[Objective, Kind] = {"causal": "harness", "masked": "finetune"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalTask:
+    """One task, resolved.
+
+    Attributes:
+        name: the task's name, unique among all that mixopt and lm-eval know.
+        kind: `harness` is scored by lm-eval as it is; `finetune` trains the model on the task first.
+        settings: JSON values that change the score: shots, limit, learning rate, seed and so on; None stands for
+            the task's own.
+        files: names and contents of the task's own files (a YAML, JSON lines); none for a task that lm-eval or
+            `datasets` has by name.
+    """
+
+    name: str
+    kind: Kind
+    settings: dict[str, Any] = field(default_factory=dict)
+    files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+
+    @property
+    def identity(self) -> str:
+        """16 hexadecimal digits from all of it; `Score.identity` of what it measures."""
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(self.files)}
+        content = [NUMERICS, self.name, self.kind, self.settings, digests]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRuntime:
+    """Where and how a model is evaluated: what does not change its scores beyond rounding.
+
+    Attributes:
+        device: `auto` takes a GPU where there is one.
+        threads: CPU threads.
+        precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
+        batch_size: items in one forward pass; None for what suits the model and the device.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 1
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one task.
+
+    Attributes:
+        task: its name.
+        scores: what it measured; empty where it could not be had.
+        error: why not, in one line with what to do; None where there are scores.
+        seconds: wall time.
+    """
+
+    task: str
+    scores: tuple[Score, ...] = ()
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Evaluator(Protocol):
+    """Scores one model at tasks of one kind; an error that concerns one task is its outcome, the others go on."""
+
+    def __call__(  # noqa: D102 (documented above)
+        self,
+        checkpoint: Path,
+        tasks: Sequence[EvalTask],
+        runtime: EvalRuntime,
+        on_outcome: Callable[[Outcome], None],
+    ) -> list[Outcome]: ...
