@@ -28,11 +28,12 @@ def interior_point(
     """argmin F over {Σw = 1, floor ≤ w ≤ cap}.
 
     Newton's method on the perturbed optimality conditions, with a line search on their residual (Boyd and
-    Vandenberghe 2004, section 11.7). The greatest of several laws is minimised as min t with l_v(w) ≤ t. F is
-    divided by the spread of its slopes, so that tolerances mean the same for every problem.
+    Vandenberghe 2004, section 11.7). The greatest of several laws is minimised as min t with l_v(w) ≤ t, a sum of
+    exponentials by its logarithm. What is minimised is divided by the spread of its slopes, so that tolerances mean
+    the same for every problem.
 
     Args:
-        law: B problems; shape (B, m).
+        law: B problems; shape (B, m). Every law counts.
         floors: (m,) with a sum below 1.
         caps: (m,) with a sum above 1; a domain with cap = floor is left there.
         start: (m,) weights strictly between floors and caps wherever they differ, with a sum of 1.
@@ -73,8 +74,8 @@ def interior_point(
 class _Conditions:
     """Optimality conditions of B problems in the point (w, t, ν, z_low, z_high, λ), one row (B, …) each.
 
-    `t` and λ are there for the maximum only: P laws count in it, none for sums. Domains that cannot move have no
-    multipliers that matter; their rows are the identity.
+    `t` and λ are there for the maximum only: P is the number of laws, and 0 for sums. Domains that cannot move have
+    no multipliers that matter; their rows are the identity.
     """
 
     law: TransferLaws
@@ -82,30 +83,31 @@ class _Conditions:
     caps: NDArray[np.float64]
     open: NDArray[np.bool_]
     scale: NDArray[np.float64]
-    peaks: NDArray[np.intp]
+    peaks: int
 
     @classmethod
     def of(
         cls, law: TransferLaws, floors: NDArray[np.float64], caps: NDArray[np.float64], start: NDArray[np.float64]
     ) -> _Conditions:
-        peaks = np.flatnonzero(law.share) if law.aggregate == "max" else np.zeros(0, dtype=np.intp)
-        even = np.where(law.share > 0, 1.0, 0.0) / np.count_nonzero(law.share)
-        here = np.broadcast_to(start, law.shape)
-        slope = law.slope(here, np.broadcast_to(even, law.floor.shape))[:, caps > floors]
-        spread = np.ptp(slope, axis=1)
-        least = 1e-9 * np.abs(slope).max(axis=1) + 1e-300
+        here, even = np.broadcast_to(start, law.shape), np.full_like(law.floor, 1 / law.share.size)
+        values, first, _ = law.derivatives(here)
+        slopes = (law.counts(values, even) * first)[..., None] * law.transfer[..., caps > floors]
+        # Law by law: near an optimum the slopes of different laws cancel.
+        spread = np.ptp(slopes, axis=2).sum(axis=1)
+        least = 1e-9 * np.abs(slopes).max(axis=(1, 2)) + 1e-300
+        peaks = law.share.size if law.aggregate == "max" else 0
         return cls(law, floors, caps, caps > floors, 1 / np.maximum(spread, least), peaks)
 
     @property
     def size(self) -> int:
         """Rows of the conditions other than complementarity: w, Σw = 1, and Σλ = 1."""
-        return self.floors.size + 1 + bool(self.peaks.size)
+        return self.floors.size + 1 + bool(self.peaks)
 
     def start(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        count, m, p = self.law.shape[0], self.floors.size, self.peaks.size
+        count, m, p = self.law.shape[0], self.floors.size, self.peaks
         w = np.broadcast_to(weights, (count, m))
         parts = [w]
-        law = self.law.laws(w)[:, self.peaks] * self.scale[:, None]
+        law = self.law.laws(w)[:, : self.peaks] * self.scale[:, None]
         if p:
             parts.append(law.max(axis=1, keepdims=True) + 1.0)
         low, high = (np.where(self.open, gap, 1.0) for gap in (weights - self.floors, self.caps - weights))
@@ -118,7 +120,7 @@ class _Conditions:
 
     def split(self, point: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """w (B, m), t (B, 0 or 1), ν (B, 1), z_low, z_high (B, m), λ (B, P)."""
-        m, p = self.floors.size, self.peaks.size
+        m, p = self.floors.size, self.peaks
         ends = np.cumsum([m, bool(p), 1, m, m])
         return tuple(np.split(point, ends, axis=1))
 
@@ -135,17 +137,10 @@ class _Conditions:
 
     def duals(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, V)."""
-        duals = np.broadcast_to(self.law.share, self.law.floor.shape).copy()
-        if self.peaks.size:
-            duals[:] = 0.0
-            lam = np.maximum(self.split(point)[5], 0.0)
-            duals[:, self.peaks] = lam / lam.sum(axis=1, keepdims=True)
-        return duals
-
-    def _full(self, lam: NDArray[np.float64]) -> NDArray[np.float64]:
-        full = np.zeros_like(self.law.floor)
-        full[:, self.peaks] = lam
-        return full
+        if not self.peaks:
+            return np.broadcast_to(self.law.share, self.law.floor.shape)
+        lam = np.maximum(self.split(point)[5], 0.0)
+        return lam / lam.sum(axis=1, keepdims=True)
 
     def _slacks(
         self, point: NDArray[np.float64]
@@ -153,15 +148,15 @@ class _Conditions:
         """Distances to floors and caps (B, m; 1 where they meet) and of laws below t (B, P), normalised."""
         w, t = self.split(point)[:2]
         low, high = (np.where(self.open, side, 1.0) for side in (w - self.floors, self.caps - w))
-        law = self.law.laws(w)[:, self.peaks] * self.scale[:, None]
-        return low, high, (t - law if self.peaks.size else law)
+        law = self.law.laws(w)[:, : self.peaks] * self.scale[:, None]
+        return low, high, (t - law if self.peaks else law)
 
     def gap(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B,) mean complementarity product."""
         _, _, _, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)
         total = ((z_low * low + z_high * high) * self.open).sum(axis=1) + (lam * slack).sum(axis=1)
-        return total / (2 * self.open.sum() + self.peaks.size)
+        return total / (2 * self.open.sum() + self.peaks)
 
     def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(B,) every law in the maximum is below t."""
@@ -182,9 +177,9 @@ class _Conditions:
         """(B, …) stationarity in w, Σw − 1, 1 − Σλ, and complementarity products less `target` (B,)."""
         w, _, nu, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)
-        gradient = -self.law.slope(w, self._full(lam)) * self.scale[:, None]
+        gradient = self.law.goal_gradient(w, lam) * self.scale[:, None]
         parts = [np.where(self.open, gradient - z_low + z_high + nu, 0.0), w.sum(axis=1, keepdims=True) - 1]
-        if self.peaks.size:
+        if self.peaks:
             parts.append(1 - lam.sum(axis=1, keepdims=True))
         parts += [
             np.where(self.open, z * side - target[:, None], 0.0) for z, side in ((z_low, low), (z_high, high))
@@ -195,18 +190,16 @@ class _Conditions:
         """Newton's step towards complementarity products of `target`; multipliers are eliminated first."""
         w, _, nu, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)
-        count, m, p = w.shape[0], self.floors.size, self.peaks.size
+        count, m, p = w.shape[0], self.floors.size, self.peaks
         mu, scale = target[:, None], self.scale[:, None]
-        first, second = (part * scale for part in self.law.aggregated(w, self._full(lam)))
-        transfer = self.law.transfer
-        hessian = np.swapaxes(transfer, 1, 2) @ (second[..., None] * transfer)
+        hessian = self.law.goal_hessian(w, lam) * scale[..., None]
         size = m + bool(p) + 1
         matrix, right = np.zeros((count, size, size)), np.zeros((count, size))
         barrier = -mu / low + mu / high + nu
         # All empty for sums: (B, P, m), (B, P).
-        slopes = (self.law.derivatives(w)[1] * scale)[:, self.peaks, None] * transfer[:, self.peaks]
+        slopes = (self.law.derivatives(w)[1] * scale)[:, :p, None] * self.law.transfer[:, :p]
         ratio = lam / slack
-        gradient = (first[:, None, :] @ transfer)[:, 0]
+        gradient = self.law.goal_gradient(w, lam) * scale
         if p:
             hessian = hessian + np.swapaxes(slopes, 1, 2) @ (ratio[..., None] * slopes)
             gradient = ((mu / slack)[:, None, :] @ slopes)[:, 0]

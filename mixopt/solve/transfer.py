@@ -71,11 +71,12 @@ class TransferLaws:
             return self.floor + self.amplitude * amount**-self.exponent
 
     def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F(w), shape (…)."""
+        """F(w), shape (…); infinite where exp(l) is beyond floating point, above 709 nats/token."""
         laws = self.laws(weights)
         if self.aggregate == "max":
             return laws[..., self.share > 0].max(axis=-1)
-        return ((np.exp(laws) if self.aggregate == "sum_exp" else laws) * self.share).sum(axis=-1)
+        with np.errstate(over="ignore"):
+            return ((np.exp(laws) if self.aggregate == "sum_exp" else laws) * self.share).sum(axis=-1)
 
     def derivatives(
         self, weights: NDArray[np.float64]
@@ -87,35 +88,55 @@ class TransferLaws:
         first = -self.exponent * power / amount
         return self.floor + power, first, -(self.exponent + 1) * first / amount
 
-    def aggregated(
-        self, weights: NDArray[np.float64], duals: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """First and second derivatives of F by the amounts, (…, V) each; for `max`, those of Σ_v dual_v l_v."""
-        law, first, second = self.derivatives(weights)
-        if self.aggregate == "max":
-            return duals * first, duals * second
-        outer = self.share * (np.exp(law) if self.aggregate == "sum_exp" else 1.0)
-        curved = first**2 if self.aggregate == "sum_exp" else 0.0
-        return outer * first, outer * (second + curved)
-
     def slope(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
         """−∂F/∂w ≥ 0, shape (…, m); `duals` (…, V) of the maximum, not used by sums."""
-        first = self.aggregated(weights, duals)[0]
-        return -(first[..., None, :] @ self.transfer)[..., 0, :]
+        slope = -self.goal_gradient(weights, duals)
+        return slope * self.value(weights)[..., None] if self.aggregate == "sum_exp" else slope
+
+    def goal_gradient(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """∂G/∂w, shape (…, m), of the goal G that the solver minimises in place of F.
+
+        G is F for `sum`, Σ_v dual_v l_v for `max`, and log F for `sum_exp`: convex as well and least at the same
+        mixture, but in nats, where F falls by a factor e^100 on the way from a poor mixture to the best.
+        """
+        law, first, _ = self.derivatives(weights)
+        return ((self.counts(law, duals) * first)[..., None, :] @ self.transfer)[..., 0, :]
+
+    def goal_hessian(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """∂²G/∂w², shape (…, m, m)."""
+        law, first, second = self.derivatives(weights)
+        counts = self.counts(law, duals)[..., None]
+        hessian = np.swapaxes(self.transfer, -1, -2) @ (counts * second[..., None] * self.transfer)
+        if self.aggregate != "sum_exp":
+            return hessian
+        # Of log Σ_v u_v exp(l_v) also the covariance of the laws' slopes, each law counted as its share of F.
+        slopes = first[..., None] * self.transfer
+        apart = slopes - (counts * slopes).sum(axis=-2, keepdims=True)
+        return hessian + np.swapaxes(apart, -1, -2) @ (counts * apart)
+
+    def counts(self, law: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…, V) ∂G/∂l: how much each law counts in the goal."""
+        if self.aggregate == "max":
+            return duals
+        if self.aggregate == "sum":
+            return np.broadcast_to(self.share, law.shape)
+        part = self.share * np.exp(law - law.max(axis=-1, keepdims=True))
+        return part / part.sum(axis=-1, keepdims=True)
 
     def flattened(self) -> TransferLaws:
-        """The same with one leading axis, (B, …)."""
+        """The same with one leading axis, (B, …), and with the laws that count only."""
         *batch, laws, domains = self.transfer.shape
+        counted = self.share > 0
 
         def rows(array: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.broadcast_to(array, (*batch, laws)).reshape(-1, laws)
+            return np.broadcast_to(array, (*batch, laws)).reshape(-1, laws)[:, counted]
 
         return TransferLaws(
             rows(self.floor),
             rows(self.amplitude),
             rows(self.exponent),
-            self.transfer.reshape(-1, laws, domains),
-            self.share,
+            self.transfer.reshape(-1, laws, domains)[:, counted],
+            self.share[counted],
             self.aggregate,
         )
 
@@ -130,7 +151,7 @@ def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
         bounds: floors and caps, the same for the whole batch.
 
     Raises:
-        ConfigError: a law is infinite wherever bounds allow.
+        ConfigError: a law, or for `sum_exp` its exponential, is infinite wherever bounds allow.
     """
     floors, caps = bounds.floors, bounds.caps
     shape = law.shape
@@ -139,13 +160,18 @@ def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
     room, left = (caps - floors).sum(), 1 - floors.sum()
     start = floors + (caps - floors) * min(1.0, max(0.0, left) / max(room, SLACK))
     weights = np.broadcast_to(start, law.shape)
-    if not np.isfinite(law.value(weights)).all():
+    if not np.isfinite(law.laws(weights)).all():
         raise ConfigError(
             "bounds: some law has no amount of any domain below the caps, where it is infinite; raise a cap"
         )
     if SLACK < left < room - SLACK:  # else there is one mixture only
         weights, duals = interior_point(law, floors, caps, start)
-    solution = with_multipliers(weights, law.value(weights), law.slope(weights, duals), floors, caps)
+    objective = law.value(weights)
+    if not np.isfinite(objective).all():
+        raise ConfigError(
+            "law: exp(loss) of the best mixture is too great for a number; it must be below 709 nats/token"
+        )
+    solution = with_multipliers(weights, objective, law.slope(weights, duals), floors, caps)
     batch = shape[:-1]
     return Solution(
         weights=solution.weights.reshape(shape),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
@@ -66,6 +66,9 @@ def test_optimum_is_that_of_cvxpy(aggregate, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(AGGREGATES))
+@example(1150, "sum_exp")  # losses of 59 nats where the search starts
+@example(271, "sum_exp")  # 163 nats
+@example(1815, "max")  # there the slopes of the laws cancel
 def test_no_random_feasible_mixture_is_better(seed, aggregate):
     rng = np.random.default_rng(seed)
     domains = int(rng.integers(2, 9))
@@ -189,6 +192,23 @@ def test_laws_outside_the_convex_family_are_refused(field, bad):
         return
     with pytest.raises(ConfigError, match=field):
         TransferLaws(**arrays, aggregate="sum")
+
+
+def test_a_start_beyond_floating_point_is_left_behind():
+    """Σ exp(l) is infinite at the even mixture, e^4 at the best one: all in the domain that the steep law needs."""
+    law = TransferLaws(
+        np.zeros(1), np.full(1, 4.0), np.full(1, 6.0), np.array([[1.0, 0.1, 0.0]]), np.ones(1), "sum_exp"
+    )
+    assert law.laws(np.full(3, 1 / 3)) > 709
+    solution = solve_transfer(law, Bounds.free("abc"))
+    np.testing.assert_allclose(solution.weights, [1, 0, 0], atol=1e-9)
+    assert float(solution.objective) == pytest.approx(np.exp(4))
+
+
+def test_an_optimum_beyond_floating_point_is_refused():
+    law = TransferLaws(np.full(1, 710.0), np.ones(1), np.ones(1), np.eye(1, 2), np.ones(1), "sum_exp")
+    with pytest.raises(ConfigError, match="below 709 nats"):
+        solve_transfer(law, Bounds.free("ab"))
 
 
 def test_nothing_to_minimise_is_refused():
