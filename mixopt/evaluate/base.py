@@ -34,12 +34,15 @@ class EvalTask:
             the task's own.
         files: names and contents of the task's own files (a YAML, JSON lines); none for a task that lm-eval or
             `datasets` has by name.
+        folder: where files lie that are too large to travel; the worker has to see it. Not part of the identity:
+            `settings` then has the files' digests.
     """
 
     name: str
     kind: Kind
     settings: dict[str, Any] = field(default_factory=dict)
     files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    folder: str | None = None
 
     @property
     def identity(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from mixopt.evaluate.base import EvalRuntime
     from mixopt.train.runtime import Runtime
 
 # malloc.h
@@ -51,8 +52,8 @@ class Device:
 
 
 @contextlib.contextmanager
-def use_device(runtime: Runtime) -> Iterator[Device]:
-    """The run's device, with torch's threads set for it and put back afterwards.
+def use_device(runtime: Runtime | EvalRuntime) -> Iterator[Device]:
+    """The device of a run or an evaluation, with torch's threads set for it and put back afterwards.
 
     Raises:
         ExecutorError: a GPU was asked for and there is none.

@@ -1,0 +1,227 @@
+"""Words of `--tasks` to tasks: presets, lm-eval's own by name, task files, our offline suite, fine-tuning."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from mixopt.errors import ConfigError
+from mixopt.evaluate.base import KIND_OF, EvalTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mixopt.model_spec import Objective
+
+# First words of the names that are ours; every other name is lm-eval's.
+_OFFLINE, _BIGBENCH = ("offline",), ("bigbench",)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A list of tasks that a paper evaluates with.
+
+    Attributes:
+        source: paper, section, table.
+        tasks: words of `--tasks`.
+    """
+
+    source: str
+    tasks: tuple[str, ...]
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """The papers' lists by name."""
+    content = yaml.safe_load((files("mixopt.evaluate") / "presets.yaml").read_text(encoding="utf-8"))
+    return {name: Preset(part["source"], tuple(part["tasks"])) for name, part in content.items()}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One word: a name or a path, and shots if `@N` gave them."""
+
+    name: str
+    shots: int | None
+
+    @property
+    def is_path(self) -> bool:
+        return "/" in self.name or self.name.endswith((".yaml", ".yml"))
+
+    def begins(self, words: tuple[str, ...]) -> bool:
+        """Whether the name is one of `words` or goes on from one: `glue_mrpc`, `offline_cloze`."""
+        return any(self.name == word or self.name.startswith(f"{word}_") for word in words)
+
+
+def resolve(
+    names: Sequence[str],
+    objective: Objective,
+    *,
+    data_dir: Path | None,
+    task_data: Path | None = None,
+    shots: int | None = None,
+    limit: int | None = None,
+    seeds: int = 1,
+) -> list[EvalTask]:
+    """The tasks that `names` ask for, each once, in their order.
+
+    Args:
+        names: presets (`ado`), suites (`offline`, `bigbench`, `glue`, `squad`), names of lm-eval (`hellaswag`, groups
+            and tags too), task files or folders of them; `@N` after a name for N solved examples in the prompt.
+        objective: what the models are: tasks are scored by a causal model as it is, and fine-tune a masked one.
+        data_dir: prepared data, whose held-out documents the offline suite is made of.
+        task_data: for fine-tuning, a folder of files in the tasks' own schema; what it does not have is the hub's.
+        shots: solved examples for names without `@N`; None for what each task asks for.
+        limit: most items of each task; None for all.
+        seeds: fine-tunings of each task.
+
+    Raises:
+        ConfigError: an unknown name, or a task of the other kind of model.
+        DataError: a local task's data is not there, is empty or lacks fields.
+    """
+    for what, value, least in (("--shots", shots, 0), ("--limit", limit, 1), ("--seeds", seeds, 1)):
+        if value is not None and value < least:
+            raise ConfigError(f"{what}: expected at least {least}, found {value}")
+    asked = [one for name in names for one in _expand(name)]
+    if not asked:
+        raise ConfigError("--tasks: expected a task, a preset or a suite, found nothing; `--tasks list` shows them")
+    if KIND_OF[objective] == "finetune":
+        found = _finetuned(asked, task_data, shots, limit, seeds)
+    else:
+        found = [task for one in asked for task in _harness(one, data_dir, shots, limit)]
+    return list({task.identity: task for task in found}.values())
+
+
+def _expand(word: str) -> Iterator[_Asked]:
+    """A preset's words, or the word itself."""
+    name, at, number = word.strip().rpartition("@")
+    if not at:
+        name, number = word.strip(), ""
+    elif not name or not number.isdecimal():
+        raise ConfigError(f"--tasks {word}: expected NAME@SHOTS such as hellaswag@10")
+    shots = int(number) if number else None
+    if name in presets():
+        if shots is not None:
+            raise ConfigError(f"--tasks {word}: the preset {name} has its own shots; name single tasks for others")
+        for one in presets()[name].tasks:
+            yield from _expand(one)
+    elif name:
+        yield _Asked(name, shots)
+
+
+def _finetuned(
+    asked: list[_Asked], task_data: Path | None, shots: int | None, limit: int | None, seeds: int
+) -> list[EvalTask]:
+    """Fine-tunings of a masked model."""
+    from mixopt.evaluate import finetune
+
+    known = (*finetune.GROUPS, *finetune.NAMES)
+    for one in asked:
+        if one.name not in known:
+            if not one.is_path:
+                _refuse_unknown(one, known)
+            raise ConfigError(
+                f"--tasks {one.name}: a task for causal models, and this one is masked; fine-tune it with --suite "
+                "glue or squad"
+            )
+    if shots is not None or any(one.shots is not None for one in asked):
+        raise ConfigError(
+            "--shots: fine-tuning has no solved examples in a prompt; leave it out for a masked model"
+        )
+    return finetune.tasks([one.name for one in asked], limit=limit, seeds=seeds, data=task_data)
+
+
+def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int | None) -> list[EvalTask]:
+    """Tasks of lm-eval for a causal model."""
+    wanted = shots if one.shots is None else one.shots
+    if one.is_path:
+        return _from_files(one, wanted, limit)
+    if one.begins(_OFFLINE):
+        from mixopt.evaluate import offline
+
+        if data_dir is None:
+            raise ConfigError(
+                f"--tasks {one.name}: the offline suite is made of held-out documents; say with --data which "
+                "prepared data to take"
+            )
+        return _adjusted(offline.tasks([one.name], data_dir), wanted, limit)
+    from mixopt.evaluate.tasks_index import lm_eval_tasks
+
+    if one.begins(_BIGBENCH) and one.name not in lm_eval_tasks():
+        from mixopt.evaluate import bigbench
+
+        return _adjusted(bigbench.tasks([one.name]), wanted, limit)
+    _refuse_finetuning(one)
+    _refuse_unknown(one, ())
+    return _named(one.name, wanted, limit)
+
+
+def _from_files(one: _Asked, shots: int | None, limit: int | None) -> list[EvalTask]:
+    from mixopt.evaluate.tasks_files import read_tasks
+
+    return [
+        EvalTask(
+            name=task.name,
+            kind="harness",
+            settings={"shots": _shots(task.name, task.shots, shots), "limit": limit},
+            files=task.files,
+        )
+        for task in read_tasks(Path(one.name))
+    ]
+
+
+def _adjusted(tasks: list[EvalTask], shots: int | None, limit: int | None) -> list[EvalTask]:
+    changes = {key: value for key, value in (("shots", shots), ("limit", limit)) if value is not None}
+    return [replace(task, settings={**task.settings, **changes}) for task in tasks]
+
+
+def _named(name: str, shots: int | None, limit: int | None) -> list[EvalTask]:
+    """A task or a group of lm-eval; what has no score of its own as its parts."""
+    from mixopt.evaluate.tasks_index import lm_eval_tasks
+
+    entry = lm_eval_tasks()[name]
+    if entry.kind == "tag" or (entry.kind == "group" and not entry.aggregates):
+        members = [member for member in entry.members if member in lm_eval_tasks()]
+        return [task for member in members for task in _named(member, shots, limit)]
+    # A group's tasks each have their own shots, so that None stays.
+    settled = shots if entry.kind == "group" else _shots(name, entry.shots, shots)
+    settings = {"version": entry.version, "shots": settled, "limit": limit}
+    return [EvalTask(name=name, kind="harness", settings=settings)]
+
+
+def _shots(name: str, own: int | None, asked: int | None) -> int:
+    """Shots of a task whose file says `own`.
+
+    Raises:
+        ConfigError: the file fixes them at none, which lm-eval does not change.
+    """
+    if own == 0 and asked:
+        raise ConfigError(f"--tasks {name}@{asked}: its file fixes the shots at 0; leave @{asked} and --shots out")
+    return (own or 0) if asked is None else asked
+
+
+def _refuse_finetuning(one: _Asked) -> None:
+    """Raise ConfigError for a name that only fine-tuning knows."""
+    from mixopt.evaluate import finetune
+    from mixopt.evaluate.tasks_index import lm_eval_tasks
+
+    if one.name not in lm_eval_tasks() and one.name in (*finetune.GROUPS, *finetune.NAMES):
+        raise ConfigError(f"--tasks {one.name}: fine-tuning is for masked models, and this one is causal")
+
+
+def _refuse_unknown(one: _Asked, others: Sequence[str]) -> None:
+    """Raise ConfigError for a name that nobody knows; the nearest are told."""
+    from mixopt.evaluate.tasks_index import lm_eval_tasks
+
+    ours = [*presets(), *_OFFLINE, *_BIGBENCH, *others]
+    if one.name in ours or one.name in lm_eval_tasks():
+        return
+    near = difflib.get_close_matches(one.name, [*ours, *lm_eval_tasks()], n=3, cutoff=0.5)
+    hint = f"nearest: {', '.join(near)}" if near else "`mixopt eval --tasks list` shows what there is"
+    raise ConfigError(f"--tasks: unknown task {one.name!r}; {hint}")
