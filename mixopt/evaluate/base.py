@@ -78,16 +78,22 @@ class Outcome:
         scores: what it measured; empty where it could not be had.
         error: why not, in one line with what to do; None where there are scores.
         seconds: wall time.
+        identity: the task's, which tells the same task with other shots or another seed apart;
+            `mixopt.evaluate.worker.evaluate` fills it in.
     """
 
     task: str
     scores: tuple[Score, ...] = ()
     error: str | None = None
     seconds: float = 0.0
+    identity: str = ""
 
 
 class Evaluator(Protocol):
-    """Scores one model at tasks of one kind; an error that concerns one task is its outcome, the others go on."""
+    """Scores one model at tasks of one kind, and tells each outcome, in the order of the tasks.
+
+    An error that concerns one task is its outcome, and the others go on.
+    """
 
     def __call__(  # noqa: D102 (documented above)
         self,
