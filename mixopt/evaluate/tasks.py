@@ -72,8 +72,8 @@ def resolve(
     """The tasks that `names` ask for, each once, in their order.
 
     Args:
-        names: presets (`ado`), suites (`offline`, `bigbench`, `glue`, `squad`), names of lm-eval (`hellaswag`, groups
-            and tags too), task files or folders of them; `@N` after a name for N solved examples in the prompt.
+        names: presets (`ado`), suites (`offline`, `bigbench`, `glue`, `squad`), names of lm-eval (groups and tags
+            too), task files or folders of them; `@N` after a name for N solved examples in the prompt.
         objective: what the models are: tasks are scored by a causal model as it is, and fine-tune a masked one.
         data_dir: prepared data, whose held-out documents the offline suite is made of.
         task_data: for fine-tuning, a folder of files in the tasks' own schema; what it does not have is the hub's.
@@ -89,6 +89,8 @@ def resolve(
         if value is not None and value < least:
             raise ConfigError(f"{what}: expected at least {least}, found {value}")
     asked = [one for name in names for one in _expand(name)]
+    if seeds > 1 and KIND_OF[objective] == "harness":
+        raise ConfigError("--seeds: only fine-tuning has seeds; a causal model's scores are the same each time")
     if not asked:
         raise ConfigError("--tasks: expected a task, a preset or a suite, found nothing; `--tasks list` shows them")
     if KIND_OF[objective] == "finetune":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Kind, Outcome
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Kind, Outcome
 
 
 def evaluate(
@@ -34,12 +34,12 @@ def evaluate(
         ExecutorError: a GPU was asked for and there is none.
     """
     found: dict[str, Outcome] = {}
-    for kind in dict.fromkeys(task.kind for task in tasks):
+    kinds: list[Kind] = list(dict.fromkeys(task.kind for task in tasks))
+    for kind in kinds:
         chosen = [task for task in tasks if task.kind == kind]
-        told = iter(chosen)
 
-        def tell(outcome: Outcome, told=told) -> None:  # noqa: ANN001
-            named = replace(outcome, identity=next(told).identity)
+        def tell(outcome: Outcome, waiting: Iterator[EvalTask] = iter(chosen)) -> None:
+            named = replace(outcome, identity=next(waiting).identity)
             found[named.identity] = named
             on_outcome(named)
 
