@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Kind, Outcome
@@ -37,14 +37,22 @@ def evaluate(
     kinds: list[Kind] = list(dict.fromkeys(task.kind for task in tasks))
     for kind in kinds:
         chosen = [task for task in tasks if task.kind == kind]
-
-        def tell(outcome: Outcome, waiting: Iterator[EvalTask] = iter(chosen)) -> None:
-            named = replace(outcome, identity=next(waiting).identity)
-            found[named.identity] = named
-            on_outcome(named)
-
-        _evaluator(kind)(checkpoint, chosen, runtime, tell)
+        _evaluator(kind)(checkpoint, chosen, runtime, _named(chosen, found, on_outcome))
     return [found[task.identity] for task in tasks]
+
+
+def _named(
+    tasks: Sequence[EvalTask], found: dict[str, Outcome], on_outcome: Callable[[Outcome], None]
+) -> Callable[[Outcome], None]:
+    """What an evaluator tells its outcomes, which come in the order of `tasks`."""
+    waiting = iter(tasks)
+
+    def tell(outcome: Outcome) -> None:
+        named = replace(outcome, identity=next(waiting).identity)
+        found[named.identity] = named
+        on_outcome(named)
+
+    return tell
 
 
 def _evaluator(kind: Kind) -> Evaluator:
