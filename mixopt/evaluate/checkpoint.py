@@ -75,8 +75,8 @@ def check(folder: Path) -> Objective:
         raise DataError(f"checkpoint {folder}: expected weights (model.safetensors), found none")
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise DataError(
-            f"checkpoint {folder}: expected a tokenizer beside the weights ({', '.join(_VOCABULARIES)}), found none; "
-            "copy the one that the model was trained with there"
+            f"checkpoint {folder}: expected a tokenizer beside the weights ({', '.join(_VOCABULARIES)}), found "
+            "none; copy the one that the model was trained with there"
         )
     _check_vocabulary(folder, config)
     named = config.get("architectures") or []
@@ -98,8 +98,8 @@ def check_tokenizer(folder: Path, data: Path) -> None:
     own, other = _rules(folder / "tokenizer.json"), _rules(data / TOKENIZER_FOLDER / "tokenizer.json")
     if own is not None and own != other:
         raise DataError(
-            f"checkpoint {folder}: its tokenizer is not the one of {data}; give the data that the model was trained "
-            "on with --data, or leave out the tasks that are made of it"
+            f"checkpoint {folder}: its tokenizer is not the one of {data}; give the data that the model was "
+            "trained on with --data, or leave out the tasks that are made of it"
         )
 
 

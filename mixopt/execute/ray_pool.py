@@ -90,6 +90,11 @@ class RayExecutor:
             self._capacity = min(self._fitting(), self._most or 2**31)
         return self._capacity
 
+    @property
+    def resources(self) -> tuple[int, float]:
+        """CPUs and GPUs of one run; `workers` settles the GPUs."""
+        return self._cpus, self._gpus or 0.0
+
     def _fitting(self) -> int:
         """How many workers the nodes' resources allow; settles the GPUs that each gets."""
         import ray

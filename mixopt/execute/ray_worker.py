@@ -77,7 +77,7 @@ def locate(spec: RunSpec, runtime: Runtime) -> Runtime | None:
     """`runtime` with the folder where this node sees the data; None if it does not."""
     if Path(runtime.data_dir).exists():
         return runtime
-    copy = _cache_folder(spec.data.fingerprint)
+    copy = shipped_folder(spec.data.fingerprint)
     return replace(runtime, data_dir=str(copy)) if copy.exists() else None
 
 
@@ -85,7 +85,7 @@ def write_shipped(fingerprint: str, files: ShippedFiles) -> None:
     """Write data that was shipped through Ray where this node's workers find it; one of them is the first."""
     import ray
 
-    folder = _cache_folder(fingerprint)
+    folder = shipped_folder(fingerprint)
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +131,6 @@ def ship(data_dir: str) -> ShippedFiles:
     return files
 
 
-def _cache_folder(fingerprint: str) -> Path:
-    """Where a node keeps shipped data, one folder for each content; the user's own."""
+def shipped_folder(fingerprint: str) -> Path:
+    """Where a node keeps what was shipped to it, one folder for each content; the user's own."""
     return Path(tempfile.gettempdir()) / f"mixopt-data-{os.getuid()}" / fingerprint
