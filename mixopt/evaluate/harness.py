@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask
 
-# Which metric stands for a task: the first of these that it has, else its first. The papers do not say whether
-# their accuracies are normalised by length, so it is the plain one; `acc_norm` is recorded beside it.
+# Which metric stands for a task: the one that its file names as `main` in its metadata, else the first of these that it
+# has, else its first. The papers do not say whether their accuracies are normalised by length, so it is the plain one;
+# `acc_norm` is recorded beside it.
 MAIN_METRICS = (
     "acc", "exact_match", "f1", "mcc", "pct_stereotype", "bits_per_byte", "byte_perplexity", "word_perplexity",
     "perplexity",
@@ -129,7 +130,9 @@ def _scores(task: EvalTask, parts: dict[str, Task], found: dict[str, Any]) -> tu
         # Tasks that score one answer in several ways name each of them.
         name = metric if kind == "none" else key
         values[name] = float(value), float(error) if _is_finite(error) else None
-    main = next((name for one in MAIN_METRICS for name in values if name.partition(",")[0] == one), None)
+    stated = [main for part in parts.values() if (main := (part.config.metadata or {}).get("main"))]
+    order = (*stated, *MAIN_METRICS)
+    main = next((name for one in order for name in values if name.partition(",")[0] == one), None)
     main = main or next(iter(values), None)
     chance = _chance([*parts.values()], task.settings.get("limit"))
     return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -147,18 +147,13 @@ def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int |
     if one.begins(_OFFLINE):
         from mixopt.evaluate import offline
 
-        if data_dir is None:
-            raise ConfigError(
-                f"--tasks {one.name}: the offline suite is made of held-out documents; say with --data which "
-                "prepared data to take"
-            )
-        return _adjusted(offline.tasks([one.name], data_dir), wanted, limit)
+        return offline.tasks([one.name], data_dir, shots=wanted, limit=limit)
     from mixopt.evaluate.tasks_index import lm_eval_tasks
 
     if one.begins(_BIGBENCH) and one.name not in lm_eval_tasks():
         from mixopt.evaluate import bigbench
 
-        return _adjusted(bigbench.tasks([one.name]), wanted, limit)
+        return bigbench.tasks([one.name], shots=wanted, limit=limit)
     _refuse_finetuning(one)
     _refuse_unknown(one, ())
     return _named(one.name, wanted, limit)
@@ -176,11 +171,6 @@ def _from_files(one: _Asked, shots: int | None, limit: int | None) -> list[EvalT
         )
         for task in read_tasks(Path(one.name))
     ]
-
-
-def _adjusted(tasks: list[EvalTask], shots: int | None, limit: int | None) -> list[EvalTask]:
-    changes = {key: value for key, value in (("shots", shots), ("limit", limit)) if value is not None}
-    return [replace(task, settings={**task.settings, **changes}) for task in tasks]
 
 
 def _named(name: str, shots: int | None, limit: int | None) -> list[EvalTask]:

@@ -5,8 +5,8 @@
     offline_brackets              which of four ways to close the open brackets fits
     offline_arithmetic            which of four numbers is the answer
 
-`offline`, `offline_continuation` and `offline_cloze` stand for all of theirs. Nothing is taken from training documents,
-and the same data and seed give the same bytes on any machine.
+`offline`, `offline_continuation` and `offline_cloze` stand for all of theirs. Nothing is taken from training
+documents, and the same data and seed give the same bytes on any machine.
 """
 
 from __future__ import annotations

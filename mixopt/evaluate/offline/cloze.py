@@ -1,9 +1,9 @@
 """The last word of a passage, as in LAMBADA (Paperno et al. 2016): one that the passage has said before.
 
 People chose LAMBADA's passages such that the last word can be guessed from the whole and not from the last sentence
-alone; in most of them it occurs in the passage before. Here a rule chooses: the last word has three characters (letters,
-digits, underscores) or more, the passage has it before, and it makes up at most 1 % of the domain's words of that
-length, so that `the` and `self` are not asked for.
+alone; in most of them it occurs in the passage before. Here a rule chooses: the last word has three characters
+(letters, digits, underscores) or more, the passage has it before, and it makes up at most 1 % of such words in the
+domain, so that `the` and `self` are not asked for.
 """
 
 from __future__ import annotations

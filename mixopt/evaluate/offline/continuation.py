@@ -1,8 +1,7 @@
 """Choose the true continuation among four: HellaSwag's form (Zellers et al. 2019), with four true continuations.
 
 The wrong endings are the true ones of other passages of the domain (`mixopt.evaluate.offline.fours`), from other
-documents where there are enough. All four have the same number of tokens and are about as likely by the frequency of
-their tokens.
+documents where there are enough. All four have the same number of tokens, and tokens of about the same frequency.
 """
 
 from __future__ import annotations
