@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixopt.trace import PolicyTrace
+
+if TYPE_CHECKING:
+    from mixopt.score import Score
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -58,6 +61,9 @@ class RunResult:
         mixture: columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve.
         versions: versions of the libraries that made the numbers.
         trace: what the policy did, and why; None where the mixture was fixed.
+        scores: of the tasks that the trained model was evaluated on; on the way to the driver, which stores them
+            beside the run (`mixopt.store.scores`), so that they are in no record of it.
+        unscored: tasks that could not be had, with the reason in one line.
     """
 
     run_id: str
@@ -74,6 +80,8 @@ class RunResult:
     mixture: dict[str, list[Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     trace: PolicyTrace | None = field(default=None, repr=False)
+    scores: tuple[Score, ...] = ()
+    unscored: dict[str, str] = field(default_factory=dict)
 
     @property
     def tokens_per_second(self) -> float:
@@ -85,8 +93,10 @@ class RunResult:
         return {name: part.loss for name, part in self.domains.items() if part.loss is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the curve and the policy's trace included."""
-        return {**asdict(replace(self, trace=None)), "trace": self.trace and self.trace.to_dict()}
+        """Plain JSON values; the curve and the policy's trace included, scores left out."""
+        content = asdict(replace(self, trace=None, scores=(), unscored={}))
+        del content["scores"], content["unscored"]
+        return {**content, "trace": self.trace and self.trace.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunResult:

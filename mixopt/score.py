@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # How objectives, tables and files name a task beside domains: `task:hellaswag`.
 TASK_PREFIX = "task:"
@@ -40,6 +44,22 @@ class Score:
     main: bool = False
     chance: float | None = None
 
+    @property
+    def error(self) -> float:
+        """The score as a number to minimise: 1 − value where higher is better, else the value."""
+        return 1 - self.value if self.higher_is_better else self.value
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+def labels(asked: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """What tasks are called beside one another: their names, with `@SHOTS` where one is asked with several.
+
+    Args:
+        asked: name and shots of each task.
+    """
+    pairs = list(dict.fromkeys(asked))
+    several = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+    return {pair: f"{pair[0]}@{pair[1]}" if pair[0] in several else pair[0] for pair in pairs}

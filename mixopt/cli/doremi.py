@@ -45,7 +45,7 @@ def doremi(
     ] = None,
     objective: Annotated[
         str | None,
-        common.flag("--objective", "What --verify compares: mean_ppl, mean_loss, worst or weighted:FILE."),
+        common.flag("--objective", f"What --verify compares: {common.OBJECTIVES}"),
     ] = None,
     max_epochs: common.MaxEpochs = None,
     settings: common.Settings = None,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mixopt.cli.common import OBJECTIVES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -150,7 +152,7 @@ def recommend(
         str, typer.Option(help="lines (a law of each domain's own runs) or joint (laws of all runs at once).")
     ] = "lines",
     preset: Annotated[str, typer.Option(help="How laws are fitted: default, paper or official.")] = "default",
-    objective: Annotated[str, typer.Option(help="mean_ppl, mean_loss, worst or weighted:FILE.")] = "mean_ppl",
+    objective: Annotated[str, typer.Option(help=OBJECTIVES)] = "mean_ppl",
     floor: Annotated[
         str | None,
         typer.Option(help="Least weight of a domain: 0.02, or 0.2x of uniform [the least amount tested]."),
@@ -198,7 +200,10 @@ def recommend(
     from mixopt.report.console import page
     from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
     from mixopt.report.search_tables import print_search
+    from mixopt.search.objective import parse_objective
     from mixopt.search.runs_csv import read_runs
+    from mixopt.search.score_columns import only_needed
+    from mixopt.search.task_advice import bounded
     from mixopt.units import parse_count
 
     if method not in METHODS:
@@ -219,7 +224,9 @@ def recommend(
         kl=kl,
         pareto=pareto,
     )
-    recommendation = METHODS[method](history, options).recommend(history)
+    objectives = [parse_objective(name.strip()) for name in (objective, *(pareto.split(",") if pareto else ()))]
+    history = only_needed(history, objectives)
+    recommendation = bounded(METHODS[method](history, options).recommend(history), objectives[0], history)
     baselines = baselines_of(recommendation)
     folder = out or Path("results") / "recommend" / runs.stem
     written = save_recommendation(recommendation, folder, baselines, plots)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
+import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from mixopt.errors import MixoptError, StoreError
@@ -37,13 +40,14 @@ class Event:
     """Something that an executor tells while it works.
 
     Attributes:
-        kind: `started`, `progress`, `retry` or `again` (a run that the table has).
+        kind: `started`, `progress`, `retry`, or of a run that the table has `again` (it is trained again) or
+            `kept` (its kept model is evaluated).
         run_id: the run.
         tokens: training tokens done so far (`progress`).
-        message: why it is tried or trained again (`retry`, `again`), one line.
+        message: why it is tried or trained again (`retry`, `again`), or on what it is evaluated, one line.
     """
 
-    kind: Literal["started", "progress", "retry", "again"]
+    kind: Literal["started", "progress", "retry", "again", "kept"]
     run_id: str
     tokens: int = 0
     message: str = ""
@@ -97,11 +101,11 @@ class Executor(Protocol):
 def attempt(
     trainer: Trainer | None, spec: RunSpec, runtime: Runtime, progress: Callable[[int], None]
 ) -> RunResult | Failure:
-    """Train once; an exception becomes a value, so that it crosses process borders whole."""
+    """Train once, and evaluate; an exception becomes a value, so that it crosses process borders whole."""
     try:
         if trainer is None:
             from mixopt.train.loop import train as trainer
-        return trainer(spec, runtime, progress)
+        return with_scores(runtime.result or trainer(spec, runtime, progress), runtime)
     except MixoptError as error:
         return Failure(str(error), traceback.format_exc(), fatal=error)
     except OSError as error:
@@ -113,6 +117,33 @@ def attempt(
         return Failure(one_line(error), traceback.format_exc(), fatal=fatal if full else None)
     except Exception as error:
         return Failure(one_line(error), traceback.format_exc())
+
+
+def with_scores(result: RunResult, runtime: Runtime) -> RunResult:
+    """A run's result with the scores of `runtime.tasks`, from the model that it kept.
+
+    Whatever goes wrong here concerns the tasks alone: the run stays what it is, and `unscored` says why.
+    """
+    if not runtime.tasks or result.status != "finished" or runtime.checkpoint_dir is None:
+        return result
+    from mixopt.evaluate.base import EvalRuntime
+    from mixopt.evaluate.worker import evaluate
+
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()  # what training held is for the evaluation now
+    where = EvalRuntime(device=runtime.device, threads=runtime.threads, precision=runtime.precision)
+    try:
+        outcomes = evaluate(Path(runtime.checkpoint_dir) / "final", runtime.tasks, where, lambda _: None)
+    except Exception as error:
+        reason = str(error) if isinstance(error, MixoptError) else one_line(error)
+        return replace(result, unscored={task.name: reason for task in runtime.tasks})
+    return replace(
+        result,
+        scores=tuple(score for outcome in outcomes for score in outcome.scores),
+        unscored={outcome.task: outcome.error for outcome in outcomes if outcome.error is not None},
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt.execute.base import Failure, attempt, one_line
@@ -173,6 +174,8 @@ def train_in_group(config: dict[str, Any]) -> RunResult | None:
             noted = now
             ask("note", tokens)
 
+    if not first:
+        runtime = replace(runtime, tasks=())  # one process evaluates what all have trained
     outcome = attempt(config["trainer"], spec, runtime, note)
     if isinstance(outcome, Failure):
         raise fail(outcome, outcome.error)

@@ -166,6 +166,8 @@ class Live:
                 "trying again from its checkpoint" if event.kind == "retry" else "in the table, and trained again"
             )
             self._console.print(f"{role}: {what} ({event.message})", markup=False, soft_wrap=True)
+        elif event.kind == "kept":
+            self._console.print(f"{event.run_id}: {event.message}", markup=False, soft_wrap=True)
         self._draw()
 
     def done(self, spec: RunSpec, result: RunResult) -> None:

@@ -14,6 +14,7 @@ from mixopt.mixture import Mixture
 from mixopt.search.base import Estimate, Recommendation
 from mixopt.search.ddo_advice import warn_of_gains, warn_of_repetition
 from mixopt.search.intervals import percentiles, weight_intervals
+from mixopt.search.objective import tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ def advise(
         warnings=(
             *warn_of_gains(mixture, baselines, gains),
             *_of_scales(state, details),
+            *_of_curves(state),
             *_of_bounds(mixture, bounds),
             *warn_of_repetition(mixture, supply),
         ),
@@ -135,6 +137,16 @@ def _of_scales(state: State, details: dict[str, Any]) -> list[str]:
                 f"{entry['correlation']:.2f}), so its {entry['runs']} runs told little; leave this scale out"
             )
     return warnings
+
+
+def _of_curves(state: State) -> list[str]:
+    """Scores of tasks are measured at the end of a run, so that its learning curve says nothing of them."""
+    if len(state.ladder.scales) < 2 or not tasks_of(state.objective, state.history.eval_domains):
+        return []
+    return [
+        f"points of learning curves are not used: {state.objective.name} needs scores of tasks, which are measured "
+        "at the end of a run only"
+    ]
 
 
 def _of_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:

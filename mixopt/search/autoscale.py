@@ -22,7 +22,7 @@ from mixopt.search.base import History, Proposal, Recommendation
 from mixopt.search.ddo import Ddo, DdoSettings
 from mixopt.search.joint import JointFit
 from mixopt.search.joint_forecast import Forecast
-from mixopt.search.objective import BUILT_IN
+from mixopt.search.objective import other_objectives
 from mixopt.solve import Bounds, make_bounds
 from mixopt.units import format_count
 
@@ -176,8 +176,7 @@ class AutoScale:
             gains={name: gain for name, gain in forecast.gains.items() if name in baselines},
             other_objectives={
                 other.name: self._under(other, found).to_dict()
-                for other in BUILT_IN
-                if other.name != settings.objective.name
+                for other in other_objectives(settings.objective, history.eval_domains)
             },
             warnings=warn(found),
             runs=runs.runs,

@@ -40,12 +40,16 @@ class History:
     Attributes:
         runs: R names (run ids).
         domains: K training domains.
-        eval_domains: V domains that losses were measured on.
+        eval_domains: V domains that losses were measured on, tasks among them.
         tokens_seen: (R, K) training tokens of each domain.
-        losses: (R, V) validation losses, nats/token; finite.
+        losses: (R, V) validation losses, nats/token, and errors of tasks; finite.
         seeds: (R,) seeds.
         parameters: (R,) model sizes; 0 where unknown.
         curves: points of learning curves; None where nobody asked for them.
+        standard_errors: (R, V) of `losses`, from the spread over a task's items; 0 for losses, whose validation
+            text is large. None where there are none.
+
+    Downstream tasks are evaluation domains too: `task:NAME` has the error, 1 − score.
 
     Raises:
         ConfigError: shapes disagree, a run is named twice, or a number is not finite or negative.
@@ -59,6 +63,7 @@ class History:
     seeds: NDArray[np.int64]
     parameters: NDArray[np.int64]
     curves: CurvePoints | None = None
+    standard_errors: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.runs)
@@ -68,6 +73,8 @@ class History:
             "seeds": (self.seeds, (count,)),
             "parameters": (self.parameters, (count,)),
         }
+        if self.standard_errors is not None:
+            shapes["standard_errors"] = (self.standard_errors, self.losses.shape)
         for name, (array, shape) in shapes.items():
             if array.shape != shape:
                 raise ConfigError(f"history: {name} must have shape {shape}, found {array.shape}")
@@ -109,6 +116,7 @@ class History:
             seeds=self.seeds[index],
             parameters=self.parameters[index],
             curves=None if self.curves is None else _of_runs(self.curves, index),
+            standard_errors=None if self.standard_errors is None else self.standard_errors[index],
         )
 
 

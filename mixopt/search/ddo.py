@@ -16,7 +16,7 @@ from mixopt.search.ddo_analysis import Analysis, Sweep
 from mixopt.search.ddo_design import Design, Perturb
 from mixopt.search.ddo_fit import PRESETS, Preset, Replicates
 from mixopt.search.intervals import percentiles, weight_intervals
-from mixopt.search.objective import BUILT_IN, MeanPerplexity, Objective
+from mixopt.search.objective import MeanPerplexity, Objective, other_objectives
 from mixopt.solve import Supply, make_bounds
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ class Ddo:
             objective.name: self._mixture(
                 Analysis.of(sweep, objective, preset, self.bounds, settings.noise)
             ).to_dict()
-            for objective in BUILT_IN
-            if objective.name != settings.objective.name
+            for objective in other_objectives(settings.objective, sweep.runs.eval_domains)
         }
         multipliers = analysis.fitted.solution.bound_multipliers
         at_bound = (mixture.array <= self.bounds.floors + 1e-9) | (mixture.array >= self.bounds.caps - 1e-9)

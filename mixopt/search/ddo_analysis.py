@@ -12,6 +12,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.search.ddo_fit import Fitted, Lines, Preset, Replicates, fit_lines, resample
+from mixopt.search.objective import score_noise
 from mixopt.search.run_effects import RunEffects
 
 if TYPE_CHECKING:
@@ -137,14 +138,15 @@ class Analysis:
     def of(
         cls, sweep: Sweep, objective: Objective, preset: Preset, bounds: Bounds, assumed_noise: float
     ) -> Analysis:
-        """Fit and solve; `assumed_noise` is used where repeats give none."""
+        """Fit and solve; `assumed_noise`, and that of scores over their items, is used where repeats give none."""
         values = objective.value(sweep.runs.losses, sweep.runs.eval_domains, sweep.runs.domains)
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ConfigError(f"ddo: the objective {objective.name} must be finite and above 0 in every run")
         effects = sweep.layout.operator @ values
         base = float(effects[0])
         estimate = sweep.layout.noise(values / base)
-        noise = assumed_noise if estimate is None else max(estimate, LEAST_NOISE)
+        assumed = float(np.hypot(assumed_noise, score_noise(objective, sweep.runs) / base))
+        noise = assumed if estimate is None else max(estimate, LEAST_NOISE)
         relative = effects / base
         held = preset.balanced and sweep.design.perturb == "replace"
         lines = sweep.lines.balance(relative) if held else sweep.lines

@@ -12,7 +12,7 @@ from mixopt.search.intervals import weight_intervals
 from mixopt.search.joint import JointFit
 from mixopt.search.joint_advice import Advice
 from mixopt.search.joint_forecast import Forecast
-from mixopt.search.objective import BUILT_IN
+from mixopt.search.objective import other_objectives
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,8 +99,7 @@ class JointDdo(Ddo):
             },
             other_objectives={
                 other.name: self._named(fit.under(other).optimum(total, self.bounds)[0]).to_dict()
-                for other in BUILT_IN
-                if other.name != settings.objective.name
+                for other in other_objectives(settings.objective, history.eval_domains)
             },
             warnings=advice.warnings(self.baselines, forecast.gains),
             runs=fit.fit.cells.runs.runs,

@@ -13,6 +13,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.laws.joint import Additive, Law, PerDomain, evaluate, fit_law
 from mixopt.search.joint_runs import counted, least_cells
+from mixopt.search.objective import score_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +96,10 @@ class FormFit:
         # Errors of a loss in nats are relative errors of its perplexity.
         relative = name == "per_domain" and counted(objective, runs)[1] == "sum_exp"
         expected = np.full(form.targets, assumed) if relative else assumed * y.mean(axis=0)
+        if name == "additive":
+            expected = np.hypot(expected, score_noise(objective, runs) / base)
+        elif runs.standard_errors is not None:
+            expected = np.hypot(expected, np.sqrt((runs.standard_errors**2).mean(axis=0)))
         law, noise = _fit_with_noise(form, cells, y, observed, expected)
         return cls(form, cells, objective, base, y, measured, law, noise)
 

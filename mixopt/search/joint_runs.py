@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.search.objective import MeanLoss, MeanPerplexity, WeightedLoss, WorstLoss
+from mixopt.search.objective import MeanLoss, MeanPerplexity, WeightedLoss, WorstLoss, counted_losses
 from mixopt.search.run_effects import RunEffects
+from mixopt.search.task_objective import Downstream, TaskError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,16 +161,13 @@ def counted(
     """
     names = history.eval_domains
     trained_on = history.domains if trained_on is None else trained_on
-    trained = np.array([name in trained_on for name in names])
-    trained = trained if trained.any() else np.ones(len(names), dtype=np.bool_)
-    even = trained / trained.sum()
-    if isinstance(objective, MeanPerplexity):
-        return even, "sum_exp"
-    if isinstance(objective, MeanLoss):
-        return even, "sum"
-    if isinstance(objective, WorstLoss):
-        return even, "max"
-    if isinstance(objective, WeightedLoss):
-        objective.value(history.losses, names, trained_on)  # names a missing domain
-        return objective.weights.ordered(names).array, "sum"
-    raise ConfigError(f"objective: expected mean_ppl, mean_loss, worst or weighted:FILE, found {objective.name!r}")
+    kind = _AGGREGATES.get(type(objective))
+    if kind is not None:
+        counts = counted_losses(names, trained_on)
+        return counts / counts.sum(), kind
+    if isinstance(objective, TaskError | Downstream | WeightedLoss):
+        return objective.value(np.eye(len(names)), names, trained_on), "sum"  # it is linear
+    raise ConfigError(f"objective: expected one that mixopt knows, found {objective.name!r}")
+
+
+_AGGREGATES: dict[type, Aggregate] = {MeanPerplexity: "sum_exp", MeanLoss: "sum", WorstLoss: "max"}

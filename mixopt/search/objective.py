@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +10,14 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
+from mixopt.search.task_objective import UNITS, Downstream, TaskError, columns, is_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from mixopt.search.base import History
 
 
 class Objective(Protocol):
@@ -37,7 +40,7 @@ class Objective(Protocol):
         """The objective of each run.
 
         Args:
-            losses: (…, V) nats/token.
+            losses: (…, V) nats/token, and errors of the domains `task:NAME`.
             domains: V names, in the order of the last axis.
             trained: names of the training domains; the other ones of `domains` are only measured, and count only
                 for an objective that names them.
@@ -51,12 +54,25 @@ class Objective(Protocol):
 def trained_losses(
     losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The losses (…, V) of those domains that are trained on; all of them where none is.
+    """The losses (…, V) of those domains that are trained on; all losses where none is.
 
     The last is for tables from elsewhere, whose validation sets have names of their own.
+
+    Raises:
+        ConfigError: there are scores of tasks, and no losses.
     """
-    columns = [column for column, domain in enumerate(domains) if domain in trained]
-    return losses[..., columns] if columns else losses
+    return losses[..., np.flatnonzero(counted_losses(domains, trained))]
+
+
+def counted_losses(domains: Sequence[str], trained: Sequence[str]) -> NDArray[np.bool_]:
+    """(V,) the domains of `trained_losses`."""
+    loss = np.array([not is_task(domain) for domain in domains], dtype=np.bool_)
+    if not loss.any():
+        raise ConfigError(
+            f"objective: expected losses, found scores of {', '.join(domains)} alone; use --objective downstream"
+        )
+    chosen = loss & np.array([domain in trained for domain in domains], dtype=np.bool_)
+    return chosen if chosen.any() else loss
 
 
 @dataclass(frozen=True)
@@ -103,16 +119,22 @@ class WorstLoss:
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """Mean loss weighted by domain: Σ_v weight_v · loss_v.
+    """Mean loss weighted by domain: Σ_v weight_v · loss_v; errors of tasks may be among the losses.
 
     Attributes:
-        weights: a mixture over evaluation domains, trained on or not; those that it does not name count nothing.
+        weights: a mixture over evaluation domains, trained on or not, and `task:NAME`; those that it does not name
+            count nothing.
         name: `weighted:FILE`.
     """
 
     weights: Mixture
     name: str = "weighted"
     units: str = "nats/token"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that count, with their prefix."""
+        return tuple(name for name, weight in self.weights.to_dict().items() if weight and is_task(name))
 
     def value(
         self,
@@ -125,6 +147,8 @@ class WeightedLoss:
         Raises:
             ConfigError: the weights name a domain with no loss.
         """
+        if self.tasks:
+            columns(self.name, self.tasks, domains)
         try:
             return losses @ self.weights.ordered(domains).array
         except ConfigError as error:
@@ -134,20 +158,62 @@ class WeightedLoss:
 BUILT_IN: tuple[Objective, ...] = (MeanPerplexity(), MeanLoss(), WorstLoss())
 
 
+_NAMES = f"{', '.join(objective.name for objective in BUILT_IN)}, task:NAME, downstream or weighted:FILE"
+
+
 def parse_objective(text: str) -> Objective:
-    """The objective named on a command line: `mean_ppl`, `mean_loss`, `worst` or `weighted:FILE`.
+    """The objective named on a command line, as `mean_ppl`, `task:hellaswag` or `weighted:FILE`.
 
     Raises:
         ConfigError: none of these, or no mixture in the file.
     """
-    for objective in BUILT_IN:
+    for objective in (*BUILT_IN, Downstream()):
         if objective.name == text:
             return objective
-    kind, _, path = text.partition(":")
-    if kind == "weighted" and path:
-        return WeightedLoss(Mixture.from_file(path), name=f"weighted:{Path(path).name}")
-    names = ", ".join(objective.name for objective in BUILT_IN)
-    raise ConfigError(f"objective: expected {names} or weighted:FILE, found {text!r}")
+    kind, _, rest = text.partition(":")
+    if kind == "task" and rest:
+        return TaskError(text)
+    if kind == "weighted" and rest:
+        return weighted(Mixture.from_file(rest), f"weighted:{Path(rest).name}")
+    raise ConfigError(f"objective: expected {_NAMES}, found {text!r}")
+
+
+def weighted(weights: Mixture, name: str) -> WeightedLoss:
+    """A weighted sum of losses, of errors of tasks, or of both, which its units then say."""
+    found = WeightedLoss(weights, name)
+    if not found.tasks:
+        return found
+    counted = [domain for domain, weight in weights.to_dict().items() if weight]
+    return replace(found, units=UNITS if len(counted) == len(found.tasks) else "nats/token and error")
+
+
+def other_objectives(objective: Objective, domains: Sequence[str]) -> list[Objective]:
+    """The other objectives of losses, where there are losses."""
+    some = not all(map(is_task, domains))
+    return [other for other in BUILT_IN if some and other.name != objective.name]
+
+
+def tasks_of(objective: Objective, domains: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that an objective reads, with their prefix, of V evaluation domains or beside them."""
+    if isinstance(objective, TaskError):
+        return (objective.name,)
+    if isinstance(objective, Downstream):
+        return tuple(filter(is_task, domains))
+    return objective.tasks if isinstance(objective, WeightedLoss) else ()
+
+
+def score_noise(objective: Objective, history: History) -> float:
+    """Standard error of one run's objective over the items of its tasks; 0 where it reads none.
+
+    All runs see the same items, so that this is more than what tells two runs apart: an assumption on the safe
+    side, for histories that repeat no run. Objectives are linear in errors, and tasks have items of their own.
+    """
+    tasks = tasks_of(objective, history.eval_domains)
+    if not tasks or history.standard_errors is None or not len(history):
+        return 0.0
+    each = np.eye(len(history.eval_domains))
+    shares = objective.value(each, history.eval_domains, history.domains)
+    return float(np.sqrt(((shares * history.standard_errors) ** 2).sum(axis=1).mean()))
 
 
 def parse_pair(names: Sequence[str]) -> tuple[Objective, Objective]:

@@ -20,16 +20,16 @@ from mixopt.search.best_measured import BestMeasured
 from mixopt.search.ddo_advice import warn_of_gains, warn_of_repetition
 from mixopt.search.designs import SAME, DesignSettings, make_design
 from mixopt.search.intervals import weight_intervals
-from mixopt.search.objective import BUILT_IN, MeanPerplexity, Objective
+from mixopt.search.objective import MeanPerplexity, Objective, other_objectives, score_noise
 from mixopt.search.one_shot_advice import describe, describe_swarm, warn, warn_of_scale
 from mixopt.search.one_shot_fit import OneShotFit, least_runs
 from mixopt.search.pareto import pareto_front
-from mixopt.search.swarm import Swarm
+from mixopt.search.swarm import Swarm, check_varied
 from mixopt.solve import Supply, make_bounds
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,8 @@ class OneShotSettings:
         noise: standard deviation of one run's objective, relative, assumed where seeds are not repeated and no law
             shows more.
         replicates: B behind every interval.
+        seen: the shares (K,) that a run really sees of weights (K,) asked for, as it holds whole sequences; None
+            for the same.
 
     Raises:
         ConfigError: no seed or one twice, or a number outside its range.
@@ -73,6 +75,7 @@ class OneShotSettings:
     pareto: tuple[Objective, Objective] | None = None
     noise: float = 0.003
     replicates: int = 200
+    seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -137,12 +140,16 @@ class OneShot:
         """The swarm's mixtures.
 
         Raises:
-            ConfigError: too few runs for the law, or bounds that leave too few mixtures.
+            ConfigError: too few runs for the law, or bounds or runs so short that too few mixtures are different.
         """
         if self._design is None:
             anchors = tuple(self.baselines.values())
-            self._design = make_design(self.settings.design, self.natural, self._run_bounds, anchors)
-            self._check_enough(len(self._design))
+            design = make_design(self.settings.design, self.natural, self._run_bounds, anchors, self.settings.seen)
+            self._check_enough(len(design))
+            if self.settings.regressors is not None:
+                rows = np.array([mixture.weights for mixture in design])
+                check_varied("design", self.natural.domains, rows, self.bounds.caps)
+            self._design = design
         return self._design
 
     def ask(self, history: History) -> list[Proposal]:  # noqa: ARG002 (a one-shot design)
@@ -169,7 +176,7 @@ class OneShot:
         if self.settings.regressors is None:
             return self._measured(swarm)
         self._check_enough(len(swarm))
-        swarm.check_varied(self.bounds.caps)
+        check_varied("history", self.natural.domains, swarm.weights, self.bounds.caps)
         return self._fitted(swarm, self.settings.regressors)
 
     def _check_enough(self, mixtures: int) -> None:
@@ -211,7 +218,7 @@ class OneShot:
             predicted=predicted,
             gains=gains,
             multipliers=fit.multipliers(),
-            other_objectives={other.name: self._named(fit.under(other)).to_dict() for other in self._others()},
+            other_objectives={other.name: self._named(fit.under(other)).to_dict() for other in self._others(swarm)},
             warnings=(
                 *warn_of_gains(mixture, self.baselines, gains),
                 *warn(fit, mixture, self.tokens, self.target),
@@ -225,7 +232,7 @@ class OneShot:
         settings, objective = self.settings, self.settings.objective
         values, noise = swarm.objective(objective), swarm.noise(objective)
         allowed = self._allowed(swarm)
-        assumed = settings.noise * float(np.abs(values).mean())
+        assumed = float(np.hypot(settings.noise * np.abs(values).mean(), score_noise(objective, swarm.history)))
         best = BestMeasured.of(swarm, values, assumed if noise is None else noise, allowed, settings.replicates)
         mixture = self._named(swarm.weights[best.cell])
         predicted, gains = best.forecast(swarm, self.baselines)
@@ -241,7 +248,7 @@ class OneShot:
                 other.name: self._named(
                     swarm.weights[np.where(allowed, swarm.objective(other), np.inf).argmin()]
                 ).to_dict()
-                for other in self._others()
+                for other in self._others(swarm)
             },
             warnings=(
                 *warn_of_gains(mixture, self.baselines, gains),
@@ -276,8 +283,8 @@ class OneShot:
             )
         return allowed
 
-    def _others(self) -> list[Objective]:
-        return [other for other in BUILT_IN if other.name != self.settings.objective.name]
+    def _others(self, swarm: Swarm) -> list[Objective]:
+        return other_objectives(self.settings.objective, swarm.history.eval_domains)
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
         return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))

@@ -2,7 +2,9 @@
 
 One file: columns `run`, `tokens`, `seed` (0 if absent), `params` (optional), `w.<domain>` for every training
 domain, and for every evaluation domain `loss.<domain>` (nats/token) or `ppl.<domain>` (perplexity, exp of the
-loss). Losses of masked language models are `masked_loss.<domain>`, and no file holds both kinds.
+loss). Losses of masked language models are `masked_loss.<domain>`, and no file holds both kinds. Downstream tasks
+are `score.<task>` (a share from 0 to 1, greater is better; the evaluation domain `task:<task>` is 1 − score) or
+`error.<task>` (lower is better, taken as it is), and may have their standard error in `score_se.<task>`.
 
 Two files, as Olmix writes them: `ratios.csv` (`run` or `run_id`, a column of weights for each domain) and
 `metrics.csv` (the same id, a column of losses for each evaluation domain), joined strictly: the two must hold the
@@ -22,6 +24,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.search.base import History
 from mixopt.search.csv_table import CsvTable, read_table
+from mixopt.search.score_columns import KINDS, ScoreColumns
 from mixopt.units import parse_count
 
 if TYPE_CHECKING:
@@ -85,13 +88,15 @@ def read_runs(
     notes: list[str] = []
     weights = _weights(table, bare=metrics is not None, notes=notes)
     if metrics is None:
-        losses = _losses(table, bare=False)
+        scores = ScoreColumns.of(table)
+        losses = _losses(table, bare=False, alone=not scores.errors)
     else:
         measured = _join(runs, _read(metrics))
-        bare = [name for name in measured.columns if name.partition(".")[0] not in _LOSSES]
+        scores = ScoreColumns.of(measured)
+        bare = [name for name in measured.columns if name.partition(".")[0] not in (*_LOSSES, *KINDS)]
         if [name for name in bare if name not in _LABELS + _PLAIN]:
             notes.append(f"{measured.path}: columns without `loss.` or `ppl.` are taken as losses in nats/token")
-        losses = _losses(measured, bare=True)
+        losses = _losses(measured, bare=True, alone=not scores.errors)
     count = len(runs.names)
     if "tokens" in table.columns:
         if tokens is not None:
@@ -107,11 +112,11 @@ def read_runs(
         domains=tuple(weights),
         eval_domains=tuple(losses),
         tokens_seen=np.stack(list(weights.values()), axis=1) * np.array(total, dtype=np.float64)[:, None],
-        losses=np.stack(list(losses.values()), axis=1),
+        losses=np.array(list(losses.values())).reshape(len(losses), count).T,
         seeds=np.array(seeds, dtype=np.int64),
         parameters=np.array(_parameters(table), dtype=np.int64),
     )
-    return history, notes
+    return scores.beside(history), notes
 
 
 def _parameters(table: CsvTable) -> list[int]:
@@ -136,15 +141,15 @@ def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, np.ndar
     return table.weights(names, notes)
 
 
-def _losses(table: CsvTable, bare: bool) -> dict[str, np.ndarray]:
-    """Losses by evaluation domain in nats/token, (R,) each."""
+def _losses(table: CsvTable, bare: bool, alone: bool) -> dict[str, np.ndarray]:
+    """Losses by evaluation domain in nats/token, (R,) each; none is an error where they stand alone."""
     losses: dict[str, np.ndarray] = {}
     kinds: set[bool] = set()
     for name in table.columns:
         kind, dot, domain = name.partition(".")
         if dot and kind in _LOSSES:
             values = np.array(table.numbers(name))
-        elif bare and name not in _LABELS + _PLAIN:
+        elif bare and name not in _LABELS + _PLAIN and kind not in KINDS:
             kind, domain, values = "loss", name, np.array(table.numbers(name))
         else:
             continue
@@ -165,10 +170,10 @@ def _losses(table: CsvTable, bare: bool) -> dict[str, np.ndarray]:
                 f"found {values[row]:g}"
             )
         losses[domain] = np.log(values) if kind == "ppl" else values
-    if not losses:
+    if not losses and alone:
         raise ConfigError(
             f"runs file {table.path}: no losses: expected columns `loss.<domain>`, `ppl.<domain>` or "
-            "`masked_loss.<domain>`"
+            "`masked_loss.<domain>`, or scores `score.<task>`"
         )
     return losses
 

@@ -15,9 +15,11 @@ from mixopt.store.schema import RUN_COLUMNS
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
     import pandas as pd
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 def listed(row: sqlite3.Row) -> dict[str, Any]:
@@ -94,10 +96,13 @@ _PER_DOMAIN = (
 )
 
 
-def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
+def wide(
+    runs: list[sqlite3.Row], parts: list[sqlite3.Row], scores: Mapping[str, NDArray[np.float64]]
+) -> pd.DataFrame:
     """One row a run; `w.<domain>`, `loss.<domain>` and so on are NaN where a run has no such number.
 
-    Losses of masked models stand in columns of their own, `masked_loss.<domain>`, which are there if such a run is.
+    Losses of masked models stand in columns of their own, `masked_loss.<domain>`, which are there if such a run is;
+    so do `scores`, (R,) each.
     """
     import pandas as pd
 
@@ -130,7 +135,7 @@ def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row]) -> pd.DataFrame:
             names.append(f"masked_{short}")
     for short in names:
         columns.update({f"{short}.{domain}": measured[short][:, i] for i, domain in enumerate(domains)})
-    return pd.DataFrame(columns)
+    return pd.DataFrame({**columns, **scores})
 
 
 def long(table: pa.Table | None) -> pd.DataFrame:

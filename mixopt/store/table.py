@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
-from mixopt.spec import NUMERICS, RunSpec
-from mixopt.store import curves, frames, points, traces, transfer
+from mixopt.spec import RunSpec
+from mixopt.store import curves, errors, frames, points, traces, transfer
 from mixopt.store.database import Database
+from mixopt.store.run_rows import run_rows
 from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
 from mixopt.store.scores import ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
+    from mixopt.evaluate.base import EvalTask
     from mixopt.search.base import History
     from mixopt.trace import PolicyTrace
 
@@ -87,19 +89,7 @@ class Store:
             curves.write(self.curve_path(spec.run_id), result)
         if result.trace:
             traces.write(self.trace_path(spec.run_id), result.trace)
-        model = spec.model
-        row = (
-            spec.run_id, result.status, created or datetime.now(UTC).isoformat(timespec="seconds"), NUMERICS,
-            spec.data.fingerprint, f"{model.family} {model.layers}x{model.width}", spec.policy.name, spec.seed,
-            result.tokens, result.parameters, result.flops, result.train_seconds, result.seconds, result.device,
-            result.error, json.dumps(result.versions), spec.to_json(),
-        )  # fmt: skip
-        weights = spec.mixture.to_dict()
-        domains: list[tuple[Any, ...]] = []
-        for position, domain in enumerate(dict.fromkeys((*weights, *result.domains))):
-            part = result.domains.get(domain)
-            measured = [getattr(part, name, None) for name in MEASURED_COLUMNS]
-            domains.append((spec.run_id, position, domain, weights.get(domain), *measured))
+        row, domains = run_rows(spec, result, created or datetime.now(UTC).isoformat(timespec="seconds"))
         with self._database.transaction() as connection:
             if self.has_finished(spec.run_id):
                 return False
@@ -194,15 +184,19 @@ class Store:
             values.append(study)
         return [frames.listed(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
 
-    def history(self, run_ids: Iterable[str] | None = None, *, curves: bool = False) -> History:
+    def history(
+        self, run_ids: Iterable[str] | None = None, *, curves: bool = False, tasks: Sequence[EvalTask] = ()
+    ) -> History:
         """Finished runs as the arrays that methods work on, in the order of `run_ids`.
 
         Args:
             run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
             curves: read the points of their learning curves too.
+            tasks: downstream tasks whose errors (1 − score) stand beside the losses, as `task:NAME`; no point of
+                a curve has them, so that there are none then.
 
         Raises:
-            StoreError: the runs do not share their domains, or predict different things.
+            StoreError: the runs do not share their domains, or predict different things; one has no score.
         """
         wanted = None if run_ids is None else list(dict.fromkeys(run_ids))
         chosen = "" if wanted is None else " AND run_id IN (SELECT value FROM json_each(?))"
@@ -218,6 +212,8 @@ class Store:
             values,
         )
         history = frames.history(runs, parts, wanted)
+        if tasks:
+            history = errors.with_errors(history, tasks, self.scores.of(history.runs))
         return points.with_curves(history, self.curve_path) if curves else history
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
@@ -228,7 +224,8 @@ class Store:
             f"SELECT {', '.join(RUN_COLUMNS[:-2])}, {PREDICTED} FROM runs{chosen} ORDER BY created, rowid", values
         )
         parts = self._database.all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
-        return frames.wide(runs, parts)
+        ids = [run["run_id"] for run in runs]
+        return frames.wide(runs, parts, errors.wide(ids, self.scores.of(ids)))
 
     def curve(self, run_id: str) -> pd.DataFrame:
         """Curve and mixture trace of one run as a long frame: step, tokens, split, domain, loss, weight."""
@@ -247,13 +244,14 @@ class Store:
         return self.folder / "traces" / f"{run_id}.parquet"
 
     def remove(self, run_ids: Iterable[str]) -> int:
-        """Remove runs with their curves and traces; the number of rows that were there."""
+        """Remove runs with their curves, traces and scores; the number of rows that were there."""
         ids = list(run_ids)
         with self._database.transaction() as connection:
             removed = sum(connection.execute("DELETE FROM runs WHERE run_id = ?", (one,)).rowcount for one in ids)
         for run_id in ids:
             self.curve_path(run_id).unlink(missing_ok=True)
             self.trace_path(run_id).unlink(missing_ok=True)
+        self.scores.remove(ids)
         return removed
 
     def save_study(

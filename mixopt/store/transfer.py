@@ -1,7 +1,8 @@
 """Export and import of the results table.
 
 A `.csv` has the columns that `mixopt recommend --runs` reads. A `.jsonl` (or `.jsonl.gz`) has one JSON object a
-line, `{"run": …}` or `{"study": …}`, and loses nothing: imported elsewhere it gives the same rows and curves.
+line, `{"run": …}`, `{"scores": …}` or `{"study": …}`, and loses nothing: imported elsewhere it gives the same rows,
+curves and scores.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from mixopt.errors import MixoptError, StoreError
 from mixopt.result import RunResult
+from mixopt.score import Score
 from mixopt.spec import RunSpec
 from mixopt.store.schema import disk_error
 
@@ -83,6 +85,11 @@ def _take_in(store: Store, line: str, where: str) -> bool:
                 study["study_id"], study["command"], study["config"], [(run, role) for run, role in study["runs"]]
             )
             return False
+        if "scores" in content:
+            scored = content["scores"]
+            scores = [Score(**score) for score in scored["scores"]]
+            store.scores.record(scored["run"], scores, source=scored["source"])
+            return False
         run = content["run"]
         spec = RunSpec.from_json(json.dumps(run["spec"]))
         return store.record(spec, RunResult.from_dict(run["result"]), created=run["created"])
@@ -98,6 +105,10 @@ def _write_jsonl(store: Store, file: IO[str], ids: list[str]) -> int:
         spec, result = store.get(run_id)
         run = {"spec": spec.to_dict(), "result": result.to_dict(), "created": store.created(run_id)}
         file.write(json.dumps({"run": run}) + "\n")
+    sources = store.scores.sources()
+    for run_id, scores in store.scores.of(ids).items():
+        content = {"run": run_id, "source": sources[run_id], "scores": [score.to_dict() for score in scores]}
+        file.write(json.dumps({"scores": content}) + "\n")
     chosen = set(ids)
     for study in store.studies():
         links = [link for link in study["runs"] if link[0] in chosen]
@@ -122,6 +133,9 @@ def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
         for name in frame.columns
         if name.startswith(losses) or (name.startswith("w.") and frame[name].notna().any())
     ]
+    # A score that some runs lack would be no column of numbers.
+    scored = ("score.", "error.", "score_se.")
+    names += [name for name in frame.columns if name.startswith(scored) and frame[name].notna().all()]
     # The weights that were realised in whole sequences, as `Store.history` has them: both then give one answer.
     trained = frame[[name.replace("w.", "tokens.", 1) for name in names if name.startswith("w.")]]
     total = trained.sum(axis=1)

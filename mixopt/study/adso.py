@@ -8,10 +8,10 @@ from mixopt.errors import ConfigError
 from mixopt.presets import model_spec
 from mixopt.search.adso import Adso, AdsoSettings
 from mixopt.search.choice import ChoiceSettings
-from mixopt.search.objective import parse_objective
 from mixopt.search.scales import Ladder, Scale
 from mixopt.solve import Supply
 from mixopt.study.sizes import sized
+from mixopt.study.tasks import study_objective
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def adso_searcher(study: Study) -> Adso:
     settings = AdsoSettings(
         budget=method.budget,
         batch=method.batch,
-        objective=parse_objective(method.objective),
+        objective=study_objective(study),
         choice=ChoiceSettings(acquisition=method.acquisition, guard=method.guard),
         tolerance=method.tolerance,
         floor=method.floor or 0.0,

@@ -8,12 +8,12 @@ from mixopt.errors import ConfigError
 from mixopt.search.autoscale import AutoScale
 from mixopt.search.ddo import DdoSettings
 from mixopt.search.ddo_design import Design
-from mixopt.search.objective import parse_objective
 from mixopt.solve import Supply
 from mixopt.spec import whole_batches
 from mixopt.store import Store
 from mixopt.study.loop import run_study
 from mixopt.study.resolution import check_resolution
+from mixopt.study.tasks import study_objective
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def autoscale_searcher(study: Study) -> AutoScale:
     settings = DdoSettings(
         factors=method.factors,
         perturb=method.perturb,
-        objective=parse_objective(method.objective),
+        objective=study_objective(study),
         seeds=study.seeds,
         preset=method.preset,
         floor=method.floor,

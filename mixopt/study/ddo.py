@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from mixopt.search.ddo import Ddo, DdoSettings
 from mixopt.search.joint_ddo import JointDdo
-from mixopt.search.objective import parse_objective
 from mixopt.solve import Supply
 from mixopt.store import Store
 from mixopt.study.loop import run_study
 from mixopt.study.resolution import check_resolution
+from mixopt.study.tasks import study_objective
 
 if TYPE_CHECKING:
     from mixopt.report.progress import Watch
@@ -30,7 +30,7 @@ def ddo_searcher(study: Study) -> Ddo:
     settings = DdoSettings(
         factors=method.factors,
         perturb=method.perturb,
-        objective=parse_objective(method.objective),
+        objective=study_objective(study),
         seeds=study.seeds,
         preset=method.preset,
         floor=method.floor,

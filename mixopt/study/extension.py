@@ -11,13 +11,17 @@ import numpy as np
 from mixopt.data.manifest import Manifest
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
+from mixopt.score import TASK_PREFIX
 from mixopt.search.extension import VIRTUAL, Extension, Frozen
 from mixopt.search.extension_regression import WithEarlierRuns
 from mixopt.search.one_shot import OneShot
 from mixopt.search.swarm import Swarm
 from mixopt.solve import Supply, parse_floor
 from mixopt.store import Store
+from mixopt.store.errors import by_label
 from mixopt.study.mixtures import mixture_of_study
+from mixopt.study.resolution import shares_seen
+from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
     from mixopt.search.base import History
@@ -67,7 +71,11 @@ def extension_searcher(study: Study, prefix: str) -> Extension:
         )
     natural = Mixture.normalised(frozen.reduce(study.corpus))
     regressors = settings.regressors
-    measured = study.spec(study.natural, study.tokens, seed=0).measured
+    tasks = by_label(needed_tasks(study))  # which earlier runs say nothing of
+    measured = (
+        *study.spec(study.natural, study.tokens, seed=0).measured,
+        *(f"{TASK_PREFIX}{name}" for name in tasks),
+    )
     swarm = Swarm.of(earlier.history) if not differences and len(earlier.history) else None
     if swarm is not None and regressors:
         runs = _on(frozen.domains, swarm.history.domains, swarm.weights)
@@ -79,6 +87,7 @@ def extension_searcher(study: Study, prefix: str) -> Extension:
         floor=frozen.floors(parse_floor(study.config.method.floor or 0.0, len(study.domains))),
         run_supply=_reduced(frozen, settings.run_supply),
         supply=_reduced(frozen, settings.supply),
+        seen=lambda row: frozen.shares(shares_seen(study, frozen.matrix @ row)),
     )
     alone = Mixture(frozen.coordinates, (1.0, *[0.0] * len(frozen.new)))
     inner = OneShot(

@@ -7,8 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mixopt.search.objective import WeightedLoss, parse_objective
+from mixopt.store.errors import by_label
+from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixopt.evaluate.base import EvalTask
     from mixopt.study.study import Study
 
 # Settings that came after the first studies were recorded, with what they are when nobody sets them: at these they
@@ -51,6 +56,8 @@ def resolve(study: Study) -> dict[str, Any]:
     content = base.to_dict()
     objective = parse_objective(study.config.method.objective)
     limits = base.data.unique_tokens
+    # Only those that the answer rests on; what else is measured changes nothing.
+    tasks = needed_tasks(study)
     return {
         "config": study.config.model_dump(mode="json"),
         "model": content["model"],
@@ -61,9 +68,15 @@ def resolve(study: Study) -> dict[str, Any]:
         "reference": study.reference.to_dict(),
         **({"sampling": _sampling(study)} if study.config.method.name == "doremi" else {}),
         **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
+        **({"tasks": _called(tasks)} if tasks else {}),
         "fingerprint": study.manifest.fingerprint,
         "unique_tokens": limits,
     }
+
+
+def _called(tasks: Sequence[EvalTask]) -> dict[str, str]:
+    """Identities of tasks, and what the study calls them."""
+    return {task.identity: label for label, same in by_label(tasks).items() for task in same}
 
 
 def _sampling(study: Study) -> dict[str, float]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ExecutorError
 from mixopt.execute.base import Event, Job
 from mixopt.report.progress import Quiet
+from mixopt.store.errors import by_label
 from mixopt.study.expected import check_prepared
 from mixopt.study.sizes import sized
+from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_notes
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
@@ -56,18 +58,22 @@ def run_study(
         watch: who is told how it goes.
 
     Raises:
-        ConfigError: a run repeats its data too often, or too few runs came through for the method.
+        ConfigError: a run repeats its data too often, too few runs came through for the method, or its objective
+            reads a task that the study does not measure.
         ExecutorError: there is no place to train, or not one run came through.
         StoreError: the table cannot be written.
     """
     store.check_writable()
     runs: dict[str, Planned] = {}
+    tasks = needed_tasks(study)
     curves = getattr(searcher, "wants_curves", False)
-    while new := _new_runs(study, searcher.ask(store.history(runs, curves=curves)), runs):
+    while new := _new_runs(study, searcher.ask(store.history(runs, curves=curves, tasks=tasks)), runs):
         runs.update(new)
         train_missing(study, list(new.values()), store, executor, watch)
         _check_any_finished(study, runs, store)
-    return searcher.recommend(store.history(runs, curves=curves))
+    history = store.history(runs, curves=curves, tasks=tasks)
+    recommendation = searcher.recommend(history)
+    return with_task_notes(study, recommendation, history, tasks, store) if tasks else recommendation
 
 
 def _check_any_finished(study: Study, runs: dict[str, Planned], store: Store) -> None:
@@ -108,19 +114,29 @@ def kept_model(study: Study, run_id: str) -> Path:
 
 
 def is_done(study: Study, run: Planned, store: Store) -> bool:
-    """Whether there is all that a run is for: its row, and its model where that is needed."""
+    """Whether there is all that a run is for: its row, its model where that is needed, scores of its tasks."""
     run_id = run.spec.run_id
-    return store.has_finished(run_id) and (not run.keep or kept_model(study, run_id).exists())
+    if not store.has_finished(run_id) or (run.keep and not kept_model(study, run_id).exists()):
+        return False
+    return not lacking(store, study.tasks, [run_id])
 
 
 def train_missing(
     study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
 ) -> None:
-    """Train those of `runs` that the table does not have, the longest first, and record each as it ends."""
+    """Train those of `runs` that the table does not have, the longest first, and record each as it ends.
+
+    Where the study has downstream tasks, each trained model is evaluated on them; that of a run which the table has
+    without their scores is evaluated if it was kept, else the run is trained again.
+
+    Raises:
+        ExecutorError: a task could not be had; found at the first run.
+    """
     check_prepared(study.config.data.dir)
-    watch, trackers = watch or Quiet(), study.trackers()
+    watch, trackers, tasks = watch or Quiet(), study.trackers(), study.tasks
     links = [(run.spec.run_id, run.role) for run in runs]
     store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
+    evaluate_kept(study, runs, store, executor, watch)
     specs = {run.spec.run_id: run.spec for run in runs}
     keep = {run.spec.run_id for run in runs if run.keep or study.config.executor.keep_checkpoints}
     purposes = {run.spec.run_id: run.role for run in runs}
@@ -129,8 +145,16 @@ def train_missing(
     wanted = {run.spec.run_id: run.spec for run in runs if not is_done(study, run, store)}
     missing = sorted(wanted.values(), key=lambda spec: -spec.flops)
     again = [run_id for run_id in wanted if store.has_finished(run_id)]
+    lost = lacking(store, tasks, wanted)
     jobs = [
-        Job(spec, replace(study.runtime(spec.run_id, spec.policy.reference), keep_checkpoint=spec.run_id in keep))
+        Job(
+            spec,
+            replace(
+                study.runtime(spec.run_id, spec.policy.reference),
+                keep_checkpoint=spec.run_id in keep or spec.run_id in lost,
+                tasks=lost.get(spec.run_id, ()),
+            ),
+        )
         for spec in missing
     ]
     with (
@@ -144,5 +168,32 @@ def train_missing(
             store.record(spec, result)
             trackers.log(Tracked(spec, result, study.study_id, purposes[spec.run_id]))
             watch.done(spec, result)
+            record_scores(store, result, kept_model(study, spec.run_id))
             if result.status == "finished" and spec.run_id not in keep:
                 shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)
+
+
+def evaluate_kept(
+    study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+) -> None:
+    """Evaluate the kept models of those of `runs` that the table has without a score of the study's tasks.
+
+    Raises:
+        ExecutorError: a task could not be had.
+    """
+    watch = watch or Quiet()
+    trained = {run.spec.run_id: run.spec for run in runs if store.has_finished(run.spec.run_id)}
+    lost = lacking(store, study.tasks, trained)
+    jobs = [
+        Job(trained[run_id], replace(study.runtime(run_id), tasks=tasks, result=store.get(run_id)[1]))
+        for run_id, tasks in lost.items()
+        if kept_model(study, run_id).exists()
+    ]
+    with contextlib.closing(executor.run(jobs, watch.event)) as results:
+        for job in jobs:
+            names = ", ".join(by_label(job.runtime.tasks))
+            watch.event(
+                Event("kept", job.spec.run_id, message=f"in the table, its kept model is evaluated on {names}")
+            )
+        for spec, result in results:
+            record_scores(store, result, kept_model(study, spec.run_id))

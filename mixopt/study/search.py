@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
 from mixopt.search.designs import DesignSettings
 from mixopt.search.methods import ONE_SHOT, SEQUENTIAL
-from mixopt.search.objective import parse_objective, parse_pair
 from mixopt.search.one_shot import OneShot, OneShotSettings
 from mixopt.search.one_shot_fit import regressors_of
 from mixopt.solve import Supply
@@ -17,6 +17,8 @@ from mixopt.study.adso import adso_searcher, at_target
 from mixopt.study.config import StudyConfig
 from mixopt.study.ddo import ddo_searcher
 from mixopt.study.loop import run_study
+from mixopt.study.resolution import shares_seen
+from mixopt.study.tasks import study_objective, study_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +88,7 @@ def one_shot_settings(study: Study, domains: int) -> OneShotSettings:
     return OneShotSettings(
         design=_design(study, domains),
         regressors=None if name is None else regressors_of(name),
-        objective=parse_objective(method.objective),
+        objective=study_objective(study),
         seeds=study.seeds,
         floor=method.floor or 0.0,
         run_supply=Supply(study.available, study.tokens, epochs),
@@ -97,7 +99,8 @@ def one_shot_settings(study: Study, domains: int) -> OneShotSettings:
             max_epochs=epochs,
         ),
         kl=method.kl,
-        pareto=parse_pair(method.pareto) if method.pareto else None,
+        pareto=study_pair(study),
+        seen=partial(shares_seen, study),
     )
 
 

@@ -122,11 +122,15 @@ class EvaluationSection(Section):
 
     Sized so that a small proxy (800k tokens, seven domains) spends 7 % of its time on it; every run of a study is
     measured on the same validation tokens, so differences are far more exact than each loss.
+    `tasks` are downstream tasks that every trained model is evaluated on, named as `mixopt eval --tasks` has them,
+    on at most `task_limit` items of each. They change no run, and a run's identity knows nothing of them.
     """
 
     tokens_per_domain: Count = EvalSpec.tokens_per_domain
     points: int = EvalSpec.points
     point_tokens_per_domain: Count = EvalSpec.point_tokens_per_domain
+    tasks: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    task_limit: int | None = Field(default=None, ge=1)
 
 
 class MethodSection(Section):

@@ -13,14 +13,17 @@ from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study import identity
 from mixopt.study.config import StudyConfig
+from mixopt.study.executors import make_executor
 from mixopt.study.expected import load_or_expect
 from mixopt.study.masks import masks_whole_words, vocabulary_rows
+from mixopt.study.tasks import resolve_tasks
 from mixopt.trackers import Trackers
 from mixopt.train.runtime import Runtime
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from mixopt.data.manifest import Manifest
+    from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
     from mixopt.model_spec import ModelSpec
 
@@ -141,7 +144,12 @@ class Study:
     def evaluation(self) -> EvalSpec:
         """What is measured in every proxy run."""
         only = tuple(name for name in self.manifest.domain_names if name not in self.domains)
-        return EvalSpec(**self.config.evaluation.model_dump(), only=only)
+        return EvalSpec(**self.config.evaluation.model_dump(exclude={"tasks", "task_limit"}), only=only)
+
+    @cached_property
+    def tasks(self) -> tuple[EvalTask, ...]:
+        """The downstream tasks that every trained model is evaluated on (see `mixopt.study.tasks`)."""
+        return resolve_tasks(self.config, self.model.objective)
 
     @cached_property
     def tokens(self) -> int:
@@ -263,21 +271,7 @@ class Study:
 
     def executor(self) -> Executor:
         """The executor that the config asks for; nothing is started yet."""
-        chosen = self.config.executor
-        if chosen.kind == "inline":
-            from mixopt.execute.inline import InlineExecutor
-
-            return InlineExecutor()
-        from mixopt.execute.ray_pool import RayExecutor
-
-        return RayExecutor(
-            address=chosen.ray_address,
-            cpus_per_run=chosen.cpus_per_run,
-            gpus_per_run=chosen.gpus_per_run,
-            processes_per_run=chosen.processes_per_run,
-            device=chosen.device,
-            workers=chosen.workers,
-        )
+        return make_executor(self.config.executor)
 
     def trackers(self) -> Trackers:
         """The experiment trackers that the config asks for.

@@ -45,12 +45,14 @@ evaluation:
   tokens_per_domain: 16384     # validation tokens behind a final loss
   points: 5                    # evaluations in a run, the last one included
   point_tokens_per_domain: 2048
+  tasks: []                    # downstream tasks of every trained model, such as [offline]; docs/evaluation.md
+  task_limit: null             # most items of each task
 
 method:
   name: ddo                    # set by the command: ddo, autoscale, doremi, grid, or a search's --method
   factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
   perturb: add                 # add: the total changes; replace: the total is held
-  objective: mean_ppl          # mean_ppl, mean_loss, worst or weighted:FILE
+  objective: mean_ppl          # mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE
   fit: lines                   # ddo: a law of each domain's own runs (lines), or laws of all runs (joint)
   preset: default              # default, paper or official: how the laws are fitted
   seeds: 1                     # repeats of every run; two or more measure the noise

@@ -10,6 +10,7 @@ from mixopt.errors import ConfigError
 from mixopt.search.base import Proposal
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.paired import relative_gain
+from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,8 @@ def verify(
     train_missing(study, planned, store, executor, watch)
 
     ids = {name: [run.spec.run_id for run in planned if run.role == f"verify {name}"] for name in mixtures}
-    history = store.history(run for some in ids.values() for run in some)
+    every = [run for some in ids.values() for run in some]
+    history = store.history(every, tasks=needed_tasks(study, objective))
     row_of = {run: row for row, run in enumerate(history.runs)}
     values = objective.value(history.losses, history.eval_domains, history.domains)
     measured: dict[str, list[float]] = {}

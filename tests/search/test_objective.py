@@ -45,7 +45,9 @@ def test_weights_of_a_domain_that_was_not_measured_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["ppl", "", "weighted", "weighted:"])
 def test_unknown_names_are_refused(text):
-    with pytest.raises(ConfigError, match="expected mean_ppl, mean_loss, worst or weighted:FILE"):
+    with pytest.raises(
+        ConfigError, match="expected mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE"
+    ):
         parse_objective(text)
 
 

@@ -13,7 +13,8 @@ from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
 from mixopt.model_spec import LOSS_UNITS
 from mixopt.report.html.online import OnlineRun, gather_online
-from mixopt.search.objective import BUILT_IN, WeightedLoss
+from mixopt.search.objective import BUILT_IN, parse_objective, weighted
+from mixopt.store.errors import errors_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +155,8 @@ def gather(store: Store, study_id: str | None = None) -> Gathered:
             for run_id in entry.runs:
                 roles.setdefault(run_id, []).append(f"compare {name}")
     objective = _objective(study["config"])
-    runs = _runs(store.frame(list(roles)), roles, objective)
+    errors = errors_of(study["config"].get("tasks", {}), store.scores.of(roles))
+    runs = _runs(store.frame(list(roles)), roles, objective, errors)
     return Gathered(
         study_id=study["study_id"],
         command=study["command"],
@@ -203,11 +205,16 @@ def _objective(config: dict[str, Any]) -> Objective:
     if "objective" in config:
         from mixopt.mixture import Mixture
 
-        return WeightedLoss(Mixture.from_dict(config["objective"]), name=name)
-    return next((objective for objective in BUILT_IN if objective.name == name), BUILT_IN[0])
+        return weighted(Mixture.from_dict(config["objective"]), name)
+    try:
+        return parse_objective(name)
+    except ConfigError:  # of a version that knew others
+        return BUILT_IN[0]
 
 
-def _runs(frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective) -> tuple[Run, ...]:
+def _runs(
+    frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective, errors: dict[str, dict[str, float]]
+) -> tuple[Run, ...]:
     names = [column.removeprefix("loss.") for column in frame.columns if column.startswith("loss.")]
     runs = []
     for record in frame.to_dict("records"):
@@ -219,7 +226,8 @@ def _runs(frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective
         }
         scalars = {key: value for key, value in row.items() if "." not in key}
         run_id = row["run_id"]
-        runs.append(Run(run_id, tuple(roles[run_id]), scalars, parts, _value(objective, parts)))
+        value = _value(objective, parts, errors.get(run_id, {}))
+        runs.append(Run(run_id, tuple(roles[run_id]), scalars, parts, value))
     return tuple(runs)
 
 
@@ -235,14 +243,14 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _value(objective: Objective, parts: dict[str, Part]) -> float | None:
-    losses = {name: part.loss for name, part in parts.items()}
+def _value(objective: Objective, parts: dict[str, Part], errors: dict[str, float]) -> float | None:
+    losses = {name: part.loss for name, part in parts.items()} | errors
     if not losses or None in losses.values():
         return None
     trained = [name for name, part in parts.items() if part.weight is not None]
     try:
         return float(objective.value(np.array(list(losses.values()), dtype=np.float64), list(losses), trained))
-    except ConfigError:  # a run of a comparison, measured on other domains
+    except ConfigError:  # a run of a comparison, measured on other domains or tasks
         return None
 
 

@@ -1,0 +1,156 @@
+"""Downstream tasks of a study: which there are, which its objective reads, and runs that lack their scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixopt.errors import ExecutorError
+from mixopt.score import TASK_PREFIX
+from mixopt.search.objective import parse_objective, parse_pair, tasks_of
+from mixopt.search.task_advice import bounded
+from mixopt.search.task_objective import columns
+from mixopt.store.errors import by_label, main_scores
+from mixopt.study.expected import is_prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mixopt.evaluate.base import EvalTask
+    from mixopt.model_spec import Objective as Predicts
+    from mixopt.result import RunResult
+    from mixopt.score import Score
+    from mixopt.search.base import History, Recommendation
+    from mixopt.search.objective import Objective
+    from mixopt.store import Store
+    from mixopt.study.config import StudyConfig
+    from mixopt.study.study import Study
+
+
+def resolve_tasks(config: StudyConfig, predicts: Predicts) -> tuple[EvalTask, ...]:
+    """What every trained model is evaluated on.
+
+    Args:
+        config: its `evaluation.tasks` names them.
+        predicts: what the models predict; causal and masked ones have different tasks.
+
+    Raises:
+        MixoptError: there is no such task, or it is none for this kind of model.
+    """
+    asked = config.evaluation
+    if not asked.tasks:
+        return ()
+    from mixopt.evaluate.tasks import resolve
+
+    return tuple(resolve(asked.tasks, predicts, data_dir=Path(config.data.dir), limit=asked.task_limit))
+
+
+def study_objective(study: Study) -> Objective:
+    """What the `method` section says is minimised.
+
+    Raises:
+        ConfigError: no objective, or one of a task that the study does not measure.
+    """
+    objective = parse_objective(study.config.method.objective)
+    needed_tasks(study, objective)
+    return objective
+
+
+def study_pair(study: Study) -> tuple[Objective, Objective] | None:
+    """The two objectives of `method.pareto`; None where none are asked for.
+
+    Raises:
+        ConfigError: as for `study_objective`.
+    """
+    asked = study.config.method.pareto
+    if not asked:
+        return None
+    pair = parse_pair(asked)
+    for objective in pair:
+        needed_tasks(study, objective)
+    return pair
+
+
+def needed_tasks(study: Study, objective: Objective | None = None) -> list[EvalTask]:
+    """The tasks whose scores an objective reads.
+
+    Args:
+        study: what is measured.
+        objective: None for all that the `method` section minimises.
+
+    Raises:
+        ConfigError: it reads one that the study does not measure.
+    """
+    if objective is None:
+        method = study.config.method
+        several = [parse_objective(name.strip()) for name in (method.objective, *(method.pareto or ()))]
+        wanted = [task for one in several for task in needed_tasks(study, one)]
+        return list({task.identity: task for task in wanted}.values())
+    # Local tasks are made of the data; what is only planned so far cannot be looked up in it.
+    if study.config.evaluation.tasks and not is_prepared(study.config.data.dir):
+        return []
+    called = {f"{TASK_PREFIX}{label}": tasks for label, tasks in by_label(study.tasks).items()}
+    names = tasks_of(objective, list(called))
+    if names or objective.name == "downstream":
+        columns(objective.name, names, list(called))
+    return [task for name in names for task in called[name]]
+
+
+def lacking(store: Store, tasks: Sequence[EvalTask], run_ids: Iterable[str]) -> dict[str, tuple[EvalTask, ...]]:
+    """The tasks that runs have no score of; runs that lack none are left out."""
+    ids = list(run_ids)
+    scores = store.scores.of(ids) if tasks else {}
+    found = {run: main_scores(scores.get(run, ())) for run in ids}
+    lost = {run: tuple(task for task in tasks if task.identity not in have) for run, have in found.items()}
+    return {run: some for run, some in lost.items() if some}
+
+
+def record_scores(store: Store, result: RunResult, model: Path) -> None:
+    """Write what a worker measured of a run's trained model.
+
+    Raises:
+        ExecutorError: a task could not be had; what was measured is kept.
+    """
+    if result.scores:
+        store.scores.record(result.run_id, result.scores, source=str(model))
+    for task, reason in result.unscored.items():
+        raise ExecutorError(
+            f"task {task!r} could not be had for run {result.run_id}: {reason}; the run and its model are kept: "
+            "mend the cause and run the same command again, or take the task out of evaluation.tasks"
+        )
+
+
+def with_task_notes(
+    study: Study, recommendation: Recommendation, history: History, tasks: Sequence[EvalTask], store: Store
+) -> Recommendation:
+    """The advice, its predicted errors cut to what errors can be, and warnings of tasks that are only guessed.
+
+    A task is only guessed where no run is two standard errors away from its chance score.
+
+    Args:
+        study: what it is about.
+        recommendation: the advice.
+        history: what it rests on.
+        tasks: those that the objective reads.
+        store: the results table.
+    """
+    recommendation = bounded(recommendation, parse_objective(study.config.method.objective), history)
+    scores = store.scores.of(recommendation.runs)
+    warnings = []
+    for label, same in by_label(tasks).items():
+        wanted = {task.identity for task in same}
+        found = [score for some in scores.values() for score in some if score.main and score.identity in wanted]
+        if found and not any(map(_tells, found)):
+            warnings.append(
+                f"task {label!r}: no run is two standard errors away from guessing ({found[0].chance:.3g}), so "
+                "that its differences are noise; larger models, longer runs or easier tasks tell mixtures apart"
+            )
+    return replace(recommendation, warnings=(*recommendation.warnings, *warnings))
+
+
+def _tells(score: Score) -> bool:
+    """Whether a score is away from guessing, as far as that is known."""
+    if score.chance is None or score.standard_error is None:
+        return True
+    return abs(score.value - score.chance) > 2 * score.standard_error
