@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask
 
-# Which metric stands for a task: the one that its file names as `main` in its metadata, else the first of these that it
-# has, else its first. The papers do not say whether their accuracies are normalised by length, so it is the plain one;
-# `acc_norm` is recorded beside it.
+# Which metric stands for a task: the one that its file names as `main` in its metadata, else the first of these
+# that it has, else its first. The papers do not say whether their accuracies are normalised by length, so it is the
+# plain one; `acc_norm` is recorded beside it.
 MAIN_METRICS = (
     "acc", "exact_match", "f1", "mcc", "pct_stereotype", "bits_per_byte", "byte_perplexity", "word_perplexity",
     "perplexity",
