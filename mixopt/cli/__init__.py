@@ -17,6 +17,7 @@ from mixopt.cli import (
     data,
     ddo,
     doremi,
+    eval,  # noqa: A004 (the command's name)
     export,
     init,
     mixtures,
@@ -48,6 +49,7 @@ app.command("train")(train.train)
 app.command("ado-train")(ado_train.ado_train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("eval")(eval.evaluate)
 app.command("bench")(bench.bench)
 app.command("mixtures")(mixtures.mixtures)
 app.command("export")(export.export)

@@ -49,7 +49,7 @@ def list_runs(
 
 @app.command()
 def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> None:
-    """Show one run: what was asked for and what came out, by domain.
+    """Show one run: what was asked for, what came out by domain, and its downstream scores.
 
     Example: `mixopt runs show 3fa9`
     """
@@ -59,13 +59,18 @@ def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> N
         run_id = store.find(run)
         spec, result = store.get(run_id)
         created = store.created(run_id)
+        scores = store.scores.of([run_id]).get(run_id, [])
     if as_json:
-        typer.echo(json.dumps({"spec": spec.to_dict(), "result": result.to_dict(), "created": created}))
+        told = {"spec": spec.to_dict(), "result": result.to_dict(), "created": created}
+        typer.echo(json.dumps({**told, "scores": [score.to_dict() for score in scores]}))
         return
     from mixopt.report.console import page
     from mixopt.report.runs_table import print_run
+    from mixopt.report.scores_table import ScoredModel, scores_table
 
     print_run(spec, result, created, page())
+    if scores:
+        page().print(scores_table([ScoredModel(name=run_id, subject=run_id, source="", scores=scores)]))
 
 
 @app.command()

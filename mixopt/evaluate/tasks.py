@@ -150,6 +150,8 @@ def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int |
         return offline.tasks([one.name], data_dir, shots=wanted, limit=limit)
     from mixopt.evaluate.tasks_index import lm_eval_tasks
 
+    if one.name not in lm_eval_tasks() and Path(one.name).is_dir():
+        return _from_files(one, wanted, limit)
     if one.begins(_BIGBENCH) and one.name not in lm_eval_tasks():
         from mixopt.evaluate import bigbench
 

@@ -1,4 +1,4 @@
-"""Evaluation jobs: a model and some of its tasks, in this process or on Ray; each outcome is told as it is there."""
+"""Evaluation jobs: a model and some of its tasks, in this process or on Ray; outcomes are told as they come."""
 
 from __future__ import annotations
 

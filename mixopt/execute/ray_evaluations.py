@@ -6,14 +6,13 @@ import contextlib
 import sys
 from collections import deque
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mixopt.errors import ExecutorError, MixoptError
 from mixopt.execute.base import Failure, one_line
 from mixopt.execute.evaluations import Remaining
 from mixopt.execute.ray_pool import RayExecutor
-from mixopt.execute.ray_worker import NeedsData, death, shipped_folder, ship, write_shipped
+from mixopt.execute.ray_worker import NeedsData, death, ship, shipped_folder, write_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,218 @@
+"""Downstream evaluation of trained models: find them, score what the table lacks, record outcomes as they come."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixopt.errors import ConfigError, StoreError
+from mixopt.evaluate import checkpoint
+from mixopt.evaluate.tasks import resolve
+from mixopt.execute.evaluations import split
+from mixopt.report.scores_table import ScoredModel
+from mixopt.score import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
+    from mixopt.execute.evaluations import EvalJob, Evaluations
+    from mixopt.model_spec import Objective
+    from mixopt.report.eval_progress import EvalProgress
+    from mixopt.store import Store
+
+_RUN_ID = re.compile(r"[0-9a-fA-F]{1,16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TasksAsked:
+    """What is asked of every model (see `mixopt.evaluate.tasks.resolve`).
+
+    Attributes:
+        names: presets, suites, tasks, files.
+        data: prepared data, for tasks that are made of held-out documents; None for none.
+        task_data: folder of files for fine-tuning; None for the hub's.
+        shots: solved examples where a name has no `@N`.
+        limit: most items of a task.
+        seeds: fine-tunings of a task.
+    """
+
+    names: Sequence[str]
+    data: Path | None = None
+    task_data: Path | None = None
+    shots: int | None = None
+    limit: int | None = None
+    seeds: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model that can be evaluated.
+
+    Attributes:
+        name: what it is called in tables.
+        subject: the run's id, or the checkpoint's digest where no run of the table made it.
+        folder: what `from_pretrained` reads.
+        digest: the checkpoint's content.
+        objective: what it predicts.
+    """
+
+    name: str
+    subject: str
+    folder: Path
+    digest: str
+    objective: Objective
+
+
+def find_model(word: str, store: Store) -> TrainedModel:
+    """The model of a run, of a folder, or of a name on the hub.
+
+    Raises:
+        StoreError: the run's model was not kept.
+        DataError: there is no such model, or its parts do not fit.
+    """
+    run_id = _run_of(word, store)
+    if run_id is None:
+        folder = checkpoint.find(word)
+        run_id = _run_of_folder(folder, store)
+        name = word.rstrip("/") if run_id is None else run_id[:8]
+    else:
+        folder, name = store.folder / "checkpoints" / run_id / "final", run_id[:8]
+        if not folder.is_dir():
+            raise StoreError(_not_kept(run_id, store))
+    objective = checkpoint.check(folder)
+    digest = checkpoint.digest(folder)
+    return TrainedModel(
+        name=name, subject=run_id or digest, folder=folder.absolute(), digest=digest, objective=objective
+    )
+
+
+def evaluate(
+    models: Sequence[TrainedModel],
+    asked: TasksAsked,
+    store: Store,
+    evaluations: Evaluations,
+    runtime: EvalRuntime,
+    progress: EvalProgress,
+) -> list[ScoredModel]:
+    """Scores of `models` at the tasks that are asked for; what the table has is not scored again.
+
+    Args:
+        models: at least one.
+        asked: the tasks.
+        store: the results table; each outcome is written as it comes, so that an interrupted evaluation goes on.
+        evaluations: where to evaluate.
+        runtime: device, precision, batch size.
+        progress: who is told how it goes.
+
+    Raises:
+        ConfigError: an unknown task, or one of the other kind of model.
+        DataError: a local task's data cannot be used, or a model's tokenizer is not that of the data.
+        ExecutorError: there is no place to evaluate.
+        StoreError: the table cannot be written.
+    """
+    known = {model.subject: model for model in models}
+    tasks = _tasks(list(known.values()), asked)
+    store.check_writable()
+    have = {subject: {score.identity for score in scores} for subject, scores in store.scores.of(known).items()}
+    missing = {
+        subject: [task for task in wanted if task.identity not in have.get(subject, ())]
+        for subject, wanted in tasks.items()
+    }
+    errors: dict[str, dict[str, str]] = {subject: {} for subject in known}
+    called = {
+        subject: labels((task.name, int(task.settings.get("shots") or 0)) for task in wanted)
+        for subject, wanted in tasks.items()
+    }
+    by_identity = {task.identity: task for wanted in tasks.values() for task in wanted}
+
+    def record(job: EvalJob, outcome: Outcome) -> None:
+        model = known[job.subject]
+        if outcome.error is None:
+            store.scores.record(model.subject, outcome.scores, source=str(model.folder))
+        else:
+            task = by_identity[outcome.identity]
+            label = called[job.subject][task.name, int(task.settings.get("shots") or 0)]
+            errors[job.subject][label] = outcome.error
+        progress.done(model.name, outcome)
+
+    total = sum(map(len, missing.values()))
+    found = sum(map(len, tasks.values())) - total
+    with progress.evaluating(total, found):
+        if total:
+            places = {subject: (model.folder, model.digest) for subject, model in known.items()}
+            jobs = split(places, missing, evaluations.workers(), runtime)
+            evaluations.run(jobs, record, lambda job, reason: progress.retry(known[job.subject].name, reason))
+    return [_scored(model, tasks[model.subject], store, errors[model.subject]) for model in known.values()]
+
+
+def _tasks(models: Sequence[TrainedModel], asked: TasksAsked) -> dict[str, list[EvalTask]]:
+    """The tasks of each model, by subject; checked before anything is started."""
+    resolved: dict[Objective, list[EvalTask]] = {}
+    for model in models:
+        if model.objective not in resolved:
+            resolved[model.objective] = resolve(
+                asked.names,
+                model.objective,
+                data_dir=asked.data,
+                task_data=asked.task_data,
+                shots=asked.shots,
+                limit=asked.limit,
+                seeds=asked.seeds,
+            )
+        if asked.data is not None and model.objective == "causal":
+            checkpoint.check_tokenizer(model.folder, asked.data)
+    return {model.subject: resolved[model.objective] for model in models}
+
+
+def _scored(model: TrainedModel, tasks: Sequence[EvalTask], store: Store, errors: dict[str, str]) -> ScoredModel:
+    """A model's scores at the tasks, in their order."""
+    place = {task.identity: number for number, task in enumerate(tasks)}
+    scores = [score for score in store.scores.of([model.subject]).get(model.subject, []) if score.identity in place]
+    scores.sort(key=lambda score: place[score.identity])
+    return ScoredModel(
+        name=model.name, subject=model.subject, source=str(model.folder), scores=scores, missing=errors
+    )
+
+
+def _run_of(word: str, store: Store) -> str | None:
+    """The run whose id starts with `word`; None where the word is something else."""
+    if not _RUN_ID.fullmatch(word) or Path(word).is_dir():
+        return None
+    return store.find(word)
+
+
+def _run_of_folder(folder: Path, store: Store) -> str | None:
+    """The run of this table that left its model in `folder`."""
+    kept = (store.folder / "checkpoints").resolve()
+    place = folder.resolve()
+    if place.name != "final" or place.parent.parent != kept:
+        return None
+    run_id = place.parent.name
+    return run_id if store.has_finished(run_id) else None
+
+
+def _not_kept(run_id: str, store: Store) -> str:
+    """What to do about a run whose model is gone."""
+    commands = [study["command"] for study in store.studies() if run_id in {run for run, _ in study["runs"]}]
+    command = f"`mixopt {commands[0]}`" if commands else "its command"
+    return (
+        f"run {run_id}: its trained model was not kept; `mixopt runs rm {run_id[:8]}`, then {command} again with "
+        "`--set executor.keep_checkpoints=true`, trains it and keeps it"
+    )
+
+
+def check_suites(suites: Sequence[str], models: Sequence[TrainedModel]) -> None:
+    """Make sure that suites of fine-tuning are asked of masked models only.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for model in models:
+        if suites and model.objective != "masked":
+            raise ConfigError(
+                f"--suite {suites[0]}: fine-tuning is for masked models, and {model.name} is a causal one; score "
+                "it with --tasks"
+            )
