@@ -21,6 +21,7 @@ def multiple_choice(
     items: Sequence[Mapping[str, Any]],
     *,
     metrics: Sequence[str] = ("acc", "acc_norm"),
+    **more: Any,
 ) -> EvalTask:
     """A task that chooses among the endings of a context.
 
@@ -28,8 +29,9 @@ def multiple_choice(
         name: the task's name.
         items: rows with `context`, `endings`, which bring the space before them along, and `gold`.
         metrics: lm-eval's, the main one first.
+        more: further keys of lm-eval's task file.
     """
-    config = {"output_type": "multiple_choice", "doc_to_choice": "endings", "doc_to_target": "gold"}
+    config = {"output_type": "multiple_choice", "doc_to_choice": "endings", "doc_to_target": "gold", **more}
     return _task(name, items, config, [(metric, "mean", True) for metric in metrics])
 
 
@@ -60,7 +62,6 @@ def _task(
         "doc_to_text": "context",
         # By default a space is put before each answer; these have theirs.
         "target_delimiter": "",
-        "num_fewshot": 0,
         **config,
         "metric_list": [
             {"metric": metric, "aggregation": aggregation, "higher_is_better": better}
