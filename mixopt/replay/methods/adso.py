@@ -27,8 +27,8 @@ class Adso:
     """Multi-fidelity Bayesian optimisation over a table.
 
     A random design at the cheapest scale, then the run that tells most about the target for its cost. The model is
-    fitted anew after every target run and every eight cheap ones; the fit is kept from call to call, as it depends
-    on nothing but the runs that it was made from.
+    fitted anew after every target run and every eight cheap ones; fit and belief are kept from call to call, as
+    they depend on nothing but the runs that they were made from.
 
     Args:
         problem: what is free to know.
@@ -57,6 +57,7 @@ class Adso:
         self._used = np.flatnonzero(problem.objective)
         self._weights = problem.objective[self._used]
         self._fitted: tuple[bytes, list[NDArray[np.float64]]] | None = None
+        self._believed: tuple[bytes, Belief] | None = None
 
     def next(self, view: View) -> Purchase | None:
         """The initial design, then what tells most about the target for its cost."""
@@ -112,10 +113,15 @@ class Adso:
         return min(self._settings.initial_runs(len(problem.domains), cost), there, affordable)
 
     def _belief(self, view: View) -> Belief:
-        problem = view.problem
-        points = Points(problem.mixtures[view.mixture], self._axes[view.fidelity])
+        points = Points(view.problem.mixtures[view.mixture], self._axes[view.fidelity])
         losses = view.losses[:, self._used]
-        last = self._fitted_entries(view)
+        runs = np.hstack([points.inputs, losses]).tobytes()
+        if self._believed is None or self._believed[0] != runs:
+            self._believed = runs, self._new_belief(view, points, losses)
+        return self._believed[1]
+
+    def _new_belief(self, view: View, points: Points, losses: NDArray[np.float64]) -> Belief:
+        problem, last = view.problem, self._fitted_entries(view)
         head = points.select(slice(last))
         key = np.hstack([head.inputs, losses[:last]]).tobytes()
         thetas = self._fitted[1] if self._fitted and self._fitted[0] == key else None
