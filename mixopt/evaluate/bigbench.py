@@ -1,8 +1,8 @@
 """BIG-bench's multiple-choice tasks (Srivastava et al. 2022), from the files of the package `bigbench`.
 
-The package itself is not imported, as it asks for TensorFlow: its `benchmark_tasks/TASK/task.json` are read, and the
-prompts are those that its own code makes of them. Evaluation only: each file holds a canary text that says that it must
-not be trained on.
+The package itself is not imported, as it asks for TensorFlow: its `benchmark_tasks/TASK/task.json` are read, and
+the prompts are those that its own code makes of them. Evaluation only: each file has a canary text which says that
+it must not be trained on.
 """
 
 from __future__ import annotations
@@ -51,38 +51,35 @@ def tasks(names: Sequence[str], *, shots: int | None = None, limit: int | None =
         ConfigError: the package is not installed, or has no such task.
         DataError: a task is not multiple choice, or its file cannot be read.
     """
-    folder = _folder(names[0] if names else GROUP)
     files: dict[str, Path] = {}
     for name in names:
-        files |= _find(name, folder)
+        known = _known(name)
+        for one in [_name(part) for part in SUITE] if name == GROUP else [name]:
+            files |= _find(one, known)
     found = [_read(name, path) for name, path in files.items()]
     return [replace(task, settings={"shots": shots or 0, "limit": limit}) for task in found]
 
 
-def _folder(name: str) -> Path:
-    """`benchmark_tasks` of the installed package, which is found without importing it."""
+def _known(name: str) -> dict[str, Path]:
+    """Files of the installed package's tasks by their names; it is found without importing it."""
     spec = find_spec("bigbench")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        if (folder := Path(place) / "benchmark_tasks").is_dir():
-            return folder
+        folder = Path(place) / "benchmark_tasks"
+        if files := sorted(folder.glob("*/**/task.json")):
+            return {_name(file.parent.relative_to(folder).as_posix()): file for file in files}
     raise ConfigError(
         f"--tasks {name}: expected the package `bigbench` with its benchmark_tasks, found none; clone "
         "https://github.com/google/BIG-bench and put the clone on PYTHONPATH (nothing of it is imported)"
     )
 
 
-def _find(name: str, folder: Path) -> dict[str, Path]:
-    """Files by the names of their tasks."""
-    if name == GROUP:
-        return {
-            _name(part): folder / part / "task.json" for part in SUITE if (folder / part / "task.json").is_file()
-        }
-    found = {_name(path.parent.relative_to(folder).as_posix()): path for path in folder.glob("*/**/task.json")}
-    if name not in found:
-        near = difflib.get_close_matches(name, found, n=3, cutoff=0.5)
+def _find(name: str, known: dict[str, Path]) -> dict[str, Path]:
+    """The file of a task, or those of its subtasks."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         raise ConfigError(f"--tasks: BIG-bench has no task {name!r}; nearest: {', '.join(near) or 'none'}")
-    parts = {one: path for one, path in found.items() if found[name].parent in path.parent.parents}
-    return parts or {name: found[name]}
+    parts = {one: file for one, file in known.items() if known[name].parent in file.parent.parents}
+    return parts or {name: known[name]}
 
 
 def _name(part: str) -> str:
@@ -105,22 +102,29 @@ def _read(name: str, path: Path) -> EvalTask:
     if not items:
         raise DataError(f"--tasks {name}: the split has no items: {path} has no examples; leave it out")
     separator = content.get("few_shot_example_separator", "\n")
-    # As a field, so that braces in it are not read as a template.
-    return taskfile.multiple_choice(name, items, description="{{prefix}}", fewshot_delimiter=separator)
+    return taskfile.multiple_choice(
+        name,
+        items,
+        description="{{prefix}}",  # a field, so that braces in it are not read as a template
+        fewshot_delimiter=separator,
+        fewshot_config={"doc_to_target": "first"},
+    )
 
 
 def _item(example: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-    """One example as BIG-bench's own formatting of JSON tasks writes it; right are the choices of the highest score."""
+    """One example as BIG-bench's own formatting writes it; right are the choices of the highest score."""
     scores: dict[str, float] = example["target_scores"]
     choices, highest = list(scores), max(scores.values(), default=0)
     context = content.get("example_input_prefix", "\nQ: ") + example["input"]
     if content.get("append_choices_to_input", True):
         # The same generator, and anew for each example, as BIG-bench has it: the prompts are then its own.
-        order = np.random.RandomState(_SEED).permutation(sorted(choices)).tolist()  # noqa: NPY002
+        order = np.random.RandomState(_SEED).permutation(sorted(choices)).tolist()
         context += "".join(content.get("choice_prefix", "\n  choice: ") + choice for choice in order)
+    gold = [place for place, choice in enumerate(choices) if scores[choice] == highest]
     return {
         "prefix": content.get("task_prefix", ""),
         "context": context + content.get("example_output_prefix", "\nA: "),
         "endings": choices,
-        "gold": [place for place, choice in enumerate(choices) if scores[choice] == highest],
+        "gold": gold,
+        "first": gold[0],
     }
