@@ -63,6 +63,29 @@ class DomainScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskScore:
+    """One downstream task of one mixture.
+
+    Attributes:
+        metric: what is scored (`acc`, `f1`).
+        score: mean over seeds; with one seed its standard error is that over the task's items.
+        over: what the standard error is over, `seeds` or `items`.
+        higher_is_better: whether greater scores are better.
+        items: items that each run was scored on.
+        shots: solved examples in the prompt.
+        chance: what guessing scores; None where that is not known.
+    """
+
+    metric: str
+    score: Measured
+    over: Literal["seeds", "items"]
+    higher_is_better: bool
+    items: int
+    shots: int
+    chance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Worst:
     """The averaged domain with the greatest mean loss (bits per byte, where those are compared)."""
 
@@ -86,6 +109,8 @@ class Versus:
         domains: the same relative improvement of each evaluation domain's perplexity (or bits per byte).
         domain_wins: evaluation domains whose mean is lower than the baseline's.
         domain_losses: evaluation domains whose mean is higher.
+        task_wins: downstream tasks whose mean score is better than the baseline's.
+        task_losses: tasks where it is worse.
     """
 
     gain: Measured
@@ -98,6 +123,8 @@ class Versus:
     domains: dict[str, Measured]
     domain_wins: int
     domain_losses: int
+    task_wins: int = 0
+    task_losses: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +183,8 @@ class Entry:
         curve: the objective along training; None if the runs kept no common curve.
         versus: against each baseline but itself, by name.
         tokens_to_reach: each other baseline's final value, by its name.
+        tasks: downstream tasks that every run of the comparison was evaluated on, by name.
+        task_mean: mean score over those tasks of which greater is better; None without one.
     """
 
     weights: dict[str, float]
@@ -172,6 +201,8 @@ class Entry:
     curve: ValueCurve | None = None
     versus: dict[str, Versus] = field(default_factory=dict)
     tokens_to_reach: dict[str, Reach] = field(default_factory=dict)
+    tasks: dict[str, TaskScore] = field(default_factory=dict)
+    task_mean: Measured | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

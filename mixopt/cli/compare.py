@@ -51,6 +51,10 @@ def compare(
     ] = None,
     objective: ObjectiveName = None,
     metric: Annotated[str, flag("--metric", "perplexity, or bits-per-byte (across tokenizers).")] = "perplexity",
+    tasks: Annotated[
+        list[str] | None,
+        flag("--tasks", "Downstream tasks to evaluate on where scores are missing, as `mixopt eval` has them."),
+    ] = None,
     max_epochs: MaxEpochs = None,
     settings: Settings = None,
     executor: ExecutorKind = None,
@@ -71,7 +75,8 @@ def compare(
 
     Trains what the results table does not have (three seeds of each mixture), then prints one table: average, worst
     and each domain's perplexity with standard errors, gains over the baselines, and how many fewer tokens reach a
-    baseline's final value. Runs that are there need no data: name them by the start of their ids.
+    baseline's final value. Runs that are there need no data: name them by the start of their ids. Downstream scores
+    that all runs have are shown too; with `--tasks` those that are missing are measured, from kept models.
 
     Example: `mixopt compare uniform doremi=mix.yaml ado ddo:3fa9 --tokens 3.2M --seeds 3 study.yaml`
     """
@@ -101,6 +106,7 @@ def compare(
     flags = {
         "data.dir": data,
         "model.preset": model,
+        "evaluation.tasks": [name for word in tasks for name in word.split(",")] if tasks else None,
         "training.max_epochs": max_epochs,
         "method.objective": objective,
         "executor.kind": executor,

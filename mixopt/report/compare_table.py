@@ -27,7 +27,7 @@ class Cell:
         error: its standard error.
         low: lower end of its 95 % interval.
         high: upper end.
-        best: whether it is the lowest of a row where lower is better.
+        best: whether it is the best of its row: the lowest, of scores mostly the greatest.
     """
 
     text: str
@@ -67,8 +67,14 @@ class ComparisonTable:
 
 
 def comparison_table(comparison: Comparison) -> ComparisonTable:
-    """The rows of a comparison: averages, gains and tokens to reach, then each domain, then weights."""
-    rows = [*_averages(comparison), *_against(comparison), *_by_domain(comparison), *_weights(comparison)]
+    """The rows of a comparison: averages, gains and tokens to reach, each task and domain, then weights."""
+    rows = [
+        *_averages(comparison),
+        *_against(comparison),
+        *_by_task(comparison),
+        *_by_domain(comparison),
+        *_weights(comparison),
+    ]
     return ComparisonTable(
         title=_title(comparison),
         names=tuple(comparison.entries),
@@ -90,7 +96,13 @@ def _title(comparison: Comparison) -> str:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    yield "± is one standard error over seeds; the lowest of a row is in bold; gains are relative, seed by seed"
+    tasks = [task for entry in comparison.entries.values() for task in entry.tasks.values()]
+    best = "the lowest of a row, of scores the best," if tasks else "the lowest of a row"
+    yield f"± is one standard error over seeds; {best} is in bold; gains are relative, seed by seed"
+    if any(task.over == "items" for task in tasks):
+        yield "± of the scores of a mixture with one seed is over the tasks' items, which all mixtures share"
+    if tasks and not all(task.higher_is_better for task in tasks):
+        yield "the average of scores leaves out tasks of which lower is better"
     if any(not score.trained for entry in comparison.entries.values() for score in entry.domains.values()):
         yield f"{ONLY_MEASURED} only measured: not trained on, and not in averages"
     reasons: dict[str, list[str]] = {}
@@ -123,16 +135,33 @@ def _averages(comparison: Comparison) -> Iterator[Row]:
 def _against(comparison: Comparison) -> Iterator[Row]:
     for baseline in comparison.baselines:
         section = f"Against {baseline}"
+        tasks: list[tuple[str, Callable[[Entry], Cell]]] = []
+        if comparison.entries[baseline].tasks:
+            tasks = [("tasks won, lost", lambda entry, of=baseline: _tally(entry, of, "task_wins", "task_losses"))]
         rows: list[tuple[str, Callable[[Entry], Cell]]] = [
             ("gain", lambda entry, of=baseline: _gain(entry, of)),
             ("95 % interval", lambda entry, of=baseline: _gain_interval(entry, of)),
             ("seeds won, lost", lambda entry, of=baseline: _tally(entry, of, "wins", "losses")),
             ("domains won, lost", lambda entry, of=baseline: _tally(entry, of, "domain_wins", "domain_losses")),
+            *tasks,
             ("tokens to reach its end", lambda entry, of=baseline: _tokens(entry, of)),
             ("tokens saved", lambda entry, of=baseline: _saved(entry, of)),
         ]
         for label, cell in rows:
             yield Row(section, label, tuple(cell(entry) for entry in comparison.entries.values()))
+
+
+def _by_task(comparison: Comparison) -> Iterator[Row]:
+    section, entries = "Downstream", list(comparison.entries.values())
+    for name, first in entries[0].tasks.items():
+        chance = "" if first.chance is None else f", chance {first.chance:.3g}"
+        lower = "" if first.higher_is_better else ", lower is better"
+        scores = [entry.tasks[name].score for entry in entries]
+        label = f"{name} ({first.metric}{chance}{lower})"
+        yield _measured_row(section, label, scores, greatest=first.higher_is_better)
+    means = [entry.task_mean for entry in entries if entry.task_mean is not None]
+    if means and len(entries[0].tasks) > 1:
+        yield _measured_row(section, "average", means, greatest=True)
 
 
 def _by_domain(comparison: Comparison) -> Iterator[Row]:
@@ -165,9 +194,9 @@ def _weights(comparison: Comparison) -> Iterator[Row]:
             yield Row("Epochs, where above 1", domain, tuple(_number(value, "{:.2f}") for value in epochs))
 
 
-def _measured_row(section: str, label: str, values: list[Measured]) -> Row:
-    """Numbers of which the lowest is best."""
-    best = min(part.value for part in values)
+def _measured_row(section: str, label: str, values: list[Measured], *, greatest: bool = False) -> Row:
+    """Numbers of which the lowest is best, or the greatest."""
+    best = (max if greatest else min)(part.value for part in values)
     cells = [
         Cell(measured_text(part), part.value, part.standard_error, best=len(values) > 1 and part.value == best)
         for part in values

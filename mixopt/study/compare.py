@@ -7,24 +7,27 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mixopt.comparison import Comparison, Entry, Metric, Reach
+from mixopt.comparison import Comparison, Entry, Metric, Versus
 from mixopt.errors import ConfigError
-from mixopt.search.objective import WeightedLoss, parse_objective
+from mixopt.search.objective import WeightedLoss, parse_objective, tasks_of
 from mixopt.store import Store
+from mixopt.store.errors import by_label
 from mixopt.study.comparable import check_comparable
+from mixopt.study.compared_tasks import SharedTasks, evaluate_runs, tally
 from mixopt.study.contenders import Contender, default_contenders, group_runs, plan_mixtures, recorded
 from mixopt.study.loop import train_missing
 from mixopt.study.measured import Side, Yardstick, in_bits
 from mixopt.study.paired import versus
-from mixopt.study.reach import not_available, reach
+from mixopt.study.reach import reached
+from mixopt.study.tasks import resolve_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from mixopt.evaluate.base import EvalTask
     from mixopt.report.progress import Watch
     from mixopt.result import RunResult
+    from mixopt.score import Score
     from mixopt.search.objective import Objective
     from mixopt.spec import RunSpec
     from mixopt.study.loop import Planned
@@ -76,25 +79,32 @@ def compare(study: Study, question: Question, watch: Watch | None = None) -> Com
     objective = parse_objective(study.config.method.objective)
     only_runs = bool(asked) and all(contender.is_run for contender in asked)
     notes: list[str] = []
-    with Store(study.config.results, read_only=only_runs or not question.train) as store:
+    measure = question.train and bool(study.config.evaluation.tasks)
+    with Store(study.config.results, read_only=not question.train or (only_runs and not measure)) as store:
         asked = asked or default_contenders(study, store)
         asked = _with_baselines(asked, question.baselines, only_runs=only_runs)
         runs = group_runs([contender for contender in asked if contender.is_run], store)
         mixtures = [contender for contender in asked if not contender.is_run]
         tokens = question.tokens or (study.tokens if mixtures else 0)
         planned = plan_mixtures(study, mixtures, tokens, range(question.seeds), store)
-        _check(planned, runs, question)
+        specs = _check(planned, runs, question)
+        tasks = study.tasks if planned else resolve_tasks(study.config, specs[0].objective)
+        if measure:
+            evaluate_runs(study, runs, tasks, store, watch)
         if planned and question.train:
             with study.executor() as executor:
                 train_missing(study, [run for some in planned.values() for run in some], store, executor, watch)
         groups = recorded(planned, store, notes, named) | runs
+        scores = store.scores.of(result.run_id for some in groups.values() for _, result in some)
     _check_several(groups, "" if question.train else "; leave out --no-train to train what is missing")
     names = _baselines(question.baselines, _specs(groups))
-    return compare_runs(groups, objective, names, question.metric, notes)
+    return compare_runs(groups, objective, names, question.metric, notes, scores, tasks)
 
 
-def _check(planned: Mapping[str, Sequence[Planned]], runs: Mapping[str, Sequence[Run]], question: Question) -> None:
-    """Everything that can be wrong with a comparison before its runs are trained.
+def _check(
+    planned: Mapping[str, Sequence[Planned]], runs: Mapping[str, Sequence[Run]], question: Question
+) -> list[RunSpec]:
+    """Everything that can be wrong with a comparison before its runs are trained; a spec of each group.
 
     Raises:
         ConfigError: it is.
@@ -106,6 +116,7 @@ def _check(planned: Mapping[str, Sequence[Planned]], runs: Mapping[str, Sequence
     _check_several(specs)
     main = _baselines(question.baselines, specs)[0]
     check_comparable({name: some[0] for name, some in specs.items()}, main, question.metric)
+    return [some[0] for some in specs.values()]
 
 
 def _check_several(names: Collection[str], hint: str = "") -> None:
@@ -155,6 +166,8 @@ def compare_runs(
     baselines: Sequence[str],
     metric: Metric = "perplexity",
     notes: Sequence[str] = (),
+    scores: Mapping[str, Sequence[Score]] | None = None,
+    asked: Sequence[EvalTask] = (),
 ) -> Comparison:
     """Hold groups of runs against one another.
 
@@ -164,9 +177,12 @@ def compare_runs(
         baselines: names of groups, the main one first.
         metric: compare perplexities (nats/token), or bits per byte, which do not depend on the tokenizer.
         notes: warnings that are known already.
+        scores: downstream scores by run.
+        asked: the tasks that are wanted; none for all that every run has a score of.
 
     Raises:
-        ConfigError: there is one group only, a group has no finished run, or they cannot be compared.
+        ConfigError: there is one group only, a group has no finished run, they cannot be compared, or the objective
+            reads a task that not every run has a score of.
     """
     _check_several(groups)
     warnings = list(notes)
@@ -176,19 +192,24 @@ def compare_runs(
     warnings += check_comparable(specs, main, metric)
     if metric == "bits-per-byte":
         objective = in_bits(objective)
-    yardstick = Yardstick(objective, metric, specs[main].measured, specs[main].data.domains)
+    ids = [result.run_id for runs in finished.values() for _, result in runs]
+    tasks = SharedTasks.of(ids, scores or {}, asked)
+    lost = [label for label in by_label(asked) if label not in tasks.identities]
+    warnings += [f"task {label!r} is left out: not every run has a score of it" for label in lost]
+    yardstick = Yardstick(objective, metric, specs[main].measured, specs[main].data.domains, tasks)
+    at_end = bool(tasks_of(objective, tasks.domains))
     sides = {name: Side.of(name, runs, yardstick) for name, runs in finished.items()}
     warnings += _seed_warnings(sides, main)
     entries = {
         name: replace(
             side.entry,
-            versus={other: versus(side.scores, sides[other].scores) for other in baselines if other != name},
-            tokens_to_reach={other: _reach(side, sides[other]) for other in baselines if other != name},
+            versus={other: _versus(side, sides[other]) for other in baselines if other != name},
+            tokens_to_reach={other: reached(side, sides[other], at_end) for other in baselines if other != name},
         )
         for name, side in sides.items()
     }
     return Comparison(
-        id=_identity(entries, baselines, objective, metric),
+        id=_identity(entries, baselines, objective, metric, tasks),
         objective=objective.name,
         units=objective.units,
         metric=metric,
@@ -232,34 +253,18 @@ def _list(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _reach(own: Side, baseline: Side) -> Reach:
-    """Tokens that `own` needs to be where `baseline` ends."""
-    curve, evaluation = own.entry.curve, own.spec.evaluation
-    measured_on = baseline.spec.evaluation.tokens_per_domain
-    if own.spec.data.fingerprint != baseline.spec.data.fingerprint:
-        return not_available("the data differ, so that a token is not the same amount of text")
-    if curve is None:
-        return not_available("the runs kept no curves, or not at the same tokens")
-    if not curve.comparable or evaluation.tokens_per_domain != measured_on:
-        return not_available(
-            f"its curve is measured on {evaluation.point_tokens_per_domain} validation tokens a domain, the "
-            f"baseline's end on {measured_on}; train both with evaluation.point_tokens_per_domain = "
-            "evaluation.tokens_per_domain"
-        )
-    ends = baseline.scores.objective
-    pairs = [row for row, seed in enumerate(own.entry.seeds) if seed in ends]
-    rows = pairs or list(range(len(own.entry.seeds)))
-    targets = [ends[own.entry.seeds[row]] if pairs else baseline.entry.objective.value for row in rows]
-    return reach(
-        curve.tokens,
-        np.array(curve.values)[rows],
-        np.array(targets),
-        baseline.entry.tokens,
-        paired=bool(pairs),
-    )
+def _versus(own: Side, baseline: Side) -> Versus:
+    wins, losses = tally(own.entry, baseline.entry)
+    return replace(versus(own.scores, baseline.scores), task_wins=wins, task_losses=losses)
 
 
-def _identity(entries: Mapping[str, Entry], baselines: Sequence[str], objective: Objective, metric: Metric) -> str:
+def _identity(
+    entries: Mapping[str, Entry],
+    baselines: Sequence[str],
+    objective: Objective,
+    metric: Metric,
+    tasks: SharedTasks,
+) -> str:
     weights = objective.weights.to_dict() if isinstance(objective, WeightedLoss) else None
     content = [
         {name: entry.runs for name, entry in entries.items()},
@@ -267,5 +272,6 @@ def _identity(entries: Mapping[str, Entry], baselines: Sequence[str], objective:
         objective.name,
         weights,
         metric,
+        *([tasks.identities] if tasks.identities else []),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

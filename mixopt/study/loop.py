@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
     from mixopt.report.progress import Watch
     from mixopt.search.base import Proposal, Recommendation, Searcher
@@ -136,7 +137,7 @@ def train_missing(
     watch, trackers, tasks = watch or Quiet(), study.trackers(), study.tasks
     links = [(run.spec.run_id, run.role) for run in runs]
     store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
-    evaluate_kept(study, runs, store, executor, watch)
+    evaluate_kept(study, runs, tasks, store, executor, watch)
     specs = {run.spec.run_id: run.spec for run in runs}
     keep = {run.spec.run_id for run in runs if run.keep or study.config.executor.keep_checkpoints}
     purposes = {run.spec.run_id: run.role for run in runs}
@@ -174,19 +175,24 @@ def train_missing(
 
 
 def evaluate_kept(
-    study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+    study: Study,
+    runs: Sequence[Planned],
+    tasks: Sequence[EvalTask],
+    store: Store,
+    executor: Executor,
+    watch: Watch | None = None,
 ) -> None:
-    """Evaluate the kept models of those of `runs` that the table has without a score of the study's tasks.
+    """Evaluate the kept models of those of `runs` that the table has without a score of one of `tasks`.
 
     Raises:
         ExecutorError: a task could not be had.
     """
     watch = watch or Quiet()
     trained = {run.spec.run_id: run.spec for run in runs if store.has_finished(run.spec.run_id)}
-    lost = lacking(store, study.tasks, trained)
+    lost = lacking(store, tasks, trained)
     jobs = [
-        Job(trained[run_id], replace(study.runtime(run_id), tasks=tasks, result=store.get(run_id)[1]))
-        for run_id, tasks in lost.items()
+        Job(trained[run_id], replace(study.runtime(run_id), tasks=some, result=store.get(run_id)[1]))
+        for run_id, some in lost.items()
         if kept_model(study, run_id).exists()
     ]
     with contextlib.closing(executor.run(jobs, watch.event)) as results:

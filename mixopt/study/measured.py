@@ -13,7 +13,8 @@ import numpy as np
 from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, Worst
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.search.objective import MeanLoss, WeightedLoss, WorstLoss
+from mixopt.search.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
+from mixopt.search.task_objective import UNITS, Downstream, TaskError
 from mixopt.study.paired import Scores
 
 if TYPE_CHECKING:
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from mixopt.result import RunResult
     from mixopt.search.objective import Objective
     from mixopt.spec import RunSpec
+    from mixopt.study.compared_tasks import SharedTasks
 
     Run = tuple[RunSpec, RunResult]
 
 
 def in_bits(objective: Objective) -> Objective:
     """The objective on bits per byte in place of nats/token; a mean perplexity becomes their mean."""
+    if isinstance(objective, TaskError | Downstream) or objective.units == UNITS:
+        return objective  # scores know no tokens
     if isinstance(objective, WorstLoss | WeightedLoss):
-        return replace(objective, units="bits/byte")
+        return replace(objective, units=objective.units.replace("nats/token", "bits/byte"))
     return MeanLoss(name="mean_bits_per_byte", units="bits/byte")
 
 
@@ -44,15 +48,34 @@ class Yardstick:
         metric: nats/token (perplexities), or bits per byte.
         domains: V evaluation domains, in order.
         averaged: those that averages go over.
+        tasks: T downstream tasks that all runs have scores of.
     """
 
     objective: Objective
     metric: Metric
     domains: tuple[str, ...]
     averaged: tuple[str, ...]
+    tasks: SharedTasks
 
-    def value(self, chosen: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The objective (…) of losses or bits (…, V)."""
+    def value(self, chosen: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The objective (S,) of losses or bits (S, V) and errors of tasks (S, T).
+
+        Raises:
+            ConfigError: it reads a task that not every run has a score of, or it is 0, so that nothing is relative.
+        """
+        domains = (*self.domains, *self.tasks.domains)
+        values = self.objective.value(np.hstack([chosen, errors]), domains, self.averaged)
+        if (values <= 0).any():
+            raise ConfigError(
+                f"objective {self.objective.name}: a run has {values.min():g}, of which no share can be told; "
+                "compare another objective (--objective)"
+            )
+        return values
+
+    def along(self, chosen: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The objective (…) of losses or bits (…, V) inside runs; None where it reads tasks."""
+        if tasks_of(self.objective, self.tasks.domains):
+            return None
         return self.objective.value(chosen, self.domains, self.averaged)
 
 
@@ -84,7 +107,8 @@ class Side:
             if bits is None:
                 raise ConfigError(f"{name!r}: its runs have no bits per byte; leave out --metric bits-per-byte")
             chosen, scale, compared = bits, bits / losses, bits
-        objective = yardstick.value(chosen)
+        ids = [result.run_id for _, result in runs]
+        objective = yardstick.value(chosen, yardstick.tasks.errors(ids))
         columns = [yardstick.domains.index(domain) for domain in yardstick.averaged]
         worst = yardstick.averaged[int(np.argmax(chosen[:, columns].mean(axis=0)))]
         domains = _domain_scores(runs, yardstick.domains, losses, bits)
@@ -93,7 +117,7 @@ class Side:
         entry = Entry(
             weights=_weights(runs),
             policy=spec.policy.name,
-            runs=tuple(result.run_id for _, result in runs),
+            runs=tuple(ids),
             seeds=seeds,
             tokens=spec.tokens,
             objective=_measured(objective),
@@ -103,6 +127,8 @@ class Side:
             worst=Worst(domain=worst, loss=domains[worst].loss, ppl=domains[worst].ppl),
             domains=domains,
             curve=_value_curve(runs, yardstick, scale),
+            tasks=yardstick.tasks.measured(ids),
+            task_mean=yardstick.tasks.mean(ids),
         )
         by_domain = zip(yardstick.domains, compared.T.tolist(), strict=True)
         scores = Scores(
@@ -159,7 +185,9 @@ def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: NDArray[np.fl
     if not grid or any(tokens != grid for tokens, _ in curves):
         return None
     losses = np.stack([values for _, values in curves]) * scale[:, None, :]
-    values = yardstick.value(losses)
+    values = yardstick.along(losses)
+    if values is None:
+        return None
     evaluation = runs[0][0].evaluation
     return ValueCurve(
         tokens=grid,

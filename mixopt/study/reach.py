@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.study.measured import Side
+
 
 def first_crossing(tokens: NDArray[np.float64], values: NDArray[np.float64], target: float) -> float | None:
     """Tokens at which a falling curve is first at or below `target`.
@@ -110,3 +112,38 @@ def _no_interval(own: Sequence[float | None], *, paired: bool) -> str | None:
 def not_available(reason: str) -> Reach:
     """The reach where it cannot be told."""
     return Reach(tokens=None, saved=None, low=None, high=None, seeds=(), reason=f"not available: {reason}")
+
+
+def reached(own: Side, baseline: Side, at_end: bool) -> Reach:
+    """Tokens that one measured mixture needs to be where another ends.
+
+    Args:
+        own: the one.
+        baseline: the other.
+        at_end: the objective is known at the end of runs only.
+    """
+    curve, evaluation = own.entry.curve, own.spec.evaluation
+    measured_on = baseline.spec.evaluation.tokens_per_domain
+    if own.spec.data.fingerprint != baseline.spec.data.fingerprint:
+        return not_available("the data differ, so that a token is not the same amount of text")
+    if at_end:
+        return not_available("the objective reads scores of tasks, which are measured at the end of a run only")
+    if curve is None:
+        return not_available("the runs kept no curves, or not at the same tokens")
+    if not curve.comparable or evaluation.tokens_per_domain != measured_on:
+        return not_available(
+            f"its curve is measured on {evaluation.point_tokens_per_domain} validation tokens a domain, the "
+            f"baseline's end on {measured_on}; train both with evaluation.point_tokens_per_domain = "
+            "evaluation.tokens_per_domain"
+        )
+    ends = baseline.scores.objective
+    pairs = [row for row, seed in enumerate(own.entry.seeds) if seed in ends]
+    rows = pairs or list(range(len(own.entry.seeds)))
+    targets = [ends[own.entry.seeds[row]] if pairs else baseline.entry.objective.value for row in rows]
+    return reach(
+        curve.tokens,
+        np.array(curve.values)[rows],
+        np.array(targets),
+        baseline.entry.tokens,
+        paired=bool(pairs),
+    )

@@ -24,6 +24,7 @@ from mixopt.report.figure import png
 from mixopt.results import load_comparison
 from mixopt.search.objective import MeanPerplexity
 from mixopt.study.compare import compare_runs
+from tests.study.test_compared_tasks import compared
 from tests.synthetic_runs import TOKENS, make_run, make_spec, power_law
 
 if TYPE_CHECKING:
@@ -273,3 +274,42 @@ def test_what_is_not_there_is_a_dash_and_a_sentence():
         assert "never" in render(found, form)
     png(compare_plots.curves_figure(found), dpi=40)
     png(compare_plots.gains_figure(found), dpi=40)
+
+
+@pytest.fixture(scope="module")
+def scored() -> Comparison:
+    return compared()
+
+
+def test_scores_are_rows_of_every_format_and_the_best_is_bold(scored: Comparison):
+    rows = {row.label: row for row in comparison_table(scored).rows if row.section == "Downstream"}
+    assert list(rows) == ["recall (acc, chance 0.25)", "spelling (acc, chance 0.25)",
+                          "surprise (acc, chance 0.25, lower is better)", "average"]  # fmt: skip
+    bold = {label: [cell.best for cell in row.cells] for label, row in rows.items()}
+    assert bold["recall (acc, chance 0.25)"] == [False, True]
+    assert bold["spelling (acc, chance 0.25)"] == [True, False]
+    assert bold["surprise (acc, chance 0.25, lower is better)"] == [False, True]
+    assert "0.380 ± 0.012" in render(scored, "terminal", Console(file=io.StringIO(), width=120))
+    assert "**0.380 ± 0.012**" in markdown(comparison_table(scored))
+    assert r"\textbf{0.380 $\pm$ 0.012}" in latex(comparison_table(scored))
+    (line,) = [
+        line
+        for line in csv.DictReader(io.StringIO(csv_text(comparison_table(scored))))
+        if (line["row"], line["mixture"]) == ("average", "better")
+    ]
+    assert float(line["value"]) == pytest.approx(0.395)
+    (tally,) = [row for row in comparison_table(scored).rows if row.label == "tasks won, lost"]
+    assert [cell.text for cell in tally.cells] == ["-", "2, 1"]
+    content = json.loads(render(scored, "json"))
+    assert content["entries"]["better"]["tasks"]["recall"]["score"]["seeds"] == [0.36, 0.4, 0.38]
+
+
+def test_a_comparison_without_scores_says_nothing_of_them(comparison: Comparison):
+    shown = render(comparison, "terminal", Console(file=io.StringIO(), width=120))
+    assert "Downstream" not in shown
+    assert "tasks won" not in shown
+
+
+def test_one_seed_is_told_of_beside_scores():
+    notes = comparison_table(compared(seeds=1)).notes
+    assert any("with one seed is over the tasks' items" in note for note in notes)

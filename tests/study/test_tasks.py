@@ -10,6 +10,8 @@ import pytest
 from mixopt.errors import ConfigError, ExecutorError, StoreError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
+from mixopt.report.html.gather import gather
+from mixopt.search.runs_csv import read_runs
 from mixopt.store import Store
 from mixopt.study import Study, ddo_searcher, run_study
 from mixopt.study.adso import at_target
@@ -105,8 +107,8 @@ def test_scores_stand_beside_the_run_and_its_losses(data_dir: Path, tmp_path: Pa
         runs = [row["run_id"] for row in store.rows()]
         history = store.history(runs, tasks=study.tasks)
         frame = store.frame(runs)
+        store.scores.remove(runs[-1:])
         with pytest.raises(StoreError, match="has no score of task 'spelling'"):
-            store.scores.remove(runs[-1:])
             store.history(runs, tasks=study.tasks)
     assert history.eval_domains == (*study.domains, "task:spelling", "task:singing")
     expected = [error("spelling", scored.specs[run].mixture.to_dict()) for run in runs]
@@ -116,6 +118,31 @@ def test_scores_stand_beside_the_run_and_its_losses(data_dir: Path, tmp_path: Pa
     assert history.standard_errors[:, :3].max() == 0
     np.testing.assert_allclose(history.standard_errors[:, 3:], 0.001)
     assert not list((tmp_path / "checkpoints").glob("*/final")), "models go once they are evaluated"
+
+
+def test_the_page_tells_the_objective_of_each_run(data_dir: Path, tmp_path: Path, scored: Scored) -> None:
+    answer(small(data_dir, tmp_path), scored)
+    with Store(tmp_path) as store:
+        page = gather(store)
+    assert (page.objective.name, page.objective.units) == ("downstream", "error")
+    for run in page.runs:
+        assert run.objective == pytest.approx(mean_error(scored.specs[run.run_id].mixture.to_dict()))
+
+
+def test_exports_hold_the_scores(data_dir: Path, tmp_path: Path, scored: Scored) -> None:
+    """As CSV for `mixopt recommend`, which then gives the study's answer; as JSON lines for another table."""
+    study = small(data_dir, tmp_path / "here")
+    found = answer(study, scored)
+    with Store(tmp_path / "here") as store, Store(tmp_path / "there") as other:
+        store.export(tmp_path / "runs.csv")
+        store.export(tmp_path / "runs.jsonl")
+        other.import_(tmp_path / "runs.jsonl")
+        assert other.scores.of() == store.scores.of()
+    history, _ = read_runs(tmp_path / "runs.csv")
+    searcher = ddo_searcher(study)
+    read = searcher.recommend(history)
+    assert read.mixture.weights == pytest.approx(found.mixture.weights)
+    assert read.predicted["uniform"].value == pytest.approx(found.predicted["uniform"].value)
 
 
 def test_tasks_change_no_run_and_only_the_study_that_rests_on_them(data_dir: Path, tmp_path: Path) -> None:
@@ -201,7 +228,7 @@ def test_an_evaluation_that_breaks_loses_no_training(
     monkeypatch.setattr("mixopt.evaluate.worker.evaluate", broken)
     study = small(data_dir, tmp_path)
     with pytest.raises(
-        ExecutorError, match="task 'spelling' could not be had .*: MemoryError: no room for the logits"
+        ExecutorError, match=r"task 'spelling' could not be had .*: MemoryError: no room for the logits"
     ):
         answer(study, scored)
     with Store(tmp_path) as store:

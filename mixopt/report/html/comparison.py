@@ -30,7 +30,12 @@ def comparison_section(comparison: Comparison, index: int) -> Section:
         f"Baselines: {', '.join(comparison.baselines)}.",
         warnings=list(comparison.warnings),
         figures=[_objectives(comparison, index), *_by_domain(comparison, index)],
-        tables=[_summary(comparison, index), _reach(comparison, index), _domains(comparison, index)],
+        tables=[
+            _summary(comparison, index),
+            *_tasks(comparison, index),
+            _reach(comparison, index),
+            _domains(comparison, index),
+        ],
         runs=tuple(run for entry in comparison.entries.values() for run in entry.runs),
     )
 
@@ -103,6 +108,37 @@ def _reached(reach: Reach) -> list[Cell]:
         between,
         word(reach.reason or "", "long"),
     ]
+
+
+def _tasks(comparison: Comparison, index: int) -> list[Table]:
+    """Downstream scores, the best of each task strong; nothing where not all runs were evaluated."""
+    first = next(iter(comparison.entries.values())).tasks
+    if not first:
+        return []
+    over = {task.over for entry in comparison.entries.values() for task in entry.tasks.values()}
+    error = " or ".join(sorted(over, reverse=True))
+    columns = {"task": "", "metric": "", "chance": "what guessing scores",
+               **dict.fromkeys(comparison.entries, f"mean over seeds ± standard error over {error}")}  # fmt: skip
+    rows = []
+    for name, task in first.items():
+        scores = [entry.tasks[name].score for entry in comparison.entries.values()]
+        metric = task.metric if task.higher_is_better else f"{task.metric}, lower is better"
+        cells = _scores(scores, greatest=task.higher_is_better)
+        rows.append([word(name), word(metric), number(task.chance, "{:.3g}"), *cells])
+    means = [entry.task_mean for entry in comparison.entries.values() if entry.task_mean is not None]
+    if means and len(first) > 1:
+        rows.append([word("average", "strong"), word(""), number(None, "{:.3g}"), *_scores(means, greatest=True)])
+    won = [
+        Cell(f"{one.task_wins} : {one.task_losses}", float(one.task_wins)) if one else Cell("")
+        for one in (entry.versus.get(comparison.baseline) for entry in comparison.entries.values())
+    ]
+    rows.append([word(f"won : lost against {comparison.baseline}"), word(""), number(None, "{:.3g}"), *won])
+    return [Table(f"comparison-{index}-tasks", "Downstream tasks", columns, rows, frozenset({0, 1}))]
+
+
+def _scores(scores: list[Measured], *, greatest: bool) -> list[Cell]:
+    best = (max if greatest else min)(score.value for score in scores)
+    return [_cell(score, "{:.4f}", kind="strong" if score.value == best else "") for score in scores]
 
 
 def _domains(comparison: Comparison, index: int) -> Table:
