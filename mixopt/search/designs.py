@@ -18,7 +18,7 @@ from mixopt.search.simplex_sampling import dirichlet_within, uniform_within
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,7 +84,11 @@ class DesignSettings:
 
 
 def make_design(
-    settings: DesignSettings, natural: Mixture, bounds: Bounds, anchors: Sequence[Mixture] = ()
+    settings: DesignSettings,
+    natural: Mixture,
+    bounds: Bounds,
+    anchors: Sequence[Mixture] = (),
+    seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
 ) -> tuple[Mixture, ...]:
     """The mixtures to train on.
 
@@ -94,46 +98,79 @@ def make_design(
         bounds: floors, and caps by what a run may repeat.
         anchors: mixtures to have in any case, first, as near as bounds allow. They count in `runs`, but come on top
             of a lattice.
+        seen: the shares (m,) that a run really sees of weights (m,) asked for; None for the same. A short run
+            holds few whole sequences, so that mixtures which differ may train the same.
 
     Returns:
-        Mixtures within bounds, no two within `SAME` of each other.
+        Mixtures within bounds, no two within `SAME` of each other (on a finer lattice, half its step), as asked for
+        or as seen.
 
     Raises:
         ConfigError: a group names an unknown domain or one twice; bounds hold too few different mixtures.
     """
     domains = bounds.domains
     natural = natural.ordered(domains)
+    parts = 0
+    if settings.kind == "lattice":
+        parts = parts_of_count(settings.runs, bounds) if settings.step is None else parts_of_step(settings.step)
+    # Neighbours on a fine lattice are as near as its step.
+    kept = _Distinct(len(domains), min(SAME, 0.5 / parts) if parts else SAME, seen)
     first: list[Mixture] = []
     for anchor in anchors:
         given = anchor.ordered(domains)
         near = project(given.array, bounds.floors, bounds.caps)
-        if _is_new(near, np.array([mixture.weights for mixture in first])):
-            # Where bounds let it be, the anchor to the last bit, so that others share its run.
-            first.append(given if np.abs(near - given.array).max() < 1e-9 else _mixture(domains, near))
-    kept = np.array([mixture.weights for mixture in first]).reshape(-1, len(domains))
-    if settings.kind == "lattice":
-        parts = parts_of_count(settings.runs, bounds) if settings.step is None else parts_of_step(settings.step)
-        return (*first, *(_mixture(domains, row) for row in lattice(parts, bounds) if _is_new(row, kept)))
-    kept = np.concatenate([kept, np.empty((settings.runs, len(domains)))])
-    count = len(first)
+        # Where bounds let it be, the anchor to the last bit, so that others share its run.
+        mixture = given if np.abs(near - given.array).max() < 1e-9 else _mixture(domains, near)
+        if kept.takes(mixture.array):
+            first.append(mixture)
+    if parts:
+        points = (_mixture(domains, row) for row in lattice(parts, bounds))
+        return (*first, *(point for point in points if kept.takes(point.array)))
+    rest: list[Mixture] = []
     for row in _rows(settings, natural, bounds):
-        if count >= settings.runs:
+        if len(kept) >= settings.runs:
             break
-        if _is_new(row, kept[:count]):
-            kept[count] = row
-            count += 1
-    if count < settings.runs:
+        mixture = _mixture(domains, row)
+        if kept.takes(mixture.array):
+            rest.append(mixture)
+    if len(kept) < settings.runs:
         raise ConfigError(
-            f"design: floors and caps leave room for {count} different mixtures ({settings.kind}), "
-            f"{settings.runs} were asked for; ask for fewer runs, allow more epochs, or lower floors"
+            f"design: floors and caps leave room for {len(kept)} different mixtures ({settings.kind}), "
+            f"{settings.runs} were asked for; ask for fewer runs, allow more epochs, lower floors, or train each "
+            "run for more tokens"
         )
-    rest = (_mixture(domains, row) for row in kept[len(first) : count])
     return (*first, *rest)[: settings.runs]
 
 
-def _is_new(row: NDArray[np.float64], kept: NDArray[np.float64]) -> bool:
-    """Whether no mixture of `kept` (n, m) is like this one (m,)."""
-    return not len(kept) or 0.5 * float(np.abs(kept - row).sum(axis=1).min()) > SAME
+class _Distinct:
+    """Rows (n, m) that are all different, as asked for and as runs see them."""
+
+    def __init__(
+        self, width: int, near: float, seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
+    ) -> None:
+        self._near, self._seen = near, seen
+        self._asked, self._trained = np.empty((_BLOCK, width)), np.empty((_BLOCK, width))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def takes(self, row: NDArray[np.float64]) -> bool:
+        """Keep a row (m,) if there is none like it; whether it was kept."""
+        if not self._is_new(row, self._asked):
+            return False
+        trained = row if self._seen is None else self._seen(row)
+        if self._seen is not None and not self._is_new(trained, self._trained):
+            return False
+        if self._count == len(self._asked):
+            self._asked, self._trained = (np.concatenate([rows, rows]) for rows in (self._asked, self._trained))
+        self._asked[self._count], self._trained[self._count] = row, trained
+        self._count += 1
+        return True
+
+    def _is_new(self, row: NDArray[np.float64], rows: NDArray[np.float64]) -> bool:
+        there = rows[: self._count]
+        return not len(there) or 0.5 * float(np.abs(there - row).sum(axis=1).min()) > self._near
 
 
 def _mixture(domains: tuple[str, ...], row: NDArray[np.float64]) -> Mixture:

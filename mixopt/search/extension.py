@@ -92,6 +92,10 @@ class Frozen:
         old = sum(amounts[name] for name in self.earlier.domains)
         return {VIRTUAL: old, **{name: amounts[name] for name in self.new}}
 
+    def shares(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(L,) coordinates of weights (K,) of all domains."""
+        return np.array(list(self.reduce(dict(zip(self.domains, weights.tolist(), strict=True))).values()))
+
     def supply(self, tokens: Mapping[str, float]) -> dict[str, float]:
         """Tokens that there are of each coordinate: of the virtual one until its scarcest domain is used up."""
         shares = self.earlier.to_dict()

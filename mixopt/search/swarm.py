@@ -104,22 +104,6 @@ class Swarm:
         """Standard deviation of one run's objective; None where no mixture is repeated."""
         return self.layout.noise(objective.value(self.history.losses, self.history.eval_domains, self.trained))
 
-    def check_varied(self, caps: NDArray[np.float64]) -> None:
-        """Refuse runs that never change the share of a domain that the answer may use.
-
-        Args:
-            caps: (K,) most that the answer may give each domain.
-
-        Raises:
-            ConfigError: such a domain.
-        """
-        for domain, shares, cap in zip(self.history.domains, self.weights.T, caps, strict=True):
-            if np.ptp(shares) < _STILL < cap and len(self) > 1:
-                raise ConfigError(
-                    f"history: every run has the same share of {domain!r} ({shares[0]:.4g}), so nothing tells what "
-                    "it is worth; add runs with more and with less of it"
-                )
-
     @property
     def rounding(self) -> float:
         """How far a run may be from the mixture asked for (total variation), as it holds whole sequences."""
@@ -130,6 +114,28 @@ class Swarm:
     def runs_of(self, cell: int) -> list[str]:
         """Names of the runs of one mixture."""
         return [self.history.runs[row] for row in np.flatnonzero(self.index == cell)]
+
+
+def check_varied(
+    where: str, domains: Sequence[str], weights: NDArray[np.float64], caps: NDArray[np.float64]
+) -> None:
+    """Refuse mixtures that never change the share of a domain that the answer may use.
+
+    Args:
+        where: what they are of, for the message.
+        domains: K names.
+        weights: (C, K) mixtures.
+        caps: (K,) most that the answer may give each domain.
+
+    Raises:
+        ConfigError: such a domain.
+    """
+    for domain, shares, cap in zip(domains, weights.T, caps, strict=True):
+        if np.ptp(shares) < _STILL < cap and len(weights) > 1:
+            raise ConfigError(
+                f"{where}: every run has the same share of {domain!r} ({shares[0]:.4g}), so nothing tells what "
+                "it is worth; add runs with more and with less of it"
+            )
 
 
 def check_duplicates(history: History) -> None:

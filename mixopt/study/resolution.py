@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixopt.search.ddo_design import Design
     from mixopt.study.study import Study
 
-# Longer runs give each domain its tokens to well within DDO's tolerance, and need no look.
+# Longer runs give each domain its tokens to well within what methods tell apart, and need no look.
 _LONG = 2000
 
 
@@ -38,7 +38,7 @@ def check_resolution(study: Study, design: Design) -> None:
     for cell in design.cells:
         amounts = dict(zip(design.reference.domains, cell.tokens.tolist(), strict=True))
         spec = study.spec(Mixture.normalised(amounts), round(cell.tokens.sum()), seed=0)
-        seen.append(_drawn(spec.policy.weights, spec.tokens // length) * length)
+        seen.append(_drawn(np.array(spec.policy.weights), spec.tokens // length) * length)
     try:
         Sweep.of(design, _history(design, np.array(seen)), None, PRESETS[study.config.method.preset])
     except ConfigError:
@@ -50,9 +50,14 @@ def check_resolution(study: Study, design: Design) -> None:
         ) from None
 
 
-def _drawn(weights: tuple[float, ...], sequences: int) -> NDArray[np.float64]:
+def shares_seen(study: Study, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) shares of the tokens that a run of the study sees when these weights (K,) are asked for."""
+    sequences = whole_batches(study.tokens, study.optim.batch_tokens) // study.sequence_length
+    return _drawn(weights, sequences) / sequences
+
+
+def _drawn(shares: NDArray[np.float64], sequences: int) -> NDArray[np.float64]:
     """(K,) sequences that a run draws of each domain."""
-    shares = np.array(weights)
     if sequences > _LONG:
         return shares * sequences
     sampler = MixtureSampler([sequences] * len(shares), 0, [str(index) for index in range(len(shares))])

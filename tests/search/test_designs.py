@@ -104,6 +104,30 @@ def test_anchors_come_first_and_to_the_last_bit():
     assert len(on_top) == 9
 
 
+@pytest.mark.parametrize("kind", ["dirichlet", "two-level"])
+def test_no_two_mixtures_train_the_same_in_short_runs(kind: str):
+    def whole(row: np.ndarray) -> np.ndarray:
+        return Mixture(DOMAINS, tuple(row.tolist())).counts(9) / 9
+
+    def trained(design: tuple[Mixture, ...]) -> int:
+        return len({tuple(whole(mixture.array)) for mixture in design})
+
+    assert trained(make_design(KINDS[kind], NATURAL, FREE, [NATURAL])) < 40
+    assert trained(make_design(KINDS[kind], NATURAL, FREE, [NATURAL], whole)) == 40
+
+
+def test_a_lattice_keeps_no_more_points_than_runs_can_tell_apart():
+    fine = DesignSettings(kind="lattice", step=0.05)
+    design = make_design(fine, Mixture.uniform("abc"), Bounds.free("abc"), seen=lambda row: np.rint(4 * row) / 4)
+    assert len({tuple(np.rint(4 * mixture.array)) for mixture in design}) == len(design) < 231
+    assert len(make_design(fine, Mixture.uniform("abc"), Bounds.free("abc"))) == 231
+
+
+def test_too_short_runs_for_so_many_mixtures_are_refused():
+    with pytest.raises(ConfigError, match="or train each run for more tokens"):
+        make_design(DesignSettings(runs=9), Mixture.uniform("abc"), Bounds.free("abc"), seen=np.rint)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
@@ -11,6 +12,7 @@ from mixopt.search.base import empty_history
 from mixopt.search.methods import command_of
 from mixopt.search.one_shot import OneShot
 from mixopt.study import Study
+from mixopt.study.resolution import shares_seen
 from mixopt.study.search import SEARCHERS, search_config, searcher_of
 from mixopt.study.sections import MethodSection
 
@@ -72,6 +74,25 @@ def test_runs_are_capped_by_what_proxies_see_and_answers_by_what_there_is(data_d
     most = max(proposal.mixture.to_dict()["chant"] for proposal in made.ask(empty_history()))
     assert most <= 4 * 500 / study.tokens + 1e-9
     assert made.bounds.caps[0] == pytest.approx(4 * study.corpus["chant"] / 100_000)
+
+
+@pytest.mark.parametrize("design", ["dirichlet", "two-level", "sobol", "lattice"])
+def test_mixtures_of_short_runs_differ_in_what_they_train(data_dir: Path, design: str):
+    """As asked for 16 mixtures are different; in the whole sequences of such runs only some of them were."""
+    flags = {"training.tokens": 2048, "method.name": "regmix", "method.runs": 21, "method.design": design}
+    groups = {"a": ["chant", "words"]} if design == "two-level" else None
+    study = Study.of(search_config(None, {"data.dir": str(data_dir), **SMALL, **flags, "method.groups": groups}))
+    made = searcher_of(study)
+    assert isinstance(made, OneShot)
+    seen = np.array([shares_seen(study, proposal.mixture.array) for proposal in made.ask(empty_history())])
+    assert len(np.unique(seen, axis=0)) == len(seen) >= 16
+    assert np.abs(seen * study.tokens / study.sequence_length % 1).max() < 1e-9
+
+
+def test_too_few_different_mixtures_are_refused_before_any_is_trained(data_dir: Path):
+    short = {"data.dir": str(data_dir), **SMALL, "training.tokens": 256, "method.name": "regmix"}
+    with pytest.raises(ConfigError, match="room for 6 different mixtures"):
+        searcher_of(Study.of(search_config(None, short))).ask(empty_history())
 
 
 def test_settings_of_searches_leave_older_studies_their_identity(data_dir: Path):
