@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
 # An error that a doubling of the runs would lower by less is as good as it gets.
 _HARDLY = 0.1
+# A costly law is dropped after so many folds if its squared error is so many standard errors above the best law's.
+_TRIAL, _BEHIND = 3, 2.0
 # Sizes nearer than this say little of a slope.
 _APART = 1.4
 
@@ -88,18 +90,18 @@ class Evidence:
         tried: dict[str, Checked | str] = {}
         good: list[tuple[Regressor, Checked]] = []
         for regressor in regressors:
+            ahead = min((found for _, found in good), key=lambda found: found.rmse, default=None)
             try:
-                found = _check(swarm, regressor, objective, values, folds)
+                found = _check(swarm, regressor, objective, values, folds, ahead)
             except ConfigError as error:  # too few runs for this one
-                tried[regressor.name] = str(error)
-                continue
+                found = str(error)
             tried[regressor.name] = found
-            if found.objective.better_than_mean:
+            if isinstance(found, Checked) and found.objective.better_than_mean:
                 good.append((regressor, found))
         if not good:
             raise ConfigError(_refusal(tried, objective, len(swarm)))
         least = min((found for _, found in good), key=lambda found: found.rmse)
-        best = next(pair for pair in good if _as_good(pair[1].left_out, least.left_out, values))
+        best = next(pair for pair in good if _as_good(pair[1].left_out - values, least.left_out - values))
         return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
 
     @property
@@ -150,19 +152,33 @@ def _check(
     objective: Objective,
     values: NDArray[np.float64],
     folds: NDArray[np.bool_],
-) -> Checked:
-    predicted = regressor.left_out(swarm.weights, swarm.losses, folds, seed=0)
-    losses = predicted[folds.argmax(axis=0), np.arange(len(swarm))]
+    ahead: Checked | None,
+) -> Checked | str:
+    """A law on every mixture, left out; why not, where a costly one is far behind the best so far."""
     domains = swarm.history.eval_domains
+    trial = _TRIAL if regressor.costly and ahead is not None else len(folds)
+    predicted = regressor.left_out(swarm.weights, swarm.losses, folds[:trial], seed=0)
+    if ahead is not None and trial < len(folds):
+        held = folds[:trial].any(axis=0)
+        losses = predicted[folds[:trial].argmax(axis=0), np.arange(len(swarm))][held]
+        own, best = objective.value(losses, domains, swarm.trained) - values[held], (ahead.left_out - values)[held]
+        if not _as_good(own, best, _BEHIND):
+            return (
+                f"{regressor.name}: dropped after {trial} of {len(folds)} folds, where its error is {rms(own):.2g} "
+                f"and that of the {ahead.title} {rms(best):.2g}"
+            )
+        rest = regressor.left_out(swarm.weights, swarm.losses, folds[trial:], seed=0)
+        predicted = np.concatenate([predicted, rest])
+    losses = predicted[folds.argmax(axis=0), np.arange(len(swarm))]
     left_out = objective.value(losses, domains, swarm.trained)
     by_loss = {d: Score.of(losses[:, v], swarm.losses[:, v], folds) for v, d in enumerate(domains)}
     return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
 
 
-def _as_good(one: NDArray[np.float64], best: NDArray[np.float64], values: NDArray[np.float64]) -> bool:
-    """Whether predictions err by no more than a standard error more than the best ones (C,)."""
-    more = (one - values) ** 2 - (best - values) ** 2
-    return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))
+def _as_good(one: NDArray[np.float64], best: NDArray[np.float64], errors: float = 1.0) -> bool:
+    """Whether squares of errors (C,) are at most so many standard errors above those of the best predictions."""
+    more = one**2 - best**2
+    return bool(more.mean() <= errors * more.std(ddof=1) / np.sqrt(len(more)))
 
 
 def _learning_curve(

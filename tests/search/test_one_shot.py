@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,19 @@ def test_auto_chooses_by_cross_validation_and_says_so():
     assert evidence.regressor.name == "loglinear"
     assert evidence.chosen.rmse == min(part.rmse for part in evidence.tried.values())
     assert evidence.chosen_from == ", chosen of 3 laws by cross-validation"
+
+
+def test_a_costly_law_far_behind_is_dropped_early_and_one_that_is_not_is_checked_in_full():
+    swarm = Swarm.of(WORLD.drawn(20))
+    law, trees = (regressors_of(name)[0] for name in ("loglinear", "regmix"))
+    again = type("Again", (type(law),), {"name": "again", "costly": True})()
+    evidence = Evidence.of(swarm, [law, again, trees], MeanLoss())
+    assert re.fullmatch(
+        r"regmix: dropped after 3 of 10 folds, where its error is \S+ and that of the log-linear law \S+",
+        evidence.tried["regmix"],
+    )
+    # As good as the best so far, and so with all folds, in two parts.
+    np.testing.assert_allclose(evidence.tried["again"].left_out, evidence.tried["loglinear"].left_out, rtol=1e-9)
 
 
 def test_of_laws_that_predict_alike_the_first_is_chosen():

@@ -83,10 +83,12 @@ class Regressor(ABC):
     Attributes:
         name: as it is written on the command line.
         title: in words, for reports.
+        costly: fits take so long that a choice of several laws drops it early where it is far behind.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    costly: ClassVar[bool] = False
 
     @abstractmethod
     def least_runs(self, domains: int) -> int:

@@ -37,6 +37,7 @@ class AdditiveRegressor(Regressor):
 
     name = "ddo"
     title = "DDO's additive power law"
+    costly = True
 
     def least_runs(self, domains: int) -> int:
         """One a domain besides a base, as in DDO's own design."""
