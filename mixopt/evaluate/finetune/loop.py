@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PREDICTION_ROWS = {"cpu": 32, "cuda": 256}
 
 # Batches that are sorted by length together: most of the padding goes, and their examples still vary by epoch.
-_POOL = 8
+_POOL = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,10 @@ def load_model(
         if hasattr(config, name):
             setattr(config, name, dropout)
     loader: Any = getattr(transformers, head)
-    model, report = loader.from_pretrained(checkpoint, config=config, dtype=torch.float32, output_loading_info=True)
+    model, report = loader.from_pretrained(
+        checkpoint, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+    )
+    # Those of other shapes are reported as well, rather than raised in many lines.
     encoder = f"{model.base_model_prefix}."
     lost = sorted(
         name

@@ -44,7 +44,7 @@ class Metric:
 
 
 def class_metric(name: str, predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> Metric:
-    """A metric of classes.
+    """A metric of classes; a correlation is 0 where the predictions or the labels are all one.
 
     Args:
         name: `acc`, `f1` (of class 1) or `matthews`.
@@ -56,21 +56,23 @@ def class_metric(name: str, predicted: NDArray[np.int64], labels: NDArray[np.int
     # A model that finds no positive has an F1 of 0, not a warning.
     f1 = partial(f1_score, zero_division=0.0)  # pyright: ignore[reportArgumentType]
     measure: Callable[..., Any] = {"acc": accuracy_score, "f1": f1, "matthews": matthews_corrcoef}[name]
+    if name == "matthews" and (np.ptp(predicted) == 0 or np.ptp(labels) == 0):
+        return Metric(name, 0.0, len(labels), chance=0.0)
     majority = np.full_like(labels, np.bincount(labels).argmax())
     return Metric(
         name,
         float(measure(labels, predicted)),
         len(labels),
         standard_error(predicted == labels) if name == "acc" else None,
-        float(measure(labels, majority)),
+        0.0 if name == "matthews" else float(measure(labels, majority)),
     )
 
 
 def similarity_metric(name: str, predicted: NDArray[np.floating], labels: NDArray[np.floating]) -> Metric:
-    """A correlation, `pearson` or `spearman`, of (n,) predictions; 0 where all predictions are one."""
+    """A correlation, `pearson` or `spearman`, of (n,) predictions; 0 where they or the labels are all one."""
     from scipy.stats import pearsonr, spearmanr
 
-    constant = np.ptp(predicted) == 0
+    constant = np.ptp(predicted) == 0 or np.ptp(labels) == 0
     measure: Any = pearsonr if name == "pearson" else spearmanr
     value = 0.0 if constant else float(measure(predicted.astype(np.float64), labels.astype(np.float64)).statistic)
     return Metric(name, value, len(labels), chance=0.0)
