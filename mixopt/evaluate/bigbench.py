@@ -94,7 +94,7 @@ def _read(name: str, path: Path) -> EvalTask:
     distinct = {json.dumps(example): example for example in content.get("examples", [])}
     try:
         items = [_item(example, content) for example in distinct.values()]
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise DataError(
             f"--tasks {name}: expected a multiple-choice task (examples with input and target_scores), found an "
             f"example without in {path}; leave it out"

@@ -130,7 +130,7 @@ class _Window(NamedTuple):
 def _windows(tokens: NDArray[np.unsignedinteger], eot_id: int, rng: random.Random) -> list[_Window]:
     """All places that do not overlap: one of each document, then a second of each that has one, and so on."""
     ends = np.flatnonzero(tokens == eot_id).tolist()
-    starts = [0, *(end + 1 for end in ends[:-1])]
+    starts = [0, *(end + 1 for end in ends)][: len(ends)]
     by_document = []
     for document, (start, end) in enumerate(zip(starts, ends, strict=True)):
         # Where a document is cut is random, so that its beginning is not always in a passage.
