@@ -111,6 +111,10 @@ class Remaining:
             self._failures = 0
             self._tell(self.job, outcome)
 
+    def singly(self) -> list[Remaining]:
+        """Each task that is left as a job of its own."""
+        return [Remaining(replace(self.job, tasks=(task,)), self._tell) for task in self._tasks.values()]
+
     def fail(self, reason: str) -> bool:
         """An attempt ended early: the task that was on is given up if it was the last attempt, else True."""
         self._failures += 1

@@ -110,11 +110,13 @@ class RayEvaluations:
             address=address, cpus_per_run=cpus_per_job, gpus_per_run=gpus_per_job, device=device, workers=workers
         )
         self._evaluator = evaluator
+        self._shipped: dict[str, ShippedFiles] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._shipped.clear()
         self._pool.__exit__()
 
     def workers(self) -> int:
@@ -138,13 +140,20 @@ class RayEvaluations:
         cpus, gpus = self._pool.resources
         device = "cuda" if gpus else "cpu"
         placed = [replace(job, runtime=replace(job.runtime, threads=cpus, device=device)) for job in jobs]
-        sweep = _Sweep(placed, self._new_worker, on_outcome, on_retry)
+        sweep = _Sweep(self, placed, on_outcome, on_retry)
         try:
             sweep.run(most)
         finally:
             sweep.stop()
 
-    def _new_worker(self) -> Any:
+    def ship(self, job: EvalJob) -> ShippedFiles:
+        """The job's checkpoint in Ray's object store, put there once."""
+        if job.digest not in self._shipped:
+            self._shipped[job.digest] = ship(str(job.checkpoint))
+        return self._shipped[job.digest]
+
+    def new_worker(self) -> Any:
+        """An actor that waits for a place."""
         import ray
 
         cpus, gpus = self._pool.resources
@@ -159,23 +168,22 @@ class _Sweep:
 
     def __init__(
         self,
+        evaluations: RayEvaluations,
         jobs: Sequence[EvalJob],
-        new_worker: Callable[[], Any],
         on_outcome: Callable[[EvalJob, Outcome], None],
         on_retry: Callable[[EvalJob, str], None],
     ) -> None:
         self._waiting = deque(Remaining(job, on_outcome) for job in jobs)
-        self._new_worker, self._on_retry = new_worker, on_retry
+        self._evaluations, self._on_retry = evaluations, on_retry
         self._busy: dict[ray.ObjectRef, _Hand] = {}
         self._idle: list[Any] = []
-        self._shipped: dict[str, ShippedFiles] = {}
 
     def run(self, most: int) -> None:
         import ray
 
         while self._waiting or self._busy:
             while self._waiting and len(self._busy) < most:
-                actor = self._idle.pop() if self._idle else self._new_worker()
+                actor = self._idle.pop() if self._idle else self._evaluations.new_worker()
                 self._start(_Hand(actor, self._waiting.popleft()))
             done, _ = ray.wait(list(self._busy), timeout=_POLL_SECONDS)
             for ref in done:
@@ -209,16 +217,28 @@ class _Sweep:
         except RayError as error:
             with contextlib.suppress(Exception):
                 ray.kill(hand.actor)
-            answer = Failure(death(error))
-        else:
-            self._idle.append(hand.actor)
+            self._retry(hand.remaining, death(error), died=True)
+            return
+        self._idle.append(hand.actor)
         if isinstance(answer, Failure):
             if answer.fatal:
                 raise answer.fatal
-            if hand.remaining.left and hand.remaining.fail(answer.error):
-                self._on_retry(hand.remaining.job, answer.error)
-        if hand.remaining.left:
-            self._waiting.appendleft(hand.remaining)
+            self._retry(hand.remaining, answer.error)
+
+    def _retry(self, remaining: Remaining, reason: str, *, died: bool = False) -> None:
+        """Queue what is left of a job whose attempt ended early."""
+        left = remaining.left
+        if left is None:
+            return
+        if died and len(left.tasks) > 1:
+            # Which task brought the worker down is not known: what it told last may be lost. Each gets its own.
+            self._on_retry(remaining.job, reason)
+            self._waiting.extendleft(reversed(remaining.singly()))
+            return
+        if remaining.fail(reason):
+            self._on_retry(remaining.job, reason)
+        if remaining.left:
+            self._waiting.appendleft(remaining)
 
     def _supply(self, hand: _Hand) -> None:
         """Send the checkpoint to a node that does not see its folder, then the job again.
@@ -229,10 +249,8 @@ class _Sweep:
         job = hand.remaining.job
         if hand.supplied:
             raise ExecutorError(f"checkpoint {job.checkpoint}: it could not be written on the worker's node")
-        if job.digest not in self._shipped:
-            self._shipped[job.digest] = ship(str(job.checkpoint))
         hand.supplied = True
-        hand.actor.receive.remote(job.digest, self._shipped[job.digest])
+        hand.actor.receive.remote(job.digest, self._evaluations.ship(job))
         self._start(hand)
 
     def _poll(self) -> None:

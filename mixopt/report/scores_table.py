@@ -83,7 +83,7 @@ Row = tuple[str, str]
 
 
 def cells(models: Sequence[ScoredModel]) -> list[dict[Row, Cell]]:
-    """Each model's scores by task and metric, seeds taken together; the metric that stands for a task comes first."""
+    """Each model's scores by task and metric, seeds taken together; what stands for a task comes first."""
     names = labels((score.task, score.shots) for model in models for score in model.scores)
     order = list(names)
     found = []

@@ -18,7 +18,7 @@ from mixopt.execute.inline import InlineExecutor
 from mixopt.execute.ray_pool import RayExecutor
 from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_train import GroupWorker
-from mixopt.execute.ray_worker import NeedsData, _cache_folder
+from mixopt.execute.ray_worker import NeedsData, shipped_folder
 from mixopt.mixture import Mixture
 from mixopt.study import Study
 from mixopt.train.runtime import Runtime
@@ -124,7 +124,7 @@ def test_data_is_shipped_to_every_process_and_bad_data_ends_the_sweep(one_ray: N
                     ended.append((result.status, result.error))
         assert ended == [("finished", None)]
     finally:
-        shutil.rmtree(_cache_folder(fingerprint))
+        shutil.rmtree(shipped_folder(fingerprint))
 
 
 def group_error(**failures: Exception) -> Exception:
