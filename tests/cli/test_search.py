@@ -15,6 +15,7 @@ from mixopt.data.prepare import prepare
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.result import DomainResult, RunResult
+from mixopt.store import Store
 from mixopt.study import Study
 from mixopt.study.mixtures import named_mixture
 from tests.corpus import write_text
@@ -80,6 +81,24 @@ def test_from_data_to_a_recommendation_a_front_and_a_page(
     page = Path(mixopt("report").stdout.split()[-1]).read_text(encoding="utf-8")
     for said in ("mixopt search --method loglinear", "The swarm and its law", "search-left-out", "search-front"):
         assert said in page
+
+
+def test_models_that_are_really_trained_tell_mixtures_apart(
+    mixopt: Callable[..., Result], data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
+    words = ["search", *HERE, "--method", "random", "--runs", "4", "--quiet", "--json"]
+    answer = json.loads(mixopt(*words).stdout)
+    with Store("results", read_only=True) as store:
+        history = store.history(answer["runs"])
+    means = history.losses.mean(axis=1)
+    assert len(means) == len(set(means.tolist())) == 4
+    # They have learnt something: less than a guess among all tokens costs.
+    assert means.max() < math.log(Study(data_dir).manifest.vocab_size)
+    best = dict(zip(history.domains, history.weights[means.argmin()].tolist(), strict=True))
+    assert answer["weights"] == pytest.approx(best)
+    assert answer["predicted"]["recommended"]["value"] == pytest.approx(means.min())
+    assert json.loads(mixopt(*words).stdout) == answer
 
 
 def test_more_runs_keep_those_that_there_are(quick: Callable[..., Any]) -> None:
