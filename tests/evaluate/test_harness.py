@@ -19,12 +19,15 @@ from mixopt.evaluate import harness_setup, tasks_index
 from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.harness import score
 from mixopt.evaluate.tasks import presets, resolve
+from mixopt.models.build import build_model
 from tests.trained import write_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mixopt.result import RunResult
     from mixopt.score import Score
+    from mixopt.spec import RunSpec
 
 RUNTIME = EvalRuntime(device="cpu", batch_size=8)
 
@@ -238,3 +241,47 @@ def test_a_group_of_lm_eval_has_the_mean_of_its_tasks(
     assert set(both) == {"acc"}
     assert both["acc"].value == pytest.approx((4 * small["acc"].value + 12 * large["acc"].value) / 16)
     assert (both["acc"].items, both["acc"].chance, both["acc"].main) == (16, 0.25, True)
+
+
+def test_the_offline_suite_is_scored_with_its_main_metrics_and_chance(checkpoint: Path, data_dir: Path) -> None:
+    names = ["offline_continuation_words", "offline_cloze_chant", "offline_brackets"]
+    outcomes = scored(checkpoint, resolve(names, "causal", data_dir=data_dir, limit=8))
+    found = {outcome.task: by_metric(outcome) for outcome in outcomes}
+    main = {task: next(score for score in scores.values() if score.main) for task, scores in found.items()}
+    assert [score.metric for score in main.values()] == ["acc_mutual_info", "acc", "acc"]
+    assert [score.chance for score in main.values()] == [0.25, 0.0, 0.25]
+    assert [score.items for score in main.values()] == [8, 8, 8]
+    assert found["offline_cloze_chant"]["perplexity"].higher_is_better is False
+
+
+def test_an_untrained_model_scores_chance(
+    kept_run: tuple[RunSpec, RunResult, Path], data_dir: Path, tmp_path: Path
+) -> None:
+    spec, _, trained = kept_run
+    fresh = shutil.copytree(trained, tmp_path / "fresh")
+    build_model(spec.model, seed=1).save_pretrained(fresh)
+    outcomes = scored(fresh, resolve(["offline"], "causal", data_dir=data_dir), EvalRuntime(device="cpu"))
+    measured = [found for outcome in outcomes for found in by_metric(outcome).values()]
+    assert {found.chance for found in measured} == {0.25, 0.0, None}
+    for found in measured:
+        if found.chance == 0.25:
+            assert abs(found.value - 0.25) <= 3 * math.sqrt(0.25 * 0.75 / found.items), found
+        elif found.chance == 0.0:
+            assert found.value <= 0.1, found
+
+
+def test_prompts_of_bigbench_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = {"input": "Which?", "target_scores": {"this": 0, "that": 1, "both": 1}}
+    content = {"examples": [example, {**example, "input": "What?"}], "task_prefix": "Say {{it}}.\n"}
+    place = tmp_path / "bigbench" / "benchmark_tasks" / "physics"
+    place.mkdir(parents=True)
+    (place / "task.json").write_text(json.dumps({**content, "append_choices_to_input": False}))
+    monkeypatch.syspath_prepend(tmp_path)
+    [task] = resolve(["bigbench_physics"], "causal", data_dir=None, shots=1)
+    with harness_setup.quiet():
+        [loaded] = harness_setup.load_task(task, tmp_path / "loaded")["tasks"].values()
+        loaded.set_config(key="num_fewshot", value=1)
+        loaded.set_fewshot_seed(seed=1234)
+        loaded.build_all_requests()
+    first, *_ = loaded.instances
+    assert first.args == ("Say {{it}}.\n\nQ: What?\nA: that\n\nQ: Which?\nA: ", "this")
