@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.report.figure import PALETTE, count_ticks, new_figure, plain, tidy
+from mixopt.search.task_objective import is_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,5 +60,5 @@ def _domain(axes: Axes, domain: str, part: dict[str, Any], law: dict[str, float]
     count_ticks(axes.xaxis)
     axes.set_title(plain(domain), fontsize=9)
     axes.set_xlabel("effective tokens", fontsize=8)
-    axes.set_ylabel("loss, nats/token", fontsize=8)
+    axes.set_ylabel("error" if is_task(domain) else "loss, nats/token", fontsize=8)
     tidy(axes)

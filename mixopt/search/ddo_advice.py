@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.search.objective import score_noise
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -158,8 +160,9 @@ def warn_of_repetition(mixture: Mixture, supply: Supply | None) -> list[str]:
 def _noise(analysis: Analysis) -> list[str]:
     sweep, warnings = analysis.sweep, []
     if not analysis.measured:
+        items = ", with that of its tasks' items" if score_noise(analysis.objective, sweep.runs) else ""
         warnings.append(
-            f"the noise of a run is assumed ({100 * analysis.noise:.2g} % of the objective), as no run is "
+            f"the noise of a run is assumed ({100 * analysis.noise:.2g} % of the objective{items}), as no run is "
             "repeated; intervals rest on it; --seeds 3 measures it"
         )
     if sweep.missing:

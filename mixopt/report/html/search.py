@@ -115,7 +115,7 @@ def _losses(evidence: Mapping[str, Any]) -> Table:
     columns = {
         "domain": "",
         "Spearman": "rank correlation of predicted and measured losses of mixtures left out",
-        "error": "root mean square, nats/token",
+        "error": "root mean square, nats/token; of a task, in its own error",
         "of the mean's": "the same against predicting the mean of the others",
     }
     rows = [
