@@ -83,6 +83,8 @@ def parse(rows: Iterable[tuple[str, Any]], task: Task, where: str) -> Examples:
         for column in task.texts:
             if not isinstance(row[column], str):
                 raise DataError(f"{place}: {column}: expected text, found {row[column]!r:.40}")
+            if not row[column].isascii() and not _encodable(row[column]):
+                raise DataError(f"{place}: {column}: half of a surrogate pair, no valid text")
         texts.append(tuple(row[column] for column in task.texts))
         labels.append(_READERS[task.problem](row, task, place))
     if not texts:
@@ -97,12 +99,20 @@ def parse(rows: Iterable[tuple[str, Any]], task: Task, where: str) -> Examples:
     return Examples(texts, np.array(labels, dtype=np.int64 if task.classes else np.float32))
 
 
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _class(row: dict[str, Any], task: Task, place: str) -> int:
     try:
         label = int(row["label"])
         if label != float(row["label"]):
             label = -1
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         label = -1
     if not 0 <= label < task.classes:
         raise DataError(
@@ -127,7 +137,7 @@ def _answers(row: dict[str, Any], task: Task, place: str) -> Answers:
     found = row["answers"]
     try:
         texts, start = tuple(found["text"]), int(found["answer_start"][0])
-    except (TypeError, KeyError, IndexError, ValueError):
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
         texts, start = (), 0
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise DataError(

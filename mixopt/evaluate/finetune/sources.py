@@ -111,8 +111,11 @@ def _rows(name: str, content: bytes, folder: str) -> Iterator[tuple[str, Any]]:
         # Tab-separated files quote nothing, as GLUE's own; comma-separated ones do.
         options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if suffix == ".tsv" else {}
         reader = csv.DictReader(io.StringIO(text, newline=""), **options)
-        for row in reader:
-            yield f"{path}, line {reader.line_num}", row
+        try:
+            for row in reader:
+                yield f"{path}, line {reader.line_num}", row
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: not a table that can be read ({error})") from error
         return
     # Text may hold other line ends (U+2028), which JSON does not escape: only a line feed ends a row.
     for number, line in enumerate(text.split("\n"), start=1):

@@ -186,6 +186,8 @@ SPAN = {"question": "q", "context": "la ho", "answers": {"text": ["ho"], "answer
             _lines([{**RTE, "label": -1}]),
             r"a class from 0 to 1, found -1 \(a hidden label has no score",
         ),
+        ("glue_rte", _lines([{**RTE, "sentence1": "\ud800"}]), "line 1: sentence1: half of a surrogate pair"),
+        ("glue_rte", _lines([{**RTE, "label": float("inf")}]), "a class from 0 to 1, found inf"),
         ("glue_rte", _lines([{**RTE, "label": 0.5}]), "a class from 0 to 1, found 0.5"),
         ("glue_rte", _lines([{**RTE, "label": "yes"}]), "a class from 0 to 1, found 'yes'"),
         ("glue_rte", _lines([RTE, RTE]), "expected several labels, found 1 in all of 2 examples"),
@@ -228,6 +230,12 @@ def test_a_folder_without_the_tasks_or_with_half_of_one_is_refused(task_data, tm
 def test_a_damaged_parquet_file_is_one_line():
     with pytest.raises(DataError, match=r"here/train\.parquet: not a Parquet file, or damaged"):
         sources.read_files({"train.parquet": b"PAR1", "validation.jsonl": GOOD}, TASKS["glue_rte"], "here")
+
+
+def test_a_table_that_cannot_be_read_is_one_line():
+    table = b'sentence1,sentence2,label\n"' + b"la " * 50_000 + b'",ho,1\n'
+    with pytest.raises(DataError, match=r"here/train\.csv, line \d: not a table that can be read \(field larger"):
+        sources.read_files({"train.csv": table, "validation.jsonl": GOOD}, TASKS["glue_rte"], "here")
 
 
 def test_names_are_resolved_without_torch_or_datasets():
