@@ -26,6 +26,18 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 threadpool_limits(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with slow tests come first, so that none is left for the end, when the other core has no more work.
+
+    The first of them are those that share the two processes of `pair`, which each worker would start for itself.
+    """
+    turn: dict[Path, int] = {}
+    for item in items:
+        own = 0 if "pair" in getattr(item, "fixturenames", ()) else 1 if item.get_closest_marker("slow") else 2
+        turn[item.path] = min(own, turn.get(item.path, own))
+    items.sort(key=lambda item: turn[item.path])
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared data of three synthetic domains, about 20,000 training tokens each; read-only by convention."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-from pathlib import Path
-
 import pytest
-import torch
-from torch import distributed, multiprocessing
+from torch import distributed
 from torch.utils.data import DataLoader
 
 from mixopt.errors import DataError
@@ -23,31 +18,25 @@ def _run(batch_size: int, accumulate: int, seed: int = 5) -> tuple[OnlineMixture
     return online, DataLoader(online.dataset, batch_size=batch_size)
 
 
-def _process(rank: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+def _process() -> tuple[object, ...]:
     online, loader = _run(2, 3)
     seen = train(online, loader, 4)
     saved = online.state_dict()
     online, loader = _run(2, 3)
     online.load_state_dict(saved)
     train(online, loader, STEPS - 4, seen)
-    apart = _run(1, 1, seed=rank)
+    apart = _run(1, 1, seed=distributed.get_rank())
     try:
         train(*apart, 1)
         refused = ""
     except DataError as error:
         refused = str(error)
-    outcome = seen, online.policy.told, online.state_dict(), refused
-    Path(folder, f"{rank}.pickle").write_bytes(pickle.dumps(outcome))
-    distributed.destroy_process_group()
+    return seen, online.policy.told, online.state_dict(), refused
 
 
 @pytest.mark.slow
-def test_two_processes_are_as_one(tmp_path) -> None:
-    multiprocessing.start_processes(_process, (str(tmp_path),), nprocs=2, start_method="spawn")
-    first, second = (pickle.loads((tmp_path / f"{rank}.pickle").read_bytes()) for rank in range(2))
+def test_two_processes_are_as_one(pair) -> None:
+    first, second = pair(_process)
     online, loader = _run(4, 3)
     alone = train(online, loader, STEPS)
 

@@ -1,16 +1,12 @@
-"""Runs of several processes on this machine, connected by gloo: for tests of training in parallel."""
+"""Runs of two processes: for tests of training in parallel."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import distributed, multiprocessing
 
 from mixopt.policy import POLICIES
 from mixopt.train.loop import train
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
     from mixopt.train.runtime import Runtime
+    from tests.pair import Pair
 
 
 class Interrupted(Exception):
@@ -88,19 +85,10 @@ def run_case(case: Case) -> Outcome:
     return Outcome(result, told, progress)
 
 
-def run_together(cases: Sequence[Case], processes: int, folder: Path) -> list[list[Outcome]]:
-    """Train `cases` one after the other, each on all `processes`; outcomes by case and by process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    multiprocessing.start_processes(
-        _process, (list(cases), processes, str(folder)), nprocs=processes, start_method="spawn"
-    )
-    by_process = [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in range(processes)]
-    return [list(outcomes) for outcomes in zip(*by_process, strict=True)]
+def run_together(pair: Pair, cases: Sequence[Case]) -> list[list[Outcome]]:
+    """Train `cases` one after the other, each on both processes; outcomes by case and by process."""
+    return [list(outcomes) for outcomes in zip(*pair(_run_cases, list(cases)), strict=True)]
 
 
-def _process(rank: int, cases: list[Case], processes: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=processes)
-    outcomes = [run_case(case) for case in cases]
-    Path(folder, f"{rank}.pickle").write_bytes(pickle.dumps(outcomes))
-    distributed.destroy_process_group()
+def _run_cases(cases: list[Case]) -> list[Outcome]:
+    return [run_case(case) for case in cases]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mixopt.spec import RunSpec
     from mixopt.train.runtime import Runtime
+    from tests.pair import Pair
 
 
 @given(st.integers(1, 200), st.integers(1, 9))
@@ -44,12 +45,9 @@ MODELS, SHARDINGS = ("gpt2", "llama", "bert", "odd"), ("none", "fsdp")
 
 
 class World:
-    """Every run of this module: alone, on two processes, and begun by one, gone on by two, ended by one.
+    """Every run of this module: alone, on two processes, and begun by one, gone on by two, ended by one."""
 
-    The two processes are started once, as that takes longer than the runs.
-    """
-
-    def __init__(self, make_spec: Callable[..., RunSpec], runtime: Runtime, folder: Path) -> None:
+    def __init__(self, make_spec: Callable[..., RunSpec], runtime: Runtime, folder: Path, pair: Pair) -> None:
         drifting = {"policy": PolicySpec(name="drifting", weights=(0.5, 0.3, 0.2)), "tokens": 256 * STEPS}
         # Fits after steps 4, 12 and 20, each used four steps later: the first two are under way when it is cut.
         ado = {"min_points": 5, "warmup": 5, "skip": 0, "stride": 1, "refit_interval": 8, "adopt_after": 4}
@@ -80,7 +78,7 @@ class World:
             run_case(self.case(*name, "shared", stop=FIRST))
         cases = [self.case(*name, "together") for name in names]
         cases += [self.case(*name, "shared", stop=SECOND) for name in names]
-        outcomes = run_together(cases, 2, folder / "meet")
+        outcomes = run_together(pair, cases)
         self.together = dict(zip(names, outcomes[: len(names)], strict=True))
         self.shared = dict(zip(names, outcomes[len(names) :], strict=True))
         self.ended = {name: run_case(self.case(*name, "shared")) for name in names}
@@ -98,9 +96,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(make_spec, runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(make_spec, runtime, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     POLICIES["drifting"] = Drifting
-    yield World(make_spec, runtime, tmp_path_factory.mktemp("world"))
+    yield World(make_spec, runtime, tmp_path_factory.mktemp("world"), pair)
     del POLICIES["drifting"]
 
 

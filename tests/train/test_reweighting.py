@@ -195,7 +195,7 @@ def test_a_reference_that_is_not_there_or_of_other_dimensions_is_one_line(proxy,
 
 
 @pytest.mark.slow
-def test_two_processes_weigh_as_one_does(whole, proxy, against, tmp_path):
+def test_two_processes_weigh_as_one_does(whole, proxy, against, pair):
     """Whole or sharded, also where no two processes can halve a batch of 7 sequences, taken in passes of 2."""
     odd = replace(proxy, optim=OptimSpec(batch_tokens=224, lr=4e-3, final_lr=0.1), tokens=224 * STEPS)
     cases, alone = [], []
@@ -203,7 +203,7 @@ def test_two_processes_weigh_as_one_does(whole, proxy, against, tmp_path):
         runtime = replace(against, sharding=sharding)
         cases += [Case(proxy, runtime), Case(odd, replace(runtime, micro_batch=2))]
         alone += [whole, train(odd, against)]
-    for expected, outcomes in zip(alone, run_together(cases, 2, tmp_path / "meet"), strict=True):
+    for expected, outcomes in zip(alone, run_together(pair, cases), strict=True):
         first, second = (outcome.result for outcome in outcomes)
         assert first.trace == second.trace
         np.testing.assert_allclose(part(first, "average"), part(expected, "average"), atol=1e-5)
