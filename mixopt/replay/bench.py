@@ -86,10 +86,11 @@ def _chosen(table: Table, weights: NDArray[np.float64], methods: Sequence[str] |
     if methods is None:
         return [method for method in chosen if method.name not in stuck]
     if stuck and problem.target == 0:
+        possible = [name for name, entry in METHODS.items() if entry.possible(problem)]
         raise ConfigError(
             f"table {table.name}: its fidelity never varies (every run is {table.fidelities[-1].name}), but "
-            f"{', '.join(stuck)} learns from cheaper runs; add runs of a smaller model or fewer tokens, or choose "
-            f"among {', '.join(name for name, entry in METHODS.items() if entry.possible(problem))}"
+            f"{', '.join(stuck)} {'learns' if len(stuck) == 1 else 'learn'} from cheaper runs; add runs of a smaller "
+            f"model or fewer tokens, or choose among {', '.join(possible)}"
         )
     if stuck:
         raise ConfigError(

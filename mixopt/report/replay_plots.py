@@ -40,7 +40,8 @@ def regret_figure(bench: Bench) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     # Regrets span decades and end at 0: linear below a hundredth of the largest, logarithmic above.
     most = max(float(np.nanmax(outcome.curve[1])) for outcome in bench.outcomes)
-    axes.set_yscale("symlog", linthresh=most / 100)
+    if most > 0:
+        axes.set_yscale("symlog", linthresh=most / 100)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel(f"spent, in runs of {bench.table.fidelities[-1].name}", fontsize=9)

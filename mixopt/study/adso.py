@@ -62,8 +62,11 @@ def ladder_of(study: Study) -> Ladder:
             spec = sized(study, preset).spec(study.natural, tokens, seed=0)
             found.append(Scale(preset, spec.model.parameters, spec.tokens, spec.flops / target.flops))
     ladder = Ladder(tuple(found))
-    if method.name == "tokens-only" and len(ladder.scales) < 2:
-        raise ConfigError("tokens-only: expected two scales or more, found one; give --scales such as 200k,800k")
+    if method.name != "single-fidelity" and len(ladder.scales) < 2:
+        raise ConfigError(
+            f"{method.name}: expected two scales or more, found one ({ladder.target}); give --scales such as "
+            "200k,800k, or train at the target alone with --method single-fidelity"
+        )
     return ladder
 
 

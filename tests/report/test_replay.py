@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,3 +64,9 @@ def test_the_picture_has_a_line_a_method_from_its_first_recommendation_on(found:
     assert min(np.asarray(lines["single-fidelity"].get_xdata())) >= 1
     assert min(np.asarray(lines["screen:40"].get_xdata())) < 1
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_method_without_regret_has_a_picture_too(found: Bench) -> None:
+    outcome = next(outcome for outcome in found.outcomes if outcome.name == "screen:40")
+    right = replace(outcome, curve=outcome.curve * [[1], [0], [0], [0]])
+    assert png(regret_figure(replace(found, outcomes=(right,)))).startswith(b"\x89PNG")

@@ -58,8 +58,9 @@ def test_baselines_train_at_fewer_scales(data_dir: Path, tmp_path: Path) -> None
     assert len(tokens_only.scales) == 2
     single = ladder_of(adso_study(data_dir, tmp_path, name="single-fidelity"))
     assert single.costs.tolist() == [1.0]
-    with pytest.raises(ConfigError, match="tokens-only: expected two scales or more, found one"):
-        ladder_of(adso_study(data_dir, tmp_path, name="tokens-only", scales=["4k"]))
+    for name, sizes in (("tokens-only", SIZES["sizes"]), ("adso", ["gpt2-0.4m"])):
+        with pytest.raises(ConfigError, match=f"{name}: expected two scales or more, found one"):
+            ladder_of(adso_study(data_dir, tmp_path, name=name, sizes=sizes, scales=["4k"]))
 
 
 def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path: Path) -> None:
