@@ -89,8 +89,8 @@ def _chosen(table: Table, weights: NDArray[np.float64], methods: Sequence[str] |
         possible = [name for name, entry in METHODS.items() if entry.possible(problem)]
         raise ConfigError(
             f"table {table.name}: its fidelity never varies (every run is {table.fidelities[-1].name}), but "
-            f"{', '.join(stuck)} {'learns' if len(stuck) == 1 else 'learn'} from cheaper runs; add runs of a smaller "
-            f"model or fewer tokens, or choose among {', '.join(possible)}"
+            f"{', '.join(stuck)} {'learns' if len(stuck) == 1 else 'learn'} from cheaper runs; add runs of a "
+            f"smaller model or fewer tokens, or choose among {', '.join(possible)}"
         )
     if stuck:
         raise ConfigError(
