@@ -58,6 +58,7 @@ def run_targets(
     from mixopt.report.target import print_target, target_dict
     from mixopt.search.objective import parse_objective
     from mixopt.store import Store
+    from mixopt.study.compared_tasks import SharedTasks
     from mixopt.study.loop import kept_model
     from mixopt.study.measured import Side, Yardstick
     from mixopt.study.target import train_targets
@@ -66,9 +67,12 @@ def run_targets(
     with Store(study.config.results) as store, study.executor() as executor:
         store.check_writable()
         runs = train_targets(study, planned, store, executor, watch)
+        ids = [result.run_id for _, result in runs]
+        tasks = SharedTasks.of(ids, store.scores.of(ids), study.tasks)
     spec = runs[0][0]
     objective = parse_objective(study.config.method.objective)
-    entry = Side.of(name, runs, Yardstick(objective, "perplexity", spec.measured, spec.data.domains)).entry
+    yardstick = Yardstick(objective, "perplexity", spec.measured, spec.data.domains, tasks)
+    entry = Side.of(name, runs, yardstick).entry
     files = _draw(name, entry, runs, Path(study.config.results) / "targets" / entry.runs[0]) if plots else []
     keeps = study.config.executor.keep_checkpoints
     models = [kept_model(study, run_id) for run_id in entry.runs] if keeps else []
