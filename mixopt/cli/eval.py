@@ -39,8 +39,8 @@ def evaluate(
         flag(
             "--tasks",
             "Presets (ado, autoscale), offline, bigbench, names of lm-eval, your own task files; NAME@N for N"
-            " solved examples in the prompt; commas between them. `list` shows them (MODELS are then words to look"
-            " for).",
+            " solved examples in the prompt; commas between them. `list` shows them, and with words in place of"
+            " models the names that hold one.",
             _TASKS,
         ),
     ] = None,
@@ -81,9 +81,9 @@ def evaluate(
 
     Example: `mixopt eval 3fa9 --tasks my_task.yaml --json`
 
-    Example: `mixopt eval bert-run --suite glue --suite squad --seeds 3`
+    Example: `mixopt eval 5d02 --suite glue --suite squad --seeds 3`, of a masked model
 
-    Example: `mixopt eval --tasks list hellaswag`
+    Example: `mixopt eval hellaswag --tasks list`
     """
     names = [name.strip() for word in (*(tasks or ()), *(suite or ())) for name in word.split(",") if name.strip()]
     if names == [_LIST]:
@@ -176,4 +176,4 @@ def _list(words: list[str], *, as_json: bool) -> None:
         typer.echo(f"{name}  {text}")
     counts = {kind: sum(entry.kind == kind for entry in entries.values()) for kind in ("task", "group", "tag")}
     listed = ", ".join(f"{count:,} {kind}s" for kind, count in counts.items())
-    typer.echo(f"lm-eval: {listed}; `mixopt eval --tasks list WORD` shows the names that hold a word")
+    typer.echo(f"lm-eval: {listed}; `mixopt eval WORD --tasks list` shows the names that hold a word")

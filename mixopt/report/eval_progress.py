@@ -27,12 +27,12 @@ class EvalProgress:
     def __init__(self, console: Console | None) -> None:
         self._console = console
         self._bar: tuple[Progress, TaskID] | None = None
-        self._done, self._total, self._started = 0, 0, 0.0
+        self._done, self._total, self._first = 0, 0, 0.0
 
     @contextlib.contextmanager
     def evaluating(self, total: int, found: int) -> Iterator[None]:
         """Draw while `total` tasks are scored, of which the table has `found` more already."""
-        self._done, self._total, self._started = 0, total, time.monotonic()
+        self._done, self._total = 0, total
         if self._console is None:
             yield
             return
@@ -53,6 +53,8 @@ class EvalProgress:
     def done(self, model: str, outcome: Outcome) -> None:
         """A task has its outcome."""
         self._done += 1
+        if self._done == 1:
+            self._first = time.monotonic()
         if self._console is None:
             return
         if outcome.error is not None:
@@ -73,6 +75,9 @@ class EvalProgress:
             self._console.print(text, markup=False, soft_wrap=True)
 
     def _line(self) -> str:
-        left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
-        tail = f"; {format_seconds(left)} left" if self._done < self._total else ""
-        return f"{self._done}/{self._total} tasks done{tail}"
+        text = f"{self._done}/{self._total} tasks done"
+        if not 1 < self._done < self._total:
+            return text
+        # Before the first task there are imports and the model's loading, which say nothing about the others.
+        rate = (time.monotonic() - self._first) / (self._done - 1)
+        return f"{text}; {format_seconds(rate * (self._total - self._done))} left"

@@ -146,7 +146,7 @@ def scores_table(models: Sequence[ScoredModel]) -> Table:
     if sum(cell.main for cell in found[0].values()) > 1 and any(averages):
         some = next(cell for cell in averages if cell is not None)
         table.add_section()
-        table.add_row("average", "of the tasks' first", *_values(averages), *_beside(some, len(models) == 1))
+        table.add_row("average", "main ones", *_values(averages), *_beside(some, len(models) == 1))
     return table
 
 
@@ -210,11 +210,15 @@ def _values(found: Sequence[Cell | None]) -> list[str]:
         if cell is None:
             texts.append("-")
             continue
-        text = f"{cell.value:.4f}"
+        text = _number(cell.value)
         if cell.standard_error is not None:
-            text += f" ± {cell.standard_error:.4f}"
+            text += f" ± {_number(cell.standard_error)}"
         texts.append(f"[bold]{text}[/bold]" if cell.value == best else text)
     return texts
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.3g}"
 
 
 def _beside(cell: Cell, alone: bool) -> list[str]:
