@@ -9,49 +9,42 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
+from mixopt.cli import app
 from mixopt.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = [
-    *(sys.executable, "-m", "mixopt", "train", "--mixture", "natural", "--executor", "inline", "--json", "-q"),
+    *("train", "--mixture", "natural", "--executor", "inline", "--json", "-q"),
     *("--tokens", "40k", "--model", "gpt2-0.2m", "--max-epochs", "50", "--keep"),
-    *(
-        "--set",
-        "model.context=32",
-        "--set",
-        "training.batch_tokens=256",
-        "--set",
-        "executor.checkpoint_seconds=0.2",
-    ),
+    *("--set", "model.context=32", "--set", "training.batch_tokens=256"),
+    *("--set", "executor.checkpoint_seconds=0.2"),
 ]
 
 
-def start(folder: Path, data_dir: Path) -> subprocess.Popen[str]:
-    folder.mkdir(exist_ok=True)
-    pipe = subprocess.PIPE
-    command = [*COMMAND, "--data", str(data_dir)]
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return json.loads(out)
-
-
 @pytest.mark.slow
-def test_a_killed_target_ends_with_the_same_numbers(data_dir: Path, tmp_path: Path) -> None:
-    whole = finish(start(tmp_path / "whole", data_dir))
-    process = start(tmp_path / "broken", data_dir)
+def test_a_killed_target_ends_with_the_same_numbers(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path) -> dict[str, Any]:
+        monkeypatch.chdir(folder)
+        result = CliRunner().invoke(app, [*COMMAND, "--data", str(data_dir)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    pipe, command = subprocess.PIPE, [sys.executable, "-m", "mixopt", *COMMAND, "--data", str(data_dir)]
+    process = subprocess.Popen(command, cwd=tmp_path / "broken", stdout=pipe, stderr=pipe, text=True)
     while not list((tmp_path / "broken").glob("results/checkpoints/*/step-*/state.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    broken = finish(start(tmp_path / "broken", data_dir))
+    whole, broken = run(tmp_path / "whole"), run(tmp_path / "broken")
 
     assert broken["domains"] == whole["domains"]
     curves = []
