@@ -44,11 +44,6 @@ _GENERATED = {"offline_brackets": bracket_items, "offline_arithmetic": arithmeti
 NAMES = ("offline", _CONTINUATION, _CLOZE, *_GENERATED)
 
 
-def is_offline(name: str) -> bool:
-    """Whether a task's name is this suite's."""
-    return name == "offline" or name.startswith("offline_")
-
-
 def names(data_dir: str | Path) -> list[str]:
     """Every single task for a data folder, whether its held-out documents suffice or not.
 

@@ -47,11 +47,15 @@ def continuation_items(held_out: HeldOut, domain: str, count: int, rng: random.R
     """
     counts = held_out.token_counts(domain)
     cuts: dict[str, _Cut] = {}
+    contexts: set[str] = set()
     for passages in held_out.passages(domain, rng):
         found = [cut for passage in passages if (cut := _cut(passage, counts))]
         fitting = held_out.fitting([(cut.context, cut.ending) for cut in found])
         for cut in itertools.compress(found, fitting):
-            cuts.setdefault(cut.ending, cut)
+            # A context that two documents share has two true endings.
+            if cut.context not in contexts and cut.ending not in cuts:
+                contexts.add(cut.context)
+                cuts[cut.ending] = cut
         if len(cuts) >= count:
             break
     chosen = list(cuts.values())[:count]

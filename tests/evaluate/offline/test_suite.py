@@ -84,7 +84,6 @@ def test_the_suite_has_both_tasks_of_each_domain_that_gives_items(
         f"offline_continuation_{domain}" for domain in ("chant", "arithmetic", "words")
     ]
     assert all(task.kind == "harness" for task in suite.values())
-    assert all(offline.is_offline(name) for name in suite)
 
 
 def test_every_passage_is_held_out_text_and_no_training_text(
