@@ -11,6 +11,7 @@ from mixopt.evaluate.base import EvalRuntime
 from mixopt.evaluate.worker import evaluate
 from mixopt.store import Store
 from mixopt.study import Study, ddo_searcher, run_study
+from mixopt.study.loop import Planned, train_missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +70,12 @@ def test_a_real_study_minimises_a_tasks_error(data_dir: Path, tmp_path: Path) ->
 def test_ray_workers_evaluate_what_they_trained(processes: int, data_dir: Path, tmp_path: Path) -> None:
     """As the inline executor does; of a group of processes one evaluates."""
     study = task_study(data_dir, tmp_path / "ray", kind="ray", processes_per_run=processes, workers=1)
-    found = answer(study, tmp_path / "ray")
-    with Store(tmp_path / "ray") as store:
-        scores = store.scores.of(found.runs)
-    assert len(scores) == 4
-    for run, some in scores.items():
-        assert {score.task for score in some} == set(TASKS)
-        model = study.checkpoint_dir(run) / "final"
-        by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"), lambda _: None)
-        assert {score.value for outcome in by_hand for score in outcome.scores} == {score.value for score in some}
+    spec = study.spec(study.reference, study.tokens, seed=0)
+    with Store(tmp_path / "ray") as store, study.executor() as executor:
+        train_missing(study, [Planned(spec, "base")], store, executor)
+        (scores,) = store.scores.of([spec.run_id]).values()
+    assert {score.task for score in scores} == set(TASKS)
+    model = study.checkpoint_dir(spec.run_id) / "final"
+    by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"), lambda _: None)
+    values = {(score.task, score.metric): score.value for outcome in by_hand for score in outcome.scores}
+    assert {(score.task, score.metric): score.value for score in scores} == values
