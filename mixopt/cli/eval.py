@@ -97,7 +97,7 @@ def evaluate(
     from mixopt.report.eval_progress import EvalProgress
     from mixopt.report.scores_table import print_scores, scores_dict
     from mixopt.store import Store
-    from mixopt.study.evaluate import TasksAsked, check_suites, find_model
+    from mixopt.study.evaluate import TasksAsked, check_suites, find_models
     from mixopt.study.evaluate import evaluate as run_evaluation
 
     if not models:
@@ -112,7 +112,7 @@ def evaluate(
     place = _device(device, executor, gpus_per_run)
     runtime = EvalRuntime(device=place, threads=cpus_per_run or 1, batch_size=batch_size)
     with Store(results) as store:
-        found = [find_model(word, store) for word in models]
+        found = find_models(models, store)
         check_suites(suite or [], found)
         with _evaluations(executor, ray_address, cpus_per_run, gpus_per_run, place) as evaluations:
             progress = EvalProgress(None if quiet else Console(stderr=True))

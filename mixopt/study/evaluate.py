@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,18 @@ def find_model(word: str, store: Store) -> TrainedModel:
     return TrainedModel(
         name=name, subject=run_id or digest, folder=folder.absolute(), digest=digest, objective=objective
     )
+
+
+def find_models(words: Sequence[str], store: Store) -> list[TrainedModel]:
+    """The models of several words (see `find_model`), folders under ends of their paths that tell them apart."""
+    found = [find_model(word, store) for word in words]
+    # Every kept model is in a folder `final`, which says nothing.
+    paths = {model.name: Path(model.name.removesuffix("/final")).parts for model in found}
+    for length in range(1, max(map(len, paths.values()), default=0) + 1):
+        tails = {name: "/".join(parts[-length:]) for name, parts in paths.items()}
+        if len(set(tails.values())) == len(tails):
+            return [replace(model, name=tails[model.name]) for model in found]
+    return found
 
 
 def evaluate(
