@@ -53,6 +53,7 @@ def score(
         on_outcome: called with each outcome as it is there.
 
     Raises:
+        DataError: the checkpoint cannot be loaded.
         ExecutorError: a GPU was asked for and there is none.
     """
     from mixopt.train.device import use_device
@@ -105,6 +106,8 @@ _NO_HUB = (
 
 
 def _one_line(error: Exception) -> str:
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the device's memory is full; use a smaller --batch-size"
     text = " ".join(str(error).split())
     return f"lm-eval: {type(error).__name__}: {text}"[:400]
 

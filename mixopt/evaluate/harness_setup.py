@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.errors import DataError
 from mixopt.evaluate.tasks_files import data_name, data_paths
 
 if TYPE_CHECKING:
@@ -133,11 +134,23 @@ def one_process() -> Iterator[None]:
 
 
 def open_model(checkpoint: Path, runtime: EvalRuntime, device: Device) -> HFLM:
-    """The checkpoint as lm-eval's model, on its device."""
+    """The checkpoint as lm-eval's model, on its device.
+
+    Raises:
+        DataError: it cannot be loaded.
+    """
     from lm_eval.models.huggingface import HFLM
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype="auto" if device.bfloat16 else "float32")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        dtype = "auto" if device.bfloat16 else "float32"
+        model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
+    except Exception as error:  # transformers, tokenizers and safetensors have many kinds
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"checkpoint {checkpoint}: it cannot be loaded ({type(error).__name__}: {reason})"
+        ) from error
     model.to(device.name)
     config = model.config
     positions = getattr(config, "max_position_embeddings", None) or 2048
@@ -145,9 +158,11 @@ def open_model(checkpoint: Path, runtime: EvalRuntime, device: Device) -> HFLM:
     wrap: Any = HFLM  # its signature is lost behind its registration
     return wrap(
         pretrained=model,
-        tokenizer=AutoTokenizer.from_pretrained(checkpoint),
+        tokenizer=tokenizer,
         batch_size=runtime.batch_size or fitting,
         mixed_precision_dtype="bfloat16" if device.bfloat16 else None,
+        # Sums of log-likelihoods need more than bfloat16's three digits.
+        softmax_dtype="float32" if device.bfloat16 else None,
     )
 
 

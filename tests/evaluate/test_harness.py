@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from mixopt.errors import DataError
 from mixopt.evaluate import harness_setup, tasks_index
 from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.harness import score
@@ -153,6 +154,31 @@ def test_a_model_that_diverged_has_no_score(checkpoint: Path, task_folder: Path,
     )
     [outcome] = scored(broken, resolve([f"{task_folder}/made_texts.yaml"], "causal", data_dir=None))
     assert outcome.error == "none of its metrics is a finite number; is the model's loss finite?"
+
+
+def test_weights_that_cannot_be_read_end_it_in_one_line(
+    checkpoint: Path, task_folder: Path, tmp_path: Path
+) -> None:
+    broken = shutil.copytree(checkpoint, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:100])
+    tasks = resolve([f"{task_folder}/made_texts.yaml"], "causal", data_dir=None)
+    with pytest.raises(DataError, match=r"checkpoint .*broken: it cannot be loaded \(SafetensorError") as caught:
+        scored(broken, tasks)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_device_says_what_to_do(
+    checkpoint: Path, task_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("lm_eval.models.huggingface.HFLM.loglikelihood", full)
+    choices, texts = scored(checkpoint, resolve([str(task_folder)], "causal", data_dir=None))
+    assert choices.error == "the device's memory is full; use a smaller --batch-size"
+    assert texts.scores
 
 
 def test_it_says_nothing_and_leaves_nothing_behind(
