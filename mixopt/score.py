@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # How objectives, tables and files name a task beside domains: `task:hellaswag`.
 TASK_PREFIX = "task:"
@@ -63,3 +65,14 @@ def labels(asked: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
     pairs = list(dict.fromkeys(asked))
     several = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
     return {pair: f"{pair[0]}@{pair[1]}" if pair[0] in several else pair[0] for pair in pairs}
+
+
+def error_of_mean(scores: Sequence[Score]) -> float | None:
+    """Standard error of the mean of one model's scores at a task, which differ in their seed; None if unknown.
+
+    Several fine-tunings meet the same items, so that only their spread tells how much the mean would move; a single
+    score has its own, over items.
+    """
+    if len(scores) == 1:
+        return scores[0].standard_error
+    return statistics.stdev(score.value for score in scores) / math.sqrt(len(scores))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from mixopt.score import labels
+from mixopt.score import error_of_mean, labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,10 +188,9 @@ def _cell(group: list[Score]) -> Cell:
     scores = list({score.seed: score for score in group}.values())
     first = scores[0]
     values = [score.value for score in scores]
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else first.standard_error
     return Cell(
         value=mean(values),
-        standard_error=error,
+        standard_error=error_of_mean(scores),
         chance=first.chance,
         items=first.items,
         seeds=len(values),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.errors import StoreError
-from mixopt.score import TASK_PREFIX, labels
+from mixopt.score import TASK_PREFIX, error_of_mean, labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ def with_errors(history: History, tasks: Sequence[EvalTask], scores: Mapping[str
                 )
             parts = [found[task.identity] for task in same]
             values[row, column] = np.mean([part.error for part in parts])
-            deviations[row, column] = np.linalg.norm([part.standard_error or 0.0 for part in parts]) / len(parts)
+            deviations[row, column] = error_of_mean(parts) or 0.0
     return replace(
         history,
         eval_domains=(*history.eval_domains, *(f"{TASK_PREFIX}{label}" for label in called)),
@@ -111,11 +111,10 @@ def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[
         for task, by_seed in latest[run].items():
             parts = list(by_seed.values())
             kind = "score" if parts[0].higher_is_better else "error"
-            deviations = [part.standard_error for part in parts if part.standard_error is not None]
-            values = {kind: float(np.mean([part.value for part in parts]))}
-            if len(deviations) == len(parts):
-                values["score_se"] = float(np.linalg.norm(deviations)) / len(parts)
+            values = {kind: float(np.mean([part.value for part in parts])), "score_se": error_of_mean(parts)}
             for name, value in values.items():
+                if value is None:
+                    continue
                 column = columns.setdefault(f"{name}.{names[task]}", np.full(len(run_ids), np.nan))
                 column[row] = value
     return columns

@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.comparison import Measured, TaskScore
 from mixopt.errors import ConfigError
-from mixopt.score import TASK_PREFIX, labels
+from mixopt.score import TASK_PREFIX, error_of_mean, labels
 from mixopt.store.errors import by_label, main_scores
 from mixopt.study.loop import Planned, evaluate_kept, kept_model
 from mixopt.study.tasks import lacking
@@ -113,11 +113,8 @@ class SharedTasks:
         values = [float(np.mean([score.value for score in some])) for some in parts]
         score, over = Measured.of(values), "seeds"
         if len(runs) == 1:
-            deviations = [part.standard_error for part in parts[0] if part.standard_error is not None]
-            over = "items"
-            if len(deviations) == len(parts[0]):
-                error = float(np.linalg.norm(deviations)) / len(deviations)
-                score = Measured(score.value, error, score.seeds)
+            over = "items" if len(parts[0]) == 1 else "seeds"
+            score = Measured(score.value, error_of_mean(parts[0]), score.seeds)
         first = parts[0][0]
         return TaskScore(
             metric=first.metric,

@@ -12,6 +12,7 @@ from rich.console import Console
 from mixopt.report.figure import png
 from mixopt.report.target import losses_figure, print_target, target_dict
 from mixopt.search.objective import MeanLoss
+from mixopt.study.compared_tasks import SharedTasks
 from mixopt.study.measured import Side, Yardstick
 from tests.execute.trainers import law, make_spec
 
@@ -46,7 +47,9 @@ def runs() -> list[tuple[RunSpec, RunResult]]:
 @pytest.fixture
 def entry(runs: list[tuple[RunSpec, RunResult]]) -> Entry:
     spec = runs[0][0]
-    return Side.of("mine", runs, Yardstick(MeanLoss(), "perplexity", spec.measured, spec.data.domains)).entry
+    no_tasks = SharedTasks.of([result.run_id for _, result in runs], {})
+    yardstick = Yardstick(MeanLoss(), "perplexity", spec.measured, spec.data.domains, no_tasks)
+    return Side.of("mine", runs, yardstick).entry
 
 
 def test_means_go_over_seeds_and_training_domains(runs, entry) -> None:
