@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from mixopt.search.base import History
 
+# Nats: no loss comes near, and exp of twice as much is a finite number.
+_MOST = 300.0
+
 
 class Objective(Protocol):
     """A number to minimise, from validation losses.
@@ -75,6 +78,11 @@ def counted_losses(domains: Sequence[str], trained: Sequence[str]) -> NDArray[np
     return chosen if chosen.any() else loss
 
 
+def perplexities(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(loss), finite, and finite squared, for a law that is absurd far from its runs too."""
+    return np.exp(np.minimum(losses, _MOST))
+
+
 @dataclass(frozen=True)
 class MeanPerplexity:
     """Arithmetic mean of the domains' perplexities exp(loss): AutoScale's, and the default."""
@@ -86,7 +94,7 @@ class MeanPerplexity:
         self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
     ) -> NDArray[np.float64]:
         """Mean of exp(loss)."""
-        return np.exp(trained_losses(losses, domains, trained)).mean(axis=-1)
+        return perplexities(trained_losses(losses, domains, trained)).mean(axis=-1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.search.joint_runs import counted
+from mixopt.search.objective import perplexities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +203,7 @@ def aggregated(
             return some.max(axis=-1)
         top = some.max(axis=-1, keepdims=True)
         return top[..., 0] + np.log(np.exp(sharpness * (some - top)).sum(axis=-1)) / sharpness
-    return (np.exp(losses) if aggregate == "sum_exp" else losses) @ share
+    return (perplexities(losses) if aggregate == "sum_exp" else losses) @ share
 
 
 def _outer_slope(
@@ -212,7 +213,7 @@ def _outer_slope(
     if aggregate == "sum":
         return np.broadcast_to(share, losses.shape)
     if aggregate == "sum_exp":
-        return share * np.exp(losses)
+        return share * perplexities(losses)
     masked = np.where(share > 0, losses, -np.inf)
     if sharpness is None:
         return (np.arange(losses.shape[-1]) == masked.argmax(axis=-1)[..., None]).astype(np.float64)

@@ -28,6 +28,12 @@ def test_values(name, values):
     np.testing.assert_allclose(objective.value(LOSSES, DOMAINS, DOMAINS), values)
 
 
+def test_a_law_that_is_absurd_far_from_its_runs_has_finite_perplexities():
+    values = parse_objective("mean_ppl").value(np.array([[2000.0, 1.0], [5.0, 1.0]]), DOMAINS, DOMAINS)
+    assert np.isfinite(values**2).all()
+    assert values[0] > values[1]
+
+
 def test_weighted_loss_takes_its_weights_by_name(tmp_path: Path):
     path = tmp_path / "goal.json"
     path.write_text(json.dumps({"b": 0.25, "a": 0.75}))
