@@ -1,9 +1,10 @@
-"""`mixopt ddo` on Ray, killed in every way: the same command then gives the same table, and nothing is left."""
+"""`mixopt ddo` on Ray, killed in every way: in the end there is the table of one process, and nothing is left."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from mixopt.cli import app
 from mixopt.store import Store
 
 if TYPE_CHECKING:
@@ -22,19 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 COMMAND = [
-    *(
-        sys.executable,
-        "-m",
-        "mixopt",
-        "ddo",
-        "--model",
-        "gpt2-0.2m",
-        "--tokens",
-        "6k",
-        "--max-epochs",
-        "50",
-        "--json",
-    ),
+    *("ddo", "--model", "gpt2-0.2m", "--tokens", "6k", "--max-epochs", "50", "--json"),
     *("--set", "model.context=32", "--set", "training.batch_tokens=64", "--set", "evaluation.points=2"),
     *("--set", "evaluation.tokens_per_domain=512", "--set", "executor.checkpoint_seconds=0.2"),
 ]
@@ -46,7 +37,7 @@ class Driver:
     def __init__(self, folder: Path, data_dir: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [*COMMAND, "--data", str(data_dir)],
+            [sys.executable, "-m", "mixopt", *COMMAND, "--data", str(data_dir)],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,6 +67,12 @@ class Driver:
     def everything(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def ray_folder(self) -> Path:
+        """Where its Ray keeps its files, as the commands of its processes say."""
+        commands = [" ".join(process.cmdline()) for process in self.everything()]
+        (folder,) = {found for command in commands for found in re.findall(r"/tmp/mixopt-ray-\d+-\w+", command)}
+        return Path(folder)
+
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate()
         return self.process.returncode, out, err
@@ -96,66 +93,52 @@ def assert_same_answer(answer: dict[str, object], expected: dict[str, object]) -
     assert (answer["runs"], answer["study"]) == (expected["runs"], expected["study"])
 
 
-def ray_folders() -> set[Path]:
-    return set(Path("/tmp").glob(f"mixopt-ray-{os.getuid()}-*"))
-
-
 @pytest.fixture(scope="module")
 def unbroken(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
-    """A study that nobody disturbed, and its answer."""
+    """A study that nobody disturbed, run by run in this process, and its answer."""
     folder = tmp_path_factory.mktemp("unbroken")
-    before = ray_folders()
-    status, out, err = Driver(folder, data_dir).end()
-    assert status == 0, err
-    assert ray_folders() <= before
-    assert not Path("~/.ray/auth_token").expanduser().exists()
-    return folder, json.loads(out)
-
-
-def resume(folder: Path, data_dir: Path, unbroken: tuple[Path, dict[str, object]]) -> None:
-    """Run the command again: same table, same recommendation."""
-    status, out, err = Driver(folder, data_dir).end()
-    assert status == 0, err
-    assert numbers(folder) == numbers(unbroken[0])
-    assert_same_answer(json.loads(out), unbroken[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = [*COMMAND, "--data", str(data_dir), "--executor", "inline"]
+        result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder, json.loads(result.stdout)
 
 
 def test_a_killed_worker_changes_nothing(data_dir: Path, tmp_path: Path, unbroken) -> None:
     driver = Driver(tmp_path, data_dir)
     driver.wait_for(lambda: driver.checkpoints() > 0)
+    folder = driver.ray_folder()
     driver.workers()[0].send_signal(signal.SIGKILL)
     status, out, err = driver.end()
     assert status == 0, err
     assert "trying again from its checkpoint (the worker's process died" in err
     assert numbers(tmp_path) == numbers(unbroken[0])
     assert_same_answer(json.loads(out), unbroken[1])
+    assert not folder.exists()
+    assert not Path("~/.ray/auth_token").expanduser().exists()
 
 
-def test_a_killed_driver_takes_its_workers_along_and_the_command_goes_on(
+def test_a_driver_that_is_killed_and_then_interrupted_ends_ray_and_keeps_what_is_finished(
     data_dir: Path, tmp_path: Path, unbroken
 ) -> None:
-    before = ray_folders()
     driver = Driver(tmp_path, data_dir)
     driver.wait_for(lambda: driver.finished_runs() >= 1 and driver.checkpoints() > 0)
+    left = driver.ray_folder()
     # Ray's two agents do no work, and end by themselves a minute after their server is gone.
     started = [process for process in driver.everything() if not process.name().endswith("Agent")]
     driver.process.send_signal(signal.SIGKILL)
     driver.end()
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
-    assert driver.finished_runs() >= 1
-    left = ray_folders() - before
-    assert left
+    finished = driver.finished_runs()
+    assert finished >= 1
+    assert left.exists()
     time.sleep(2)  # a folder this young could belong to a driver that is just starting
-    resume(tmp_path, data_dir, unbroken)
-    assert not left & ray_folders()
 
-
-def test_ctrl_c_keeps_finished_runs_and_ends_ray(data_dir: Path, tmp_path: Path, unbroken) -> None:
-    before = ray_folders()
     driver = Driver(tmp_path, data_dir)
-    driver.wait_for(lambda: driver.finished_runs() >= 1)
-    started = driver.everything()
+    driver.wait_for(lambda: driver.finished_runs() > finished)
+    started, own = driver.everything(), driver.ray_folder()
     os.killpg(driver.process.pid, signal.SIGINT)  # a terminal interrupts the whole group
     status, out, err = driver.end()
     assert status == 130
@@ -166,5 +149,11 @@ def test_ctrl_c_keeps_finished_runs_and_ends_ray(data_dir: Path, tmp_path: Path,
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
-    assert ray_folders() <= before
-    resume(tmp_path, data_dir, unbroken)
+    assert driver.finished_runs() > finished
+    assert not own.exists()
+    assert not left.exists()
+
+    status, out, err = Driver(tmp_path, data_dir).end()
+    assert status == 0, err
+    assert numbers(tmp_path) == numbers(unbroken[0])
+    assert_same_answer(json.loads(out), unbroken[1])
