@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import threading
@@ -30,17 +31,33 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_ray_that_leaves_nothing_behind() -> Iterator[None]:
-    before = _traces()
+    before, abandoned = _traces(), _abandoned()
     with ray_session():
         yield
     assert _traces() == before
+    assert _abandoned() <= abandoned
 
 
-def _traces() -> tuple[bool, list[str], list[str], str | None]:
-    """Ray's token file, its temp folders, child processes that still work, and its setting in the environment."""
+def _traces() -> tuple[bool, list[str], str | None]:
+    """Ray's token file, child processes that still work, and its setting in the environment."""
     children = [child.name() for child in psutil.Process().children(recursive=True) if "ray" in child.name()]
-    folders = sorted(path.name for path in Path("/tmp").glob(f"mixopt-ray-{os.getuid()}-*"))
-    return Path("~/.ray/auth_token").expanduser().exists(), folders, children, os.environ.get("RAY_AUTH_MODE")
+    return Path("~/.ray/auth_token").expanduser().exists(), children, os.environ.get("RAY_AUTH_MODE")
+
+
+def _abandoned() -> set[Path]:
+    """Folders of Ray that nobody's lock says are in use; those of other drivers on this machine come and go."""
+    found = set()
+    for folder in Path("/tmp").glob(f"mixopt-ray-{os.getuid()}-*"):
+        try:
+            with (folder / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except FileNotFoundError:
+            if not folder.exists():
+                continue
+        found.add(folder)
+    return found
 
 
 def jobs(folder: Path, specs: list[RunSpec]) -> list[Job]:
