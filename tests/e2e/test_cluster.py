@@ -76,21 +76,14 @@ class Cluster:
         self.start(*head, "--temp-dir", str(folder))
 
     def start(self, *arguments: str) -> None:
-        """Start a node, and wait until the cluster has it: two that start at once may pick the same ports."""
+        """Start a node, and wait until it has joined: two that start at once may pick the same ports."""
         memory = ["--object-store-memory", "100000000", "--node-ip-address", "127.0.0.1"]
         command = [RAY, "start", "--block", "--num-cpus", "1", "--dashboard-agent-listen-port", "0", *memory]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         node = subprocess.Popen([*command, *arguments], env=ENVIRONMENT, **pipes)
         self.nodes.append(node)
-        # Every `ray status` is a process that imports Ray: the first one when there is something to see.
         assert node.stdout is not None
         assert any(b"Ray runtime started" in line for line in node.stdout), "the node did not start"
-        wait_for(lambda: self.size() == len(self.nodes))
-
-    def size(self) -> int:
-        command = [RAY, "status", "--address", self.address]
-        answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False).stdout
-        return sum(line.strip().startswith("1 node_") for line in answer.splitlines())
 
     def works_on(self, node: subprocess.Popen[bytes]) -> bool:
         """Whether the node has a worker."""

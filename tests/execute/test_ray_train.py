@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,11 @@ def test_a_killed_process_changes_no_number(one_ray: None, data_dir: Path, tmp_p
 def reads_shipped_data(spec: RunSpec, runtime: Runtime, progress: object) -> RunResult:
     assert (Path(runtime.data_dir) / "tokens" / "a.bin").read_bytes() == bytes(range(256))
     assert "mixopt-data" in runtime.data_dir
-    if spec.seed == 1 and os.environ["RANK"] == "1":
+    read = Path(runtime.checkpoint_dir or "")
+    (read / os.environ["RANK"]).touch()
+    if os.environ["RANK"] == "1":
+        while not (read / "0").exists():
+            time.sleep(0.02)
         raise DataError("tokens/a.bin: truncated")
     return trainers.law(spec, runtime)
 
@@ -107,22 +112,20 @@ def reads_shipped_data(spec: RunSpec, runtime: Runtime, progress: object) -> Run
 @pytest.mark.ray
 @pytest.mark.slow
 def test_data_is_shipped_to_every_process_and_bad_data_ends_the_sweep(one_ray: None, tmp_path: Path) -> None:
-    hidden, fingerprint = tmp_path / "hidden", uuid.uuid4().hex
+    hidden, read, fingerprint = tmp_path / "hidden", tmp_path / "read", uuid.uuid4().hex
     (hidden / "tokens").mkdir(parents=True)
     (hidden / "tokens" / "a.bin").write_bytes(bytes(range(256)))
-    uniform = Mixture.uniform(trainers.DOMAINS).weights
-    specs = [trainers.make_spec(uniform, seed=seed, name=fingerprint) for seed in range(2)]
-    ended = []
+    read.mkdir()
+    spec = trainers.make_spec(Mixture.uniform(trainers.DOMAINS).weights, name=fingerprint)
     try:
         with RayExecutor(processes_per_run=2, device="cpu", trainer=reads_shipped_data) as pool:
             pool.workers()
             pool.ship(str(hidden))
             hidden.rename(tmp_path / "moved")  # what the driver has read, no worker can find by its path
-            jobs = [Job(spec, Runtime(data_dir=str(hidden))) for spec in specs]
-            with pytest.raises(DataError, match="truncated"):  # noqa: PT012 (the first run comes before)
-                for _, result in pool.run(jobs, lambda _: None):
-                    ended.append((result.status, result.error))
-        assert ended == [("finished", None)]
+            job = Job(spec, Runtime(data_dir=str(hidden), checkpoint_dir=str(read)))
+            with pytest.raises(DataError, match="truncated"):
+                list(pool.run([job], lambda _: None))
+        assert sorted(path.name for path in read.iterdir()) == ["0", "1"]
     finally:
         shutil.rmtree(shipped_folder(fingerprint))
 
