@@ -49,7 +49,7 @@ def interior_point(
         residual = problem.residual(point, 0 * gap)
         # What is left without the complementarity products, which the gap measures.
         others = np.abs(residual[:, : problem.size]).max(axis=1)
-        running = ~((gap < _GAP) & (others < _RESIDUAL))
+        running = ~((gap < problem.enough(point)) & (others < _RESIDUAL))
         if not running.any():
             break
         target = _CENTRING * gap
@@ -157,6 +157,10 @@ class _Conditions:
         low, high, slack = self._slacks(point)
         total = ((z_low * low + z_high * high) * self.open).sum(axis=1) + (lam * slack).sum(axis=1)
         return total / (2 * self.open.sum() + self.peaks)
+
+    def enough(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B,) the gap to end at: slopes at the optimum may be far below those at the start, which set the scale."""
+        return _GAP * np.clip(np.abs(self.split(point)[2][:, 0]), 1e-6, 1.0)
 
     def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(B,) every law in the maximum is below t."""
