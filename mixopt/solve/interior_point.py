@@ -159,7 +159,7 @@ class _Conditions:
         return total / (2 * self.open.sum() + self.peaks)
 
     def enough(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(B,) the gap to end at: slopes at the optimum may be far below those at the start, which set the scale."""
+        """(B,) the gap to end at: slopes at the optimum may be far below those at the start, the scale."""
         return _GAP * np.clip(np.abs(self.split(point)[2][:, 0]), 1e-6, 1.0)
 
     def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
