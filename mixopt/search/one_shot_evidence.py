@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
 # An error that a doubling of the runs would lower by less is as good as it gets.
 _HARDLY = 0.1
-# A costly law is dropped after so many folds if its squared error is so many standard errors above the best law's.
+# A costly law is dropped after so many folds if its mean |error| is so many standard errors above the best law's.
 _TRIAL, _BEHIND = 3, 2.0
 # Sizes nearer than this say little of a slope.
 _APART = 1.4
@@ -101,7 +101,9 @@ class Evidence:
         if not good:
             raise ConfigError(_refusal(tried, objective, len(swarm)))
         least = min((found for _, found in good), key=lambda found: found.rmse)
-        best = next(pair for pair in good if _as_good(pair[1].left_out - values, least.left_out - values))
+        best = next(
+            pair for pair in good if _no_more((pair[1].left_out - values) ** 2, (least.left_out - values) ** 2)
+        )
         return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
 
     @property
@@ -162,7 +164,8 @@ def _check(
         held = folds[:trial].any(axis=0)
         losses = predicted[folds[:trial].argmax(axis=0), np.arange(len(swarm))][held]
         own, best = objective.value(losses, domains, swarm.trained) - values[held], (ahead.left_out - values)[held]
-        if not _as_good(own, best, _BEHIND):
+        # Magnitudes: a trial's few squares have tails so heavy that their standard error hides a tenfold error.
+        if not _no_more(np.abs(own), np.abs(best), _BEHIND):
             return (
                 f"{regressor.name}: dropped after {trial} of {len(folds)} folds, where its error is {rms(own):.2g} "
                 f"and that of the {ahead.title} {rms(best):.2g}"
@@ -175,9 +178,9 @@ def _check(
     return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
 
 
-def _as_good(one: NDArray[np.float64], best: NDArray[np.float64], errors: float = 1.0) -> bool:
-    """Whether squares of errors (C,) are at most so many standard errors above those of the best predictions."""
-    more = one**2 - best**2
+def _no_more(one: NDArray[np.float64], best: NDArray[np.float64], errors: float = 1.0) -> bool:
+    """Whether the mean of (C,) is at most so many standard errors of the paired difference above the best's."""
+    more = one - best
     return bool(more.mean() <= errors * more.std(ddof=1) / np.sqrt(len(more)))
 
 

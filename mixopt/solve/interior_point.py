@@ -20,6 +20,7 @@ _SUFFICIENT = 0.01
 # Of the normalised problem: mean complementarity product, and residual of the other conditions.
 _GAP = 1e-13
 _RESIDUAL = 1e-9
+_ROUNDING = 4 * np.finfo(np.float64).eps
 
 
 def interior_point(
@@ -159,12 +160,17 @@ class _Conditions:
         return total / (2 * self.open.sum() + self.peaks)
 
     def enough(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(B,) the gap to end at: slopes at the optimum may be far below those at the start, the scale."""
-        return _GAP * np.clip(np.abs(self.split(point)[2][:, 0]), 1e-6, 1.0)
+        """(B,) the gap to end at: slopes at the optimum may be far below those at the start, the scale.
+
+        Not below where a domain's distance to its bound would be lost in the rounding of its weight.
+        """
+        _, _, nu, z_low, z_high, _ = self.split(point)
+        steepest = np.maximum(z_low * self.floors, z_high * self.caps).max(axis=1)
+        return np.maximum(_GAP * np.clip(np.abs(nu[:, 0]), 1e-6, 1.0), _ROUNDING * steepest)
 
     def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(B,) every law in the maximum is below t."""
-        return np.asarray((self._slacks(point)[2] > 0).all(axis=1))
+        """(B,) every weight is between its bounds, and every law in the maximum is below t."""
+        return np.asarray((np.concatenate(self._slacks(point), axis=1) > 0).all(axis=1))
 
     def longest(self, point: NDArray[np.float64], move: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B,) the step, at most 1, that keeps what must be positive so."""

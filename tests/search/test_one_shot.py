@@ -126,7 +126,7 @@ def test_auto_chooses_by_cross_validation_and_says_so():
 
 
 def test_a_costly_law_far_behind_is_dropped_early_and_one_that_is_not_is_checked_in_full():
-    swarm = Swarm.of(WORLD.drawn(20))
+    swarm = Swarm.of(WORLD.drawn(24))
     law, trees = (regressors_of(name)[0] for name in ("loglinear", "regmix"))
     again = type("Again", (type(law),), {"name": "again", "costly": True})()
     evidence = Evidence.of(swarm, [law, again, trees], MeanLoss())
