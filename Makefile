@@ -21,8 +21,9 @@ demo: setup
 
 test: setup
 	@# Tests of Ray look at what it leaves in the machine, and use all of it: one after the other.
-	$(BIN)/python -m pytest -m "ray and not gpu"
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ray and not gpu"
+	@# Hypothesis tries the same examples each time (its profile `ci`); a plain `pytest` tries new ones.
+	$(BIN)/python -m pytest --hypothesis-profile=ci -m "ray and not gpu"
+	$(BIN)/python -m pytest --hypothesis-profile=ci -n 2 --dist worksteal -m "not ray and not gpu"
 
 check: setup
 	$(BIN)/ruff format --check .
