@@ -69,7 +69,10 @@ Keep = Annotated[bool, flag("--keep", "Keep the trained model, for from_pretrain
 Plots = Annotated[bool, flag("--plots/--no-plots", "Draw pictures.", OUTPUT)]
 DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
 Verify = Annotated[
-    bool, flag("--verify", "Train the recommended mixture and the baselines (3 seeds), and compare.", OUTPUT)
+    bool,
+    flag(
+        "--verify", "Train the recommended mixture and the baselines with three fresh seeds, and compare.", OUTPUT
+    ),
 ]
 QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
 AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]

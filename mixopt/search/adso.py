@@ -47,7 +47,9 @@ class AdsoSettings:
         tolerance: stop when no run is expected to lower the objective by this share of it; 0 to spend the budget.
         floor: least weight of a domain, as `0.02` or `0.2x` (of uniform).
         supply: how much text there is for the target, which caps weights; None for no caps.
-        seed: of candidates, and of the runs.
+        seeds: runs of a scale take turns with these. With one, what that seed favours passes for a mixture's merit;
+            with several, it is told from it.
+        seed: of candidates.
 
     Raises:
         ConfigError: a number outside its range.
@@ -60,6 +62,7 @@ class AdsoSettings:
     tolerance: float = 0.0
     floor: str | float = 0.0
     supply: Supply | None = None
+    seeds: tuple[int, ...] = (0,)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +72,8 @@ class AdsoSettings:
             raise ConfigError(f"batch: expected one run or more, found {self.batch}")
         if not 0 <= self.tolerance < 1:
             raise ConfigError(f"tolerance: expected a share from 0 to below 1, found {self.tolerance:g}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds: expected one or more, each once, found {list(self.seeds)}")
 
 
 class Adso:
@@ -115,7 +120,7 @@ class Adso:
             return self._initial()
         if len(history) < _FEWEST:
             return []
-        state = State.of(history, self.ladder, self.settings.objective)
+        state = State.of(history, self.ladder, self.settings.objective, self.settings.seeds)
         pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
         state = state.pinned(pool)
         proposals: list[Proposal] = []
@@ -129,7 +134,10 @@ class Adso:
             run, scale = options.points.select(slice(choice.index, choice.index + 1)), int(scales[choice.index])
             agreement = float(state.agreement(run.weights[0])[scale])
             number = len(history) + len(proposals) + 1
-            proposals.append(self._proposal(run.weights[0], self.ladder.scales[scale], number, choice, agreement))
+            seed = state.next_seed(scale)
+            proposals.append(
+                self._proposal(run.weights[0], self.ladder.scales[scale], seed, number, choice, agreement)
+            )
             state = state.believing(run, scale)
         return proposals
 
@@ -142,7 +150,7 @@ class Adso:
         if len(history) < _FEWEST:
             raise ConfigError(f"ADSO: expected {_FEWEST} runs or more to recommend from, found {len(history)}")
         ordered = history.select(np.argsort(history.runs))  # so that nothing depends on the order of rows
-        state = State.of(ordered, self.ladder, self.settings.objective)
+        state = State.of(ordered, self.ladder, self.settings.objective, self.settings.seeds)
         pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
 
@@ -161,7 +169,7 @@ class Adso:
             Proposal(
                 mixture=mixture,
                 tokens=scale.tokens,
-                seed=self.settings.seed,
+                seed=self.settings.seeds[(number - 1) % len(self.settings.seeds)],
                 role=f"#{number} initial design, {scale}: {_price(scale.cost)}",
                 model=scale.model,
             )
@@ -169,7 +177,7 @@ class Adso:
         ]
 
     def _proposal(
-        self, weights: NDArray[np.float64], scale: Scale, number: int, choice: Choice, agreement: float
+        self, weights: NDArray[np.float64], scale: Scale, seed: int, number: int, choice: Choice, agreement: float
     ) -> Proposal:
         """A run, told why: what it costs, and how far its scale goes with the target."""
         if choice.why == "check" or scale is self.ladder.target:
@@ -180,7 +188,7 @@ class Adso:
         return Proposal(
             mixture=self._mixture(weights),
             tokens=scale.tokens,
-            seed=self.settings.seed,
+            seed=seed,
             role=role,
             model=scale.model,
         )

@@ -78,10 +78,6 @@ def adso_searcher(study: Study) -> Adso:
     """
     method, epochs = study.config.method, study.config.training.max_epochs
     study.check_epochs(study.spec(study.natural, study.tokens, seed=0), "natural")
-    if method.seeds > 1:
-        raise ConfigError(
-            f"{method.name}: it spends every run on another mixture, found --seeds {method.seeds}; use 1"
-        )
     settings = AdsoSettings(
         budget=method.budget,
         batch=method.batch,
@@ -91,6 +87,7 @@ def adso_searcher(study: Study) -> Adso:
         floor=method.floor or 0.0,
         # Runs at the target are the longest, so that what they may repeat holds for all.
         supply=Supply(study.available, max(method.target_tokens or 0, study.tokens), epochs),
+        seeds=tuple(range(method.seeds)),
     )
     return Adso(study.natural, ladder_of(study), settings, {"natural": study.natural})
 

@@ -77,6 +77,8 @@ def verify(
 ) -> Verification:
     """Train the recommended mixture and the baselines for the study's tokens with the same seeds, and compare.
 
+    The seeds are other ones than the search's: what those favour, a search takes for the merit of a mixture.
+
     Args:
         study: what to train, on what.
         recommendation: what to verify.
@@ -89,11 +91,11 @@ def verify(
     Raises:
         ConfigError: a run failed, so that a mixture has no measurement; or it repeats its data too often.
     """
-    mixtures = {"recommended": recommendation.mixture, **baselines}
+    mixtures, method = {"recommended": recommendation.mixture, **baselines}, study.config.method
     proposals = [
         Proposal(mixture, study.tokens, seed, f"verify {name}")
         for name, mixture in mixtures.items()
-        for seed in range(max(study.config.method.seeds, study.config.method.verify_seeds))
+        for seed in range(method.seeds, method.seeds + method.verify_seeds)
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)

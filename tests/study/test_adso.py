@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mixopt.cli import app
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
+from mixopt.search.base import empty_history
 from mixopt.store import Store
 from mixopt.study import Study, run_study
 from mixopt.study.adso import adso_searcher, at_target, ladder_of
@@ -106,9 +107,9 @@ def test_points_of_learning_curves_reach_the_searcher(data_dir: Path, tmp_path: 
     assert history.curves.losses[0].tolist() == [9.0, 8.0, 7.0]
 
 
-def test_seeds_are_refused(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="adso: it spends every run on another mixture, found --seeds 2"):
-        adso_searcher(adso_study(data_dir, tmp_path, seeds=2))
+def test_runs_take_turns_with_seeds(data_dir: Path, tmp_path: Path) -> None:
+    searcher = adso_searcher(adso_study(data_dir, tmp_path, seeds=2))
+    assert [proposal.seed for proposal in searcher.ask(empty_history())[:4]] == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
