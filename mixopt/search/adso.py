@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mixopt.search.base import History, Recommendation
     from mixopt.search.choice import Choice
+    from mixopt.search.fidelity_model import Points
     from mixopt.search.scales import Ladder, Scale
 
 # Fewer runs than these say nothing about any mixture.
@@ -132,12 +133,16 @@ class Adso:
             if choice is None or self._enough(choice, state.best):
                 break
             run, scale = options.points.select(slice(choice.index, choice.index + 1)), int(scales[choice.index])
-            agreement = float(state.agreement(run.weights[0])[scale])
-            number = len(history) + len(proposals) + 1
-            seed = state.next_seed(scale)
-            proposals.append(
-                self._proposal(run.weights[0], self.ladder.scales[scale], seed, number, choice, agreement)
-            )
+            number, seed = len(history) + len(proposals) + 1, state.next_seed(scale)
+            anchor = self._anchor(state, left) if options.at_target[choice.index] else None
+            if anchor:
+                name, run = anchor
+                proposals.append(self._anchoring(run.weights[0], name, seed, number))
+            else:
+                agreement = float(state.agreement(run.weights[0])[scale])
+                proposals.append(
+                    self._proposal(run.weights[0], self.ladder.scales[scale], seed, number, choice, agreement)
+                )
             state = state.believing(run, scale)
         return proposals
 
@@ -161,9 +166,7 @@ class Adso:
         affordable = int((self.settings.budget - (scale.cost < 1)) / scale.cost + 1e-9)
         count = max(1, min(count, affordable))
         drawn = abroad(self.natural.array, self.bounds, count, self._rng(0))
-        named = [
-            project(mixture.array, self.bounds.floors, self.bounds.caps) for mixture in self.baselines.values()
-        ]
+        named = [self._within(mixture) for mixture in self.baselines.values()]
         mixtures = list(dict.fromkeys(self._mixture(row) for row in [*named, *drawn]))[:count]
         return [
             Proposal(
@@ -175,6 +178,28 @@ class Adso:
             )
             for number, mixture in enumerate(mixtures, start=1)
         ]
+
+    def _anchor(self, state: State, left: float) -> tuple[str, Points] | None:
+        """The better baseline by prediction, once a mixture was run at the target but no baseline.
+
+        Gains over it would else rest on shorter runs, which may rank it otherwise. Not for the last of the money.
+        """
+        if not state.done.target_runs or left < 2:
+            return None
+        named = np.array([self._within(mixture) for mixture in self.baselines.values()])
+        if any(state.was_at_target(weights) for weights in named):
+            return None
+        best = int(np.argmin(state.belief(named).mean))
+        return list(self.baselines)[best], state.next_at_target(named[[best]])
+
+    def _anchoring(self, weights: NDArray[np.float64], name: str, seed: int, number: int) -> Proposal:
+        return Proposal(
+            mixture=self._mixture(weights),
+            tokens=self.ladder.target.tokens,
+            seed=seed,
+            role=f"#{number} target: {name}, the baseline to beat",
+            model=self.ladder.target.model,
+        )
 
     def _proposal(
         self, weights: NDArray[np.float64], scale: Scale, seed: int, number: int, choice: Choice, agreement: float
@@ -196,6 +221,10 @@ class Adso:
     def _enough(self, choice: Choice, best: float | None) -> bool:
         """Whether no run is worth its while: never before the target was run."""
         return best is not None and choice.worth < self.settings.tolerance * abs(best)
+
+    def _within(self, mixture: Mixture) -> NDArray[np.float64]:
+        """(K,) weights within the bounds."""
+        return project(mixture.array, self.bounds.floors, self.bounds.caps)
 
     def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
         return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))

@@ -151,6 +151,18 @@ class State:
         )
         return Options(points, self.ladder.costs[scales], scales == target), scales
 
+    def was_at_target(self, weights: NDArray[np.float64]) -> bool:
+        """Whether a mixture (K,) was run at the target, or is under way there."""
+        waits = self.pending_scales == len(self.ladder.scales) - 1
+        ran = np.vstack([self.history.weights[self.at_target], self.pending[waits]])
+        return bool((0.5 * np.abs(ran - weights).sum(axis=1) <= _SAME).any())
+
+    def next_at_target(self, weights: NDArray[np.float64]) -> Points:
+        """Mixtures (m, K) as the next runs at the target."""
+        points = self.measured.at_target(weights)
+        seed = self.next_seed(len(self.ladder.scales) - 1)
+        return points if points.seeds is None else replace(points, seeds=np.full(len(points), seed))
+
     def believing(self, run: Points, scale: int) -> State:
         """The state with one more run under way."""
         return replace(
