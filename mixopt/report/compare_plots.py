@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _BASELINE, _LINE, _GRID = "#555555", "#222222", "#E6E6E6"
 _PANELS_ACROSS = 4
+# Of a label to an inch.
+_LETTERS = 13
 
 
 def _colours(comparison: Comparison) -> dict[str, str]:
@@ -160,7 +163,8 @@ def _panels(
     colours = _colours(comparison)
     across = min(_PANELS_ACROSS, len(entries))
     down = math.ceil(len(entries) / across)
-    figure = new_figure(1.4 + 2.3 * across, down * (0.75 + 0.24 * len(labels)) + 0.3)
+    width = 1.4 + 2.3 * across
+    figure = new_figure(width, down * (0.75 + 0.24 * len(labels)) + 0.3)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (name, entry) in zip(panels, entries.items(), strict=False):
         draw(axes, entry, colours[name])
@@ -173,5 +177,5 @@ def _panels(
         figure.delaxes(axes)
     panels[0].set_yticks(np.arange(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.4, -0.6)
-    figure.supxlabel(xlabel, fontsize=9, color=MUTED)
+    figure.supxlabel(textwrap.fill(xlabel, int(_LETTERS * width)), fontsize=9, color=MUTED)
     return figure

@@ -222,6 +222,11 @@ def test_gains_have_a_bar_for_the_objective_and_each_domain(comparison: Comparis
     assert [label.get_text() for label in axes.get_yticklabels()] == ["mean_ppl", "code", "law", "news †"]
     low, high = axes.get_xlim()
     assert low == -high
+    figure.draw_without_rendering()
+    label = figure.get_supxlabel()
+    assert label.replace("\n", " ").startswith("gain over uniform, % lower perplexity")
+    box = next(text for text in figure.texts if text.get_text() == label).get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize("count", [2, 5, 9])
