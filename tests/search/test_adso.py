@@ -193,6 +193,24 @@ def test_ei_is_another_way_to_choose():
     assert (history.parameters == 1_000_000).sum() == 1
 
 
+def test_the_better_baseline_is_run_at_the_target_once_a_mixture_was(finished):
+    _, batches = run(searcher(budget=4.8, batch=1))
+    at_target = [p for batch in batches for p in batch if (p.model, p.tokens) == ("big", 900_000)]
+    baselines = [number for number, p in enumerate(at_target) if p.role.endswith(", the baseline to beat")]
+    assert baselines == [1]
+    # 2.717 nats/token, and the natural mixture 2.735.
+    assert "target: uniform, the baseline" in at_target[1].role
+    assert at_target[1].mixture.weights == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    # Not where it would be the last run that is paid for.
+    assert not [p for batch in finished[1] for p in batch if "baseline to beat" in p.role]
+
+
+def test_in_a_batch_too_the_baseline_comes_once():
+    _, batches = run(searcher(budget=6.8, batch=6))
+    roles = [proposal.role for batch in batches for proposal in batch]
+    assert sum("baseline to beat" in role for role in roles) == 1
+
+
 def test_seeds_take_turns_at_every_scale_and_a_mixture_may_come_again_with_another():
     search = searcher(seeds=(4, 7), budget=4.8, batch=1)
     _, batches = run(search)
