@@ -40,7 +40,7 @@ def make_study(data_dir: Path, results: Path, **changes: Any) -> Study:
         "executor": {"kind": "inline"},
     }
     limits = changes.pop("data_limits", None)
-    study = Study(data_dir, tokens="4k", results=results, **{**given, **changes})
+    study = Study(data_dir, results=results, **{"tokens": "4k", **given, **changes})
     if limits:
         content = study.config.model_dump()
         return Study.of(
