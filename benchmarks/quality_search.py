@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--proxy-model", default="gpt2-0.2m")
     parser.add_argument("--proxy-tokens", type=int, default=100_000, help="of a run of the swarm")
     parser.add_argument("--adso-scales", help="tokens that adso may train for, such as 64k,128k,256k [its default]")
-    parser.add_argument("--adso-seeds", type=int, default=3, help="of adso and single-fidelity, in turns")
+    parser.add_argument("--adso-seeds", type=int, default=1, help="of adso and single-fidelity, in turns")
     parser.add_argument("--budget", type=float, default=8.0, help="of a search, in target runs")
     parser.add_argument("--searches", type=int, default=3, help="searches of each method, with other seeds")
     parser.add_argument("--seeds", type=int, default=3, help="fresh seeds of each mixture at the target")

@@ -36,7 +36,7 @@ TargetTokens = Annotated[
 ]
 TargetSeeds = Annotated[int, flag("--seeds", "Runs, each with another seed [1].")]
 Factors = Annotated[str | None, flag("--factors", "Multiples of each domain's tokens, such as 1/3,3.")]
-Seeds = Annotated[int | None, flag("--seeds", "Repeats of every run.")]
+Seeds = Annotated[int | None, flag("--seeds", "Repeats of every run; of adso and its like, turns.")]
 Reference = Annotated[str | None, flag("--reference", "Base mixture: uniform, natural or FILE.")]
 OBJECTIVES = "mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE."
 ObjectiveName = Annotated[str | None, flag("--objective", OBJECTIVES)]

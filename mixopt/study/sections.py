@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mixopt.errors import ConfigError
-from mixopt.search.methods import SEQUENTIAL
 from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.units import parse_count
 
@@ -187,13 +186,10 @@ class MethodSection(Section):
     @classmethod
     def _short_form(cls, value: object) -> object:
         value = {"name": value} if isinstance(value, str) else value
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or value.get("reference") is not None:
             return value
-        name = value.get("name")
-        # DoReMi starts from the corpus as it is, the others from equal shares; runs that are chosen one by one take
-        # turns with three seeds, at no cost.
-        own = {"reference": "natural" if name == "doremi" else "uniform", "seeds": 3 if name in SEQUENTIAL else 1}
-        return {**value, **{key: given for key, given in own.items() if value.get(key) is None}}
+        # DoReMi starts from the corpus as it is, the others from equal shares.
+        return {**value, "reference": "natural" if value.get("name") == "doremi" else "uniform"}
 
 
 class PolicySection(Section):

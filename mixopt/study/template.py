@@ -55,7 +55,7 @@ method:
   objective: mean_ppl          # mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE
   fit: lines                   # ddo: a law of each domain's own runs (lines), or laws of all runs (joint)
   preset: default              # default, paper or official: how the laws are fitted
-  seeds: null                  # repeats of every run; null: 1 (adso: 3, with which its runs take turns)
+  seeds: 1                     # repeats of every run, which measure the noise; adso: its runs take turns with them
   reference: null              # base mixture: uniform, natural or a YAML file; null: uniform (doremi: natural)
   floor: null                  # least weight of a domain: 0.02, or 0.2x of uniform; null: the least that was tested
   verify_seeds: 3              # repeats of each mixture that --verify trains

@@ -78,12 +78,6 @@ def test_default_scales_are_not_too_short(data_dir: Path, tmp_path: Path, tokens
     assert [scale.tokens for scale in ladder_of(study).scales] == scales
 
 
-def test_runs_of_sequential_searches_take_turns_with_three_seeds(data_dir: Path, tmp_path: Path) -> None:
-    for name, seeds in (("adso", 3), ("single-fidelity", 3), ("ddo", 1), ("regmix", 1)):
-        assert make_study(data_dir, tmp_path, method={"name": name}).config.method.seeds == seeds
-    assert make_study(data_dir, tmp_path, method={"name": "adso", "seeds": 1}).config.method.seeds == 1
-
-
 def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path: Path) -> None:
     answers = []
     for name, stops in (("whole", [None]), ("parts", [3, 2, None])):
