@@ -74,9 +74,7 @@ def search(
     scales: Annotated[
         str | None,
         common.flag(
-            "--scales",
-            "Tokens to train for, such as 200k,800k [all of --tokens, a 4th, a 16th; 100 steps or more].",
-            SEQUENCE,
+            "--scales", "Tokens to train for, such as 200k,800k [a 16th, a 4th, all of --tokens].", SEQUENCE
         ),
     ] = None,
     batch: Annotated[int | None, common.flag("--batch", "Runs chosen at once [1].", SEQUENCE)] = None,

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from mixopt.study.config import StudyConfig
     from mixopt.study.study import Study
 
-# Shares of the target's tokens that are trained for where no scales are given, and the fewest steps: shorter runs
-# rank mixtures by how soon they are learnt.
-_SHARES = (1 / 4, 1 / 16)
-_LEAST_STEPS = 100
+# Shares of the target's tokens that are trained for where no scales are given.
+_SHARES = (1 / 16, 1 / 4, 1)
 
 
 def at_target(config: StudyConfig) -> StudyConfig:
@@ -54,7 +52,7 @@ def ladder_of(study: Study) -> Ladder:
     method = study.config.method
     own = study.config.model.preset
     sizes = method.sizes if method.sizes and method.name == "adso" else (own,)
-    scales = method.scales or _default_scales(study)
+    scales = method.scales or tuple(round(share * study.tokens) for share in _SHARES)
     if method.name == "single-fidelity":
         sizes, scales = (own,), (study.tokens,)
     target = study.spec(study.natural, study.tokens, seed=0)
@@ -70,18 +68,6 @@ def ladder_of(study: Study) -> Ladder:
             "200k,800k, or train at the target alone with --method single-fidelity"
         )
     return ladder
-
-
-def _default_scales(study: Study) -> tuple[int, ...]:
-    """The target's tokens, a 4th and a 16th of them; not less than 100 steps, or half the target's."""
-    least = min(_LEAST_STEPS * study.optim.batch_tokens, study.tokens // 2)
-    found = [study.tokens]
-    for share in _SHARES:
-        tokens = max(round(share * study.tokens), least)
-        # One that is hardly shorter than the last tells little more for its money.
-        if tokens <= found[-1] // 2:
-            found.append(tokens)
-    return tuple(found)
 
 
 def adso_searcher(study: Study) -> Adso:

@@ -64,20 +64,6 @@ def test_baselines_train_at_fewer_scales(data_dir: Path, tmp_path: Path) -> None
             ladder_of(adso_study(data_dir, tmp_path, name=name, sizes=sizes, scales=["4k"]))
 
 
-@pytest.mark.parametrize(
-    ("tokens", "scales"),
-    [
-        ("1M", [62_464, 249_856, 999_936]),  # a 16th and a 4th
-        ("100k", [25_600, 100_096]),  # 100 steps are a 4th
-        ("40k", [19_968, 39_936]),  # 100 steps are more than half
-    ],
-)
-def test_default_scales_are_not_too_short(data_dir: Path, tmp_path: Path, tokens: str, scales: list[int]) -> None:
-    training = {"batch_tokens": 256, "max_epochs": 1000}
-    study = make_study(data_dir, tmp_path, tokens=tokens, training=training, method={"name": "tokens-only"})
-    assert [scale.tokens for scale in ladder_of(study).scales] == scales
-
-
 def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path: Path) -> None:
     answers = []
     for name, stops in (("whole", [None]), ("parts", [3, 2, None])):
