@@ -180,14 +180,12 @@ class Adso:
         ]
 
     def _anchor(self, state: State, left: float) -> tuple[str, Points] | None:
-        """The better baseline by prediction, once a mixture was run at the target but no baseline.
+        """The better baseline by prediction, for the second run at the target if the first was no baseline.
 
         Gains over it would else rest on shorter runs, which may rank it otherwise. Not for the last of the money.
         """
-        if not state.done.target_runs or left < 2:
-            return None
         named = np.array([self._within(mixture) for mixture in self.baselines.values()])
-        if any(state.was_at_target(weights) for weights in named):
+        if state.done.target_runs != 1 or left < 2 or any(state.was_at_target(weights) for weights in named):
             return None
         best = int(np.argmin(state.belief(named).mean))
         return list(self.baselines)[best], state.next_at_target(named[[best]])
