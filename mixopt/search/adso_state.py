@@ -59,7 +59,7 @@ class State:
     pending_seeds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, history: History, ladder: Ladder, objective: Objective, seeds: tuple[int, ...] = (0,)) -> State:
+    def of(cls, history: History, ladder: Ladder, objective: Objective, seeds: tuple[int, ...]) -> State:
         """Fit the model to a history of two runs or more."""
         measured = ladder.measured(history)
         model = FidelityModel.fit(measured.points, measured.losses)
