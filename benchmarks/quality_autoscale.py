@@ -29,11 +29,11 @@ from mixopt.report.progress import Live, Quiet
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
 from mixopt.study.autoscale import autoscale, autoscale_searcher
-from mixopt.study.compare import Question, compare
+from mixopt.study.compare.compare import Question, compare
 
 if TYPE_CHECKING:
     from mixopt.comparison import Comparison
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 _PARTS = 10_000
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from mixopt.objective import MeanLoss, WeightedLoss
 from mixopt.report.progress import Live, Quiet
-from mixopt.search.objective import MeanLoss, WeightedLoss
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
-from mixopt.study.compare import compare_runs
+from mixopt.study.compare.compare import compare_runs
 from mixopt.study.ddo import ddo_searcher
 from mixopt.study.loop import run_study, train_missing
 from mixopt.study.policies import PolicyAsked, plan_policies
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from mixopt.comparison import Comparison, Entry, Measured
     from mixopt.execute.base import Executor
     from mixopt.mixture import Mixture
+    from mixopt.objective import Objective
     from mixopt.report.progress import Watch
-    from mixopt.search.objective import Objective
     from mixopt.study.loop import Planned
 
 ONLINE = {

@@ -26,13 +26,14 @@ from quality_search_table import Outcome, write_tables
 from rich.console import Console
 
 from mixopt.errors import ConfigError
+from mixopt.history import empty_history
+from mixopt.methods.adso.searcher import Adso
+from mixopt.methods.base import Proposal
+from mixopt.methods.ddo.searcher import Ddo
+from mixopt.methods.swarm.searcher import OneShot
 from mixopt.mixture import Mixture
+from mixopt.objective import parse_objective
 from mixopt.report.progress import Live, Quiet
-from mixopt.search.adso import Adso
-from mixopt.search.base import Proposal, empty_history
-from mixopt.search.ddo import Ddo
-from mixopt.search.objective import parse_objective
-from mixopt.search.one_shot import OneShot
 from mixopt.store import Store
 from mixopt.study import Study
 from mixopt.study.adso import ladder_of
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Searcher
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Searcher
 
 SWARM = ("regmix", "loglinear", "random")
 METHODS = ("adso", *SWARM, "grid", "ddo", "single-fidelity")

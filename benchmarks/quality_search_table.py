@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.comparison import Measured
-from mixopt.study.paired import relative_gain
+from mixopt.study.compare.pairs import relative_gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from mixopt.search.base import Estimate
+    from mixopt.methods.base import Estimate
 
 
 @dataclass(frozen=True)

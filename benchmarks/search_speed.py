@@ -27,16 +27,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numeric libraries ar
 import numpy as np
 import torch
 
-from mixopt.search.optimum import minimise
-from mixopt.search.regression.gp import GaussianProcessRegressor
-from mixopt.search.regression.loglinear import LogLinear
-from mixopt.search.surface import Single, Surface
+from mixopt.methods.swarm.optimum import minimise
+from mixopt.methods.swarm.predicted_objective import Single, Surface
+from mixopt.methods.swarm.regressors.gp import GaussianProcessRegressor
+from mixopt.methods.swarm.regressors.loglinear import LogLinear
 from mixopt.solve import Bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixopt.search.regression.base import Regressor
+    from mixopt.methods.swarm.regressors.base import Regressor
 
 DOMAINS = 20
 LIMITS = {64: 0.5, 512: 5.0}  # seconds

@@ -1,4 +1,4 @@
-"""`Comparison`: what was measured about several mixtures, beside one another. Made by `mixopt.study.compare`.
+"""`Comparison`: what was measured about several mixtures, side by side. Made by `mixopt.study.compare.compare`.
 
 Tables, pictures, the report page and notebooks read this value, or its JSON file `comparison.json`.
 """

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Recommendation, Searcher
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation, Searcher
     from mixopt.store import Store
     from mixopt.study import Study
     from mixopt.study.verify import Verification
@@ -50,11 +50,11 @@ def answer_of(
     """`answer` for a method that is no `Searcher`: `find` trains what it needs and gives the recommendation."""
     from rich.console import Console
 
+    from mixopt.objective import parse_objective
     from mixopt.report.console import page
     from mixopt.report.progress import Live, Quiet
     from mixopt.report.recommendation import baselines_of, distinct, print_recommendation, save_recommendation
     from mixopt.report.search_tables import print_search
-    from mixopt.search.objective import parse_objective
     from mixopt.store import Store
     from mixopt.study.verify import verify as verify_recommendation
 

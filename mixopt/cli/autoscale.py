@@ -161,10 +161,10 @@ def _refuse_all_but_optima(context: typer.Context) -> None:
 
 def _from_optima(path: Path, pinned: str | None, flags: dict[str, Any], *, as_json: bool) -> None:
     from mixopt.errors import ConfigError
+    from mixopt.methods.autoscale.optima import extrapolate_optima, read_optima
     from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
     from mixopt.report.recommendation import baselines_of, save_recommendation
-    from mixopt.search.optima import extrapolate_optima, read_optima
     from mixopt.units import parse_count
 
     target, floor = flags["method.target_tokens"], flags["method.floor"]

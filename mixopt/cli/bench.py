@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mixopt.replay.base import Table
+    from mixopt.bench.base import Table
 
 _TABLE, _OUTPUT = "The table", "Output"
 
@@ -91,11 +91,11 @@ def bench(
 
     Example: `mixopt bench regmix-60m --objective pile_cc --methods adso,single-fidelity,random`
     """
+    from mixopt.bench.bench import bench as run_bench
+    from mixopt.bench.objective import objective_weights
+    from mixopt.bench.score import parse_top
+    from mixopt.bench.tables import with_costs
     from mixopt.cli.common import print_files
-    from mixopt.replay.bench import bench as run_bench
-    from mixopt.replay.objective import objective_weights
-    from mixopt.replay.score import parse_top
-    from mixopt.replay.tables import with_costs
     from mixopt.report.console import page
     from mixopt.report.files import write_files
     from mixopt.report.replay_table import print_bench
@@ -150,10 +150,10 @@ def _table(
     Raises:
         ConfigError: two of them, or a surrogate without its domains and scales.
     """
+    from mixopt.bench.csv_runs import read_labelled, table_of
+    from mixopt.bench.surrogate import parse_domains, parse_scales, surrogate_table
+    from mixopt.bench.tables import find_table
     from mixopt.errors import ConfigError
-    from mixopt.replay.csv_runs import read_labelled, table_of
-    from mixopt.replay.surrogate import parse_domains, parse_scales, surrogate_table
-    from mixopt.replay.tables import find_table
 
     given = [text for text, value in (("TABLE", name), ("--csv", csv), ("--surrogate", surrogate)) if value]
     if len(given) > 1:

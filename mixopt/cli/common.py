@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mixopt.search.base import Searcher
+    from mixopt.methods.base import Searcher
     from mixopt.study import Study
     from mixopt.study.loop import Planned
 
@@ -102,7 +102,7 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
 
 def print_dry_run(study: Study, searcher: Searcher, *, as_json: bool) -> None:
     """The runs that `searcher` asks for first and what they cost; nothing is trained or written."""
-    from mixopt.search.base import empty_history
+    from mixopt.history import empty_history
     from mixopt.study.loop import plan_runs
 
     print_cost(study, plan_runs(study, searcher.ask(empty_history())), as_json=as_json)

@@ -89,8 +89,8 @@ def compare(
     from mixopt.report.compare_formats import FORMATS, render
     from mixopt.report.progress import Live, Quiet
     from mixopt.study import Study, StudyConfig
-    from mixopt.study.compare import Question
-    from mixopt.study.compare import compare as run_comparison
+    from mixopt.study.compare.compare import Question
+    from mixopt.study.compare.compare import compare as run_comparison
     from mixopt.units import parse_count
 
     study_file, contenders = _split_study(words or [])

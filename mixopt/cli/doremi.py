@@ -11,8 +11,8 @@ from mixopt.cli.answer import answer_of
 
 if TYPE_CHECKING:
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Recommendation
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation
     from mixopt.store import Store
     from mixopt.study import Study
     from mixopt.study.doremi import DoremiStudy

@@ -15,8 +15,9 @@ from mixopt.cli.common import OBJECTIVES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mixopt.history import History
+    from mixopt.methods.base import Searcher
     from mixopt.mixture import Mixture
-    from mixopt.search.base import History, Searcher
     from mixopt.solve import Supply
 
 
@@ -38,10 +39,10 @@ class Options:
 
 def _ddo(history: History, options: Options) -> Searcher:
     from mixopt.errors import ConfigError
-    from mixopt.search.ddo import Ddo, DdoSettings
-    from mixopt.search.ddo_design import find_design
-    from mixopt.search.joint_ddo import JointDdo
-    from mixopt.search.objective import parse_objective
+    from mixopt.methods.ddo.design import find_design
+    from mixopt.methods.ddo.joint_searcher import JointDdo
+    from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+    from mixopt.objective import parse_objective
 
     kinds = {"lines": Ddo, "joint": JointDdo}
     if options.fit not in kinds:
@@ -61,10 +62,10 @@ def _ddo(history: History, options: Options) -> Searcher:
 
 def _autoscale(history: History, options: Options) -> Searcher:
     from mixopt.errors import ConfigError
-    from mixopt.search.autoscale import AutoScale
-    from mixopt.search.ddo import DdoSettings
-    from mixopt.search.ddo_design import find_designs
-    from mixopt.search.objective import parse_objective
+    from mixopt.methods.autoscale.searcher import AutoScale
+    from mixopt.methods.ddo.design import find_designs
+    from mixopt.methods.ddo.searcher import DdoSettings
+    from mixopt.objective import parse_objective
     from mixopt.units import format_count
 
     if options.fit != "lines":
@@ -97,11 +98,11 @@ def _one_shot(name: str | None) -> Callable[[History, Options], Searcher]:
         import numpy as np
 
         from mixopt.errors import ConfigError
+        from mixopt.methods.swarm.fit import regressors_of
+        from mixopt.methods.swarm.runs import check_duplicates
+        from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
         from mixopt.mixture import Mixture
-        from mixopt.search.objective import parse_objective, parse_pair
-        from mixopt.search.one_shot import OneShot, OneShotSettings
-        from mixopt.search.one_shot_fit import regressors_of
-        from mixopt.search.swarm import check_duplicates
+        from mixopt.objective import parse_objective, parse_pair
 
         check_duplicates(history)
         natural = options.baselines.get("natural")
@@ -195,15 +196,15 @@ def recommend(
     import difflib
 
     from mixopt.errors import ConfigError
+    from mixopt.methods.task_advice import bounded
     from mixopt.mixture import Mixture
+    from mixopt.objective import parse_objective
     from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
     from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
     from mixopt.report.search_tables import print_search
-    from mixopt.search.objective import parse_objective
-    from mixopt.search.runs_csv import read_runs
-    from mixopt.search.score_columns import only_needed
-    from mixopt.search.task_advice import bounded
+    from mixopt.store.runs_csv import read_runs
+    from mixopt.store.score_columns import only_needed
     from mixopt.units import parse_count
 
     if method not in METHODS:

@@ -201,8 +201,8 @@ def grid(
 def _search(
     study_file: str | None, flags: dict[str, Any], *, dry_run: bool, verify: bool, quiet: bool, as_json: bool
 ) -> None:
+    from mixopt.methods.adso.searcher import Adso
     from mixopt.report.console import page
-    from mixopt.search.adso import Adso
     from mixopt.study import Study
     from mixopt.study.adso import print_ladder
     from mixopt.study.search import search_config, searcher_of

@@ -52,15 +52,15 @@ def run_targets(
     """
     from rich.console import Console
 
+    from mixopt.objective import parse_objective
     from mixopt.report.console import page
     from mixopt.report.policy_table import policy_dict, print_policy
     from mixopt.report.progress import Live, Quiet
     from mixopt.report.target import print_target, target_dict
-    from mixopt.search.objective import parse_objective
     from mixopt.store import Store
-    from mixopt.study.compared_tasks import SharedTasks
+    from mixopt.study.compare.measure import Side, Yardstick
+    from mixopt.study.compare.tasks import SharedTasks
     from mixopt.study.loop import kept_model
-    from mixopt.study.measured import Side, Yardstick
     from mixopt.study.target import train_targets
 
     watch = Quiet() if quiet else Live(Console(stderr=True))

@@ -48,7 +48,7 @@ def train(
     Example: `mixopt train --mixture ddo:3fa9 --tokens 10M --seeds 3 --keep study.yaml`
     """
     from mixopt.study import Study, StudyConfig
-    from mixopt.study.contenders import Contender
+    from mixopt.study.compare.contenders import Contender
     from mixopt.study.mixtures import resolve_mixture
     from mixopt.study.target import plan_targets
 

@@ -101,7 +101,7 @@ def fit_power(
         y: (B, K, P) or (K, P).
         sd: (K, P) standard deviations of y; infinite for a point that is not there (lines of unequal length).
         prior: None for plain least squares.
-        prior_shift: (B, K, 2) moves the prior's centre in each replicate (see `mixopt.search.ddo_fit.resample`).
+        prior_shift: (B, K, 2) moves the prior's centre in each replicate (see `mixopt.methods.ddo.fit.resample`).
         start: (K, 2) or (B, K, 2) start values of (log a, log b), for replicates that should stay on their law's
             branch; None to start each at the best of a grid.
 

@@ -13,10 +13,10 @@ import torch
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
-from mixopt.online.board import PlanBoard
 from mixopt.online.losses import DomainSums
 from mixopt.online.packing import from_json, to_json
 from mixopt.online.processes import gather, rank_and_size
+from mixopt.online.shared_losses import PlanBoard
 from mixopt.online.stream import MixtureStream
 from mixopt.policy import POLICIES, REFERENCED, LossWeighting, MixturePolicy, make_policy
 

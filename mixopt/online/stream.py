@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixopt.online.board import PlanBoard
+    from mixopt.online.shared_losses import PlanBoard
 
 DOMAIN_KEY = "domain_id"
 _POLL_SECONDS = 0.001

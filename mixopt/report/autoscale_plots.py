@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 # For many domains: darker hues between the palette's, so that neighbours in a list differ in lightness too.
 _COLOURS = (*PALETTE, "#5B3A8E", "#1B9E9E", "#A50026", "#4D9221", "#222222", "#999999")

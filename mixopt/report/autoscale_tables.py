@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 
 def print_autoscale(recommendation: Recommendation, console: Console | None = None) -> None:
     """The optimum at each scale, the target's weights by either predictor, predictions, the hold-out, warnings.
 
     Args:
-        recommendation: the answer, of `mixopt.search.autoscale` or `mixopt.search.optima`.
+        recommendation: the answer, of `mixopt.methods.autoscale.searcher` or `mixopt.methods.autoscale.optima`.
         console: where to; None for standard output.
     """
     from rich.markup import escape

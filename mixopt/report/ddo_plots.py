@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from mixopt.methods.base import Recommendation
     from mixopt.mixture import Mixture
-    from mixopt.search.base import Recommendation
 
 # Okabe and Ito's palette: told apart with colour-blind eyes too.
 _MAIN, _BAR, _POINT, _OPTIMUM = "#0072B2", "#8DC1E3", "#222222", "#D55E00"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 _GRID = "#E6E6E6"
 _STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))

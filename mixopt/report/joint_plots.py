@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.report.figure import PALETTE, count_ticks, new_figure, plain, tidy
-from mixopt.search.task_objective import is_task
+from mixopt.task_objective import is_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 _POINT = "#222222"
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mixopt.methods.base import Estimate, Recommendation
     from mixopt.mixture import Mixture
-    from mixopt.search.base import Estimate, Recommendation
 
 
 def print_recommendation(

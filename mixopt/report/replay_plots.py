@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.replay.bench import RANDOM
+from mixopt.bench.bench import RANDOM
 from mixopt.report.figure import MUTED, PALETTE, new_figure, plain, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mixopt.replay.outcome import Bench
+    from mixopt.bench.outcome import Bench
 
 _GRID = "#E6E6E6"
 _DASHES = ("-", (0, (4, 2)))

@@ -8,14 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from mixopt.replay.bench import RANDOM, SINGLE
-from mixopt.replay.replay import COSTS
+from mixopt.bench.bench import RANDOM, SINGLE
+from mixopt.bench.replay import COSTS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mixopt.replay.outcome import Bench, Outcome
-    from mixopt.search.base import Estimate
+    from mixopt.bench.outcome import Bench, Outcome
+    from mixopt.methods.base import Estimate
 
 _NONE = "-"
 

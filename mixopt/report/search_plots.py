@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 _POINT = "#222222"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.errors import StoreError
-from mixopt.search.base import History
+from mixopt.history import History
 from mixopt.store.schema import RUN_COLUMNS
 
 if TYPE_CHECKING:

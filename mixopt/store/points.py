@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.search.base import CurvePoints
+from mixopt.history import CurvePoints
 from mixopt.store import curves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mixopt.search.base import History
+    from mixopt.history import History
 
 
 def with_curves(history: History, path_of: Callable[[str], Path]) -> History:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import RunSpec
-from mixopt.store import curves, errors, frames, points, traces, transfer
+from mixopt.store import curves, frames, points, table_files, task_errors, traces
 from mixopt.store.database import Database
 from mixopt.store.run_rows import run_rows
 from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixopt.evaluate.base import EvalTask
-    from mixopt.search.base import History
+    from mixopt.history import History
     from mixopt.trace import PolicyTrace
 
 _SCALARS = ("tokens", "parameters", "flops", "train_seconds", "seconds", "device", "error")
@@ -213,7 +213,7 @@ class Store:
         )
         history = frames.history(runs, parts, wanted)
         if tasks:
-            history = errors.with_errors(history, tasks, self.scores.of(history.runs))
+            history = task_errors.with_errors(history, tasks, self.scores.of(history.runs))
         return points.with_curves(history, self.curve_path) if curves else history
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
@@ -225,7 +225,7 @@ class Store:
         )
         parts = self._database.all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
         ids = [run["run_id"] for run in runs]
-        return frames.wide(runs, parts, errors.wide(ids, self.scores.of(ids)))
+        return frames.wide(runs, parts, task_errors.wide(ids, self.scores.of(ids)))
 
     def curve(self, run_id: str) -> pd.DataFrame:
         """Curve and mixture trace of one run as a long frame: step, tokens, split, domain, loss, weight."""
@@ -291,8 +291,8 @@ class Store:
         Returns:
             The number of runs written.
         """
-        return transfer.export(self, Path(path), run_ids)
+        return table_files.export(self, Path(path), run_ids)
 
     def import_(self, path: str | Path) -> int:
         """Take in a `.jsonl` or `.jsonl.gz` that `export` wrote; the number of runs that were new."""
-        return transfer.import_(self, Path(path))
+        return table_files.import_(self, Path(path))

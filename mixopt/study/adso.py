@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
+from mixopt.methods.adso.choice import ChoiceSettings
+from mixopt.methods.adso.scales import Ladder, Scale
+from mixopt.methods.adso.searcher import Adso, AdsoSettings
 from mixopt.presets import model_spec
-from mixopt.search.adso import Adso, AdsoSettings
-from mixopt.search.choice import ChoiceSettings
-from mixopt.search.scales import Ladder, Scale
 from mixopt.solve import Supply
 from mixopt.study.sizes import sized
 from mixopt.study.tasks import study_objective

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
-from mixopt.search.autoscale import AutoScale
-from mixopt.search.ddo import DdoSettings
-from mixopt.search.ddo_design import Design
+from mixopt.methods.autoscale.searcher import AutoScale
+from mixopt.methods.ddo.design import Design
+from mixopt.methods.ddo.searcher import DdoSettings
 from mixopt.solve import Supply
 from mixopt.spec import whole_batches
 from mixopt.store import Store
@@ -17,8 +17,8 @@ from mixopt.study.tasks import study_objective
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
+    from mixopt.methods.base import Recommendation
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation
     from mixopt.study.study import Study
 
 # Default scales: `training.tokens`, and a quarter of it, the ratio of the paper's own pair (0.3B and 1.2B). The

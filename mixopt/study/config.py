@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from mixopt.errors import ConfigError
-from mixopt.study.sections import (
+from mixopt.study.config_sections import (
     DataSection,
     EvaluationSection,
     ExecutorSection,

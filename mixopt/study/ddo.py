@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixopt.search.ddo import Ddo, DdoSettings
-from mixopt.search.joint_ddo import JointDdo
+from mixopt.methods.ddo.joint_searcher import JointDdo
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.solve import Supply
 from mixopt.store import Store
 from mixopt.study.loop import run_study
@@ -13,8 +13,8 @@ from mixopt.study.resolution import check_resolution
 from mixopt.study.tasks import study_objective
 
 if TYPE_CHECKING:
+    from mixopt.methods.base import Recommendation
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation
     from mixopt.study.study import Study
 
 

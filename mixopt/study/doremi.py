@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
+from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.mixture import Mixture
 from mixopt.policy.doremi import check_settings
-from mixopt.search.doremi import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.spec import PolicySpec
 from mixopt.store import Store
 from mixopt.study.loop import Planned, is_done, train_missing
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Recommendation
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation
     from mixopt.spec import RunSpec
     from mixopt.study.study import Study
 

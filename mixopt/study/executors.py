@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mixopt.execute.base import Executor
-    from mixopt.study.sections import ExecutorSection
+    from mixopt.study.config_sections import ExecutorSection
 
 
 def make_executor(section: ExecutorSection) -> Executor:

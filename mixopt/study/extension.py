@@ -10,21 +10,21 @@ import numpy as np
 
 from mixopt.data.manifest import Manifest
 from mixopt.errors import ConfigError, DataError
+from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen
+from mixopt.methods.swarm.extension_regression import WithEarlierRuns
+from mixopt.methods.swarm.runs import Swarm
+from mixopt.methods.swarm.searcher import OneShot
 from mixopt.mixture import Mixture
 from mixopt.score import TASK_PREFIX
-from mixopt.search.extension import VIRTUAL, Extension, Frozen
-from mixopt.search.extension_regression import WithEarlierRuns
-from mixopt.search.one_shot import OneShot
-from mixopt.search.swarm import Swarm
 from mixopt.solve import Supply, parse_floor
 from mixopt.store import Store
-from mixopt.store.errors import by_label
+from mixopt.store.task_errors import by_label
 from mixopt.study.mixtures import mixture_of_study
 from mixopt.study.resolution import shares_seen
 from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
-    from mixopt.search.base import History
+    from mixopt.history import History
     from mixopt.study.study import Study
 
 # Parts of a resolved study that have to be the same for its runs to count beside new ones.

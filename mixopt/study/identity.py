@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from mixopt.search.objective import WeightedLoss, parse_objective
-from mixopt.store.errors import by_label
+from mixopt.objective import WeightedLoss, parse_objective
+from mixopt.store.task_errors import by_label
 from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ExecutorError
 from mixopt.execute.base import Event, Job
 from mixopt.report.progress import Quiet
-from mixopt.store.errors import by_label
+from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared
 from mixopt.study.sizes import sized
 from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_notes
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Proposal, Recommendation, Searcher
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Proposal, Recommendation, Searcher
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
+from mixopt.methods.names import SEARCHES, command_of
 from mixopt.mixture import Mixture
 from mixopt.published import published, spelled
-from mixopt.search.methods import SEARCHES, command_of
 from mixopt.store import Store
 
 if TYPE_CHECKING:

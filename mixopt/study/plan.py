@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.search.base import empty_history
+from mixopt.history import empty_history
 from mixopt.spec import PolicySpec
 from mixopt.study.expected import AssumedSpeed, check_prepared, is_prepared
 from mixopt.study.loop import is_done, plan_runs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mixopt.execute.base import Executor, Trainer
-    from mixopt.search.base import Searcher
+    from mixopt.methods.base import Searcher
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.loop import Planned

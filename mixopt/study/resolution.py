@@ -8,17 +8,17 @@ import numpy as np
 
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError
+from mixopt.history import History
+from mixopt.methods.ddo.analysis import Sweep
+from mixopt.methods.ddo.fit import PRESETS
 from mixopt.mixture import Mixture
-from mixopt.search.base import History
-from mixopt.search.ddo_analysis import Sweep
-from mixopt.search.ddo_fit import PRESETS
 from mixopt.spec import whole_batches
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixopt.search.ddo_design import Design
+    from mixopt.methods.ddo.design import Design
     from mixopt.study.study import Study
 
 # Longer runs give each domain its tokens to well within what methods tell apart, and need no look.

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
-from mixopt.search.designs import DesignSettings
-from mixopt.search.methods import ONE_SHOT, SEQUENTIAL
-from mixopt.search.one_shot import OneShot, OneShotSettings
-from mixopt.search.one_shot_fit import regressors_of
+from mixopt.methods.names import ONE_SHOT, SEQUENTIAL
+from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.swarm.fit import regressors_of
+from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
 from mixopt.solve import Supply
 from mixopt.store import Store
 from mixopt.study.adso import adso_searcher, at_target
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mixopt.methods.base import Recommendation, Searcher
+    from mixopt.methods.swarm.extension import Extension
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Recommendation, Searcher
-    from mixopt.search.extension import Extension
     from mixopt.study.study import Study
 
 # Four runs a domain, as the log-linear law needs on RegMix's tables (64 runs of 17 domains); no fewer than these.

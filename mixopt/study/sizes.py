@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixopt.study.sections import ModelSection
+from mixopt.study.config_sections import ModelSection
 from mixopt.study.study import Study
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mixopt.comparison import Measured
-    from mixopt.search.base import Estimate
+    from mixopt.methods.base import Estimate
     from mixopt.study.plan import Plan
     from mixopt.study.verify import Verification
 

@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
+from mixopt.methods.task_advice import bounded
+from mixopt.objective import parse_objective, parse_pair, tasks_of
 from mixopt.score import TASK_PREFIX
-from mixopt.search.objective import parse_objective, parse_pair, tasks_of
-from mixopt.search.task_advice import bounded
-from mixopt.search.task_objective import columns
-from mixopt.store.errors import by_label, main_scores
+from mixopt.store.task_errors import by_label, main_scores
 from mixopt.study.expected import is_prepared
+from mixopt.task_objective import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mixopt.evaluate.base import EvalTask
+    from mixopt.history import History
+    from mixopt.methods.base import Recommendation
     from mixopt.model_spec import Objective as Predicts
+    from mixopt.objective import Objective
     from mixopt.result import RunResult
     from mixopt.score import Score
-    from mixopt.search.base import History, Recommendation
-    from mixopt.search.objective import Objective
     from mixopt.store import Store
     from mixopt.study.config import StudyConfig
     from mixopt.study.study import Study

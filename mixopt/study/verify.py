@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.search.base import Proposal
+from mixopt.methods.base import Proposal
+from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
-from mixopt.study.paired import relative_gain
 from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Estimate, Recommendation
     from mixopt.mixture import Mixture
+    from mixopt.objective import Objective
     from mixopt.report.progress import Watch
-    from mixopt.search.base import Estimate, Recommendation
-    from mixopt.search.objective import Objective
     from mixopt.store import Store
     from mixopt.study.study import Study
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mixopt.cli import app, main
-from tests.search.mixing_world import MixingWorld
+from tests.methods.mixing_world import MixingWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from mixopt.history import History, empty_history
+from mixopt.methods.adso.scales import Ladder, Scale
+from mixopt.methods.adso.searcher import Adso, AdsoSettings
+from mixopt.methods.autoscale.searcher import AutoScale
+from mixopt.methods.ddo.design import Design
+from mixopt.methods.ddo.joint_searcher import JointDdo
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.swarm.fit import regressors_of
+from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
 from mixopt.mixture import Mixture
-from mixopt.search.adso import Adso, AdsoSettings
-from mixopt.search.autoscale import AutoScale
-from mixopt.search.base import History, Searcher, empty_history
-from mixopt.search.ddo import Ddo, DdoSettings
-from mixopt.search.ddo_design import Design
-from mixopt.search.designs import DesignSettings
-from mixopt.search.joint_ddo import JointDdo
-from mixopt.search.one_shot import OneShot, OneShotSettings
-from mixopt.search.one_shot_fit import regressors_of
-from mixopt.search.scales import Ladder, Scale
-from tests.search.world import World
+from tests.methods.world import World
+
+if TYPE_CHECKING:
+    from mixopt.methods.base import Searcher
 
 WORLD = World(noise=0.001)
 

@@ -16,7 +16,7 @@ from mixopt.study.loop import Planned, train_missing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 TASKS = ["offline_continuation_words", "offline_brackets"]
 

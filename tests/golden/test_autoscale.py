@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixopt.search.ddo import Ddo, DdoSettings
-from mixopt.search.ddo_design import find_design
-from mixopt.search.runs_csv import read_runs
+from mixopt.methods.ddo.design import find_design
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+from mixopt.store.runs_csv import read_runs
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "autoscale_gpt2_large.json").read_text())

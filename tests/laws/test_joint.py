@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime, minimize
 
 from mixopt.laws.joint import Additive, AdditivePrior, PerDomain, evaluate, fit_law
-from tests.search.world import TransferWorld
+from tests.methods.world import TransferWorld
 
 WORLD = TransferWorld(only=1)
 OWN = np.array([0, 1, 2, -1])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from mixopt.laws.mixing import MixingLaw, fit_mixing_law
-from tests.search.regression.worlds import exponential, mixtures
+from tests.methods.swarm.regressors.worlds import exponential, mixtures
 
 WEIGHTS = mixtures(30, 4)
 NOISY = exponential(WEIGHTS, 3, noise=0.02).T

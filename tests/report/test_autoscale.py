@@ -12,22 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from mixopt.history import empty_history
+from mixopt.methods.autoscale.optima import Optima, extrapolate_optima
+from mixopt.methods.autoscale.searcher import AutoScale
+from mixopt.methods.ddo.design import Design
+from mixopt.methods.ddo.searcher import DdoSettings
+from mixopt.objective import MeanLoss
 from mixopt.report.autoscale_plots import scaling_figure, spread_apart
 from mixopt.report.autoscale_tables import print_autoscale
 from mixopt.report.ddo_plots import mixture_figure
 from mixopt.report.figure import png
 from mixopt.report.recommendation import baselines_of, save_recommendation
-from mixopt.search.autoscale import AutoScale
-from mixopt.search.base import Recommendation, empty_history
-from mixopt.search.ddo import DdoSettings
-from mixopt.search.ddo_design import Design
-from mixopt.search.objective import MeanLoss
-from mixopt.search.optima import Optima, extrapolate_optima
 from mixopt.solve import Supply
-from tests.search.world import World
+from tests.methods.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mixopt.methods.base import Recommendation
 
 SCALES, TARGET = (250_000, 1_000_000, 4_000_000), 30_000_000
 

@@ -16,15 +16,15 @@ from rich.console import Console
 
 from mixopt.comparison import Comparison, Measured
 from mixopt.errors import ConfigError, StoreError
+from mixopt.objective import MeanPerplexity
 from mixopt.report import compare_plots
 from mixopt.report.compare_files import save_comparison
 from mixopt.report.compare_formats import FORMATS, csv_text, latex, markdown, render
 from mixopt.report.compare_table import comparison_table, measured_text
 from mixopt.report.figure import png
 from mixopt.results import load_comparison
-from mixopt.search.objective import MeanPerplexity
-from mixopt.study.compare import compare_runs
-from tests.study.test_compared_tasks import compared
+from mixopt.study.compare.compare import compare_runs
+from tests.study.compare.test_tasks import compared
 from tests.synthetic_runs import TOKENS, make_run, make_spec, power_law
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.mixture import Mixture
 from mixopt.report.doremi_plots import weights_figure
-from mixopt.search.doremi import DoremiSettings, ProxyPath, Round, recommend
 
 NAMES = tuple(f"domain {k}" for k in range(9))
 

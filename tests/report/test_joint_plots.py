@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from mixopt.methods.ddo.joint_searcher import JointDdo
+from mixopt.methods.ddo.searcher import DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.report.joint_plots import law_figure
 from mixopt.report.recommendation import save_recommendation
-from mixopt.search.ddo import DdoSettings
-from mixopt.search.joint_ddo import JointDdo
-from tests.search.world import TransferWorld
+from tests.methods.world import TransferWorld
 
 if TYPE_CHECKING:
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 WORLD = TransferWorld(noise=0.01)
 

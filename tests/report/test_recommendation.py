@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from mixopt.errors import ConfigError
+from mixopt.methods.base import Estimate, Recommendation
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.report import ddo_plots
 from mixopt.report.figure import png
 from mixopt.report.recommendation import distinct, print_recommendation, save_recommendation
-from mixopt.search.base import Estimate, Recommendation
-from mixopt.search.ddo import Ddo, DdoSettings
-from tests.search.world import World
+from tests.methods.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path

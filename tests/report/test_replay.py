@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mixopt.replay.bench import bench
+from mixopt.bench.bench import bench
 from mixopt.report.figure import png
 from mixopt.report.replay_plots import regret_figure
 from mixopt.report.replay_table import print_bench
-from tests.replay.made import OBJECTIVE, made_table
+from tests.bench.made import OBJECTIVE, made_table
 
 if TYPE_CHECKING:
-    from mixopt.replay.outcome import Bench
+    from mixopt.bench.outcome import Bench
 
 
 @pytest.fixture(scope="module")

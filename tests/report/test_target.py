@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from mixopt.objective import MeanLoss
 from mixopt.report.figure import png
 from mixopt.report.target import losses_figure, print_target, target_dict
-from mixopt.search.objective import MeanLoss
-from mixopt.study.compared_tasks import SharedTasks
-from mixopt.study.measured import Side, Yardstick
+from mixopt.study.compare.measure import Side, Yardstick
+from mixopt.study.compare.tasks import SharedTasks
 from tests.execute.trainers import law, make_spec
 
 if TYPE_CHECKING:

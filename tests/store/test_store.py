@@ -15,8 +15,8 @@ import mixopt.results
 from mixopt.errors import StoreError
 from mixopt.presets import model_spec
 from mixopt.result import DomainResult, RunResult
-from mixopt.search.runs_csv import read_runs
 from mixopt.store import Store
+from mixopt.store.runs_csv import read_runs
 from mixopt.train.runtime import Runtime
 from tests.execute.trainers import DOMAINS, law, make_spec
 

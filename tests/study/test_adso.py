@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mixopt.cli import app
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
-from mixopt.search.base import empty_history
+from mixopt.history import empty_history
 from mixopt.store import Store
 from mixopt.study import Study, run_study
 from mixopt.study.adso import adso_searcher, at_target, ladder_of

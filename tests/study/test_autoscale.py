@@ -8,8 +8,9 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
+from mixopt.history import empty_history
+from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
-from mixopt.search.base import Proposal, empty_history
 from mixopt.study import Study, autoscale_searcher, ddo_searcher
 from mixopt.study.autoscale import autoscale_scales
 from mixopt.study.identity import study_id

@@ -15,7 +15,7 @@ from mixopt.report.progress import Quiet
 from mixopt.report.recommendation import save_recommendation
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
-from mixopt.study.contenders import default_contenders
+from mixopt.study.compare.contenders import default_contenders
 from mixopt.study.doremi import DoremiStudy, run_doremi
 from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.plan import plan_of
@@ -24,8 +24,8 @@ from tests.synthetic_runs import make_run, power_law
 
 if TYPE_CHECKING:
     from mixopt.execute.base import Event
+    from mixopt.methods.base import Recommendation
     from mixopt.result import RunResult, Status
-    from mixopt.search.base import Recommendation
     from mixopt.spec import RunSpec
 
 # Where every round's answer is drawn to.

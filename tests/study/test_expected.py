@@ -10,9 +10,9 @@ from mixopt.errors import ConfigError, DataError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, ddo_searcher, run_study
+from mixopt.study.config_sections import ExecutorSection
 from mixopt.study.expected import PEAK_TFLOPS, AssumedSpeed
 from mixopt.study.plan import make_plan
-from mixopt.study.sections import ExecutorSection
 from tests.execute.trainers import law
 
 if TYPE_CHECKING:

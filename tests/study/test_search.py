@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.search.base import empty_history
-from mixopt.search.methods import command_of
-from mixopt.search.one_shot import OneShot
+from mixopt.history import empty_history
+from mixopt.methods.names import command_of
+from mixopt.methods.swarm.searcher import OneShot
 from mixopt.study import Study
+from mixopt.study.config_sections import MethodSection
 from mixopt.study.resolution import shares_seen
 from mixopt.study.search import SEARCHERS, search_config, searcher_of
-from mixopt.study.sections import MethodSection
 
 if TYPE_CHECKING:
     from pathlib import Path

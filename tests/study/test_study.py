@@ -15,9 +15,9 @@ import pytest
 import mixopt
 from mixopt.errors import ConfigError, DataError, ExecutorError
 from mixopt.execute.inline import InlineExecutor
+from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
-from mixopt.search.base import Proposal
-from mixopt.search.objective import MeanLoss
+from mixopt.objective import MeanLoss
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, ddo_searcher, run_study
 from mixopt.study.plan import calibrate, make_plan, makespan
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mixopt.history import History
     from mixopt.result import RunResult
-    from mixopt.search.base import History
     from mixopt.spec import RunSpec
 
 

@@ -10,7 +10,7 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
-from mixopt.search.objective import MeanPerplexity
+from mixopt.objective import MeanPerplexity
 from mixopt.store import Store
 from mixopt.study import Study
 from mixopt.study.loop import train_missing
@@ -107,7 +107,7 @@ def test_a_domain_that_is_only_measured_is_nowhere_trained_on(data_dir: Path, tm
 
 
 def test_an_exported_table_gives_the_same_history(data_dir: Path, tmp_path: Path) -> None:
-    from mixopt.search.runs_csv import read_runs
+    from mixopt.store.runs_csv import read_runs
 
     study = with_only(data_dir, tmp_path, "words")
     with Store(tmp_path) as store:

@@ -11,8 +11,8 @@ from mixopt.errors import ConfigError, ExecutorError, StoreError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.report.html.gather import gather
-from mixopt.search.runs_csv import read_runs
 from mixopt.store import Store
+from mixopt.store.runs_csv import read_runs
 from mixopt.study import Study, ddo_searcher, run_study
 from mixopt.study.adso import at_target
 from mixopt.study.search import searcher_of
@@ -23,7 +23,7 @@ from tests.study.test_study import make_study
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 
 def scored_study(data_dir: Path, results: Path, **changes: Any) -> Study:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
 from mixopt.presets import model_spec
-from mixopt.search.base import Proposal
 from mixopt.trackers import Tracked
 from tests.report.html.made import PLAIN, TOKENS, make_spec, train
 

@@ -65,8 +65,8 @@ def test_a_run_logged_again_replaces_the_old_one(client, tmp_path):
 
 @pytest.mark.filterwarnings("default")
 def test_names_that_mlflow_refuses_are_changed(client, tmp_path):
+    from mixopt.methods.base import Proposal
     from mixopt.mixture import Mixture
-    from mixopt.search.base import Proposal
 
     spec = make_spec(HOSTILE, Proposal(Mixture.uniform(HOSTILE), 8192, 0, "base"))
     MLflow("ours", tmp_path).log(Tracked(spec, train(spec), "s", "base"))

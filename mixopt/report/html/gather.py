@@ -12,16 +12,16 @@ import numpy as np
 from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
 from mixopt.model_spec import LOSS_UNITS
+from mixopt.objective import BUILT_IN, parse_objective, weighted
 from mixopt.report.html.online import OnlineRun, gather_online
-from mixopt.search.objective import BUILT_IN, parse_objective, weighted
-from mixopt.store.errors import errors_of
+from mixopt.store.task_errors import errors_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from mixopt.search.objective import Objective
+    from mixopt.objective import Objective
     from mixopt.store import Store
 
 # A page with more curves than this helps nobody, and takes seconds to draw.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mixopt import __version__
 from mixopt.errors import ConfigError
 from mixopt.report.html.gather import gather
-from mixopt.report.html.sections import make_page
+from mixopt.report.html.page_sections import make_page
 from mixopt.report.html.tables import run_details
 
 if TYPE_CHECKING:

@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.comparison import Measured
+from mixopt.history import empty_history
+from mixopt.methods.autoscale.searcher import AutoScale
+from mixopt.methods.base import Proposal
+from mixopt.methods.ddo.design import Design
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.model_spec import ModelSpec
+from mixopt.objective import MeanPerplexity
 from mixopt.report.recommendation import save_recommendation
 from mixopt.result import DomainResult, RunResult
-from mixopt.search.autoscale import AutoScale
-from mixopt.search.base import Proposal, empty_history
-from mixopt.search.ddo import Ddo, DdoSettings
-from mixopt.search.ddo_design import Design
-from mixopt.search.objective import MeanPerplexity
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.store import Store
-from mixopt.study.compare import compare_runs
+from mixopt.study.compare.compare import compare_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mixopt.search.base import Recommendation
+    from mixopt.methods.base import Recommendation
 
 PLAIN = ("web", "code", "books")
 # Names that would run a script, end the page's data, or mean something to Plotly's labels, if they were not text.

@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError, StoreError
+from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
 from mixopt.report.html import gather as gathering
 from mixopt.report.html import write_report
 from mixopt.report.html.drawing import plain
 from mixopt.report.html.gather import gather
 from mixopt.report.html.page import render
-from mixopt.report.html.sections import make_page
-from mixopt.search.base import Proposal
+from mixopt.report.html.page_sections import make_page
 from mixopt.store import Store
 from mixopt.units import format_count
 from tests.execute.trainers import law, make_spec

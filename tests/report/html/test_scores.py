@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixopt.report.html.comparison import comparison_section
-from tests.study.test_compared_tasks import compared
+from tests.study.compare.test_tasks import compared
 
 
 def test_a_comparison_shows_its_tasks_with_the_best_of_each_strong():
@@ -18,9 +18,9 @@ def test_a_comparison_shows_its_tasks_with_the_best_of_each_strong():
 
 
 def test_a_comparison_without_scores_has_no_such_table():
-    from mixopt.search.objective import MeanLoss
-    from mixopt.study.compare import compare_runs
-    from tests.study.test_compared_tasks import scored
+    from mixopt.objective import MeanLoss
+    from mixopt.study.compare.compare import compare_runs
+    from tests.study.compare.test_tasks import scored
 
     groups, _ = scored()
     section = comparison_section(compare_runs(groups, MeanLoss(), ["uniform"]), 0)

@@ -1,0 +1,1 @@
+"""Replay of search methods on tables of finished runs."""

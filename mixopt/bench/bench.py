@@ -1,0 +1,179 @@
+"""The benchmark of search methods: every method with the same seeds on one table, and what came of it.
+
+Symbols: S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.bench.outcome import Bench, Outcome
+from mixopt.bench.pool import Job, run_jobs
+from mixopt.bench.registry import METHODS, Chosen, find_method
+from mixopt.bench.replay import COSTS, Replay
+from mixopt.bench.score import Truth, random_reach, random_regret
+from mixopt.errors import ConfigError
+from mixopt.methods.base import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.bench.base import Table
+
+RANDOM, SINGLE = "random", "single-fidelity"
+_RESAMPLES = 2000
+_BAND_COSTS = np.geomspace(0.05, COSTS[-1], 120)
+
+
+def bench(
+    table: Table,
+    objective: tuple[str, NDArray[np.float64]],
+    methods: Sequence[str] | None,
+    *,
+    seeds: int,
+    top: int,
+    budget: float | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
+) -> Bench:
+    """Replay methods against a table.
+
+    Args:
+        table: the runs.
+        objective: its name and its (V,) weights.
+        methods: by name; None for all that the table allows.
+        seeds: S, of all methods alike: 0 to S − 1.
+        top: how many of the best candidates count as the top.
+        budget: most to spend in each replay, in target runs; None for as much as it takes.
+        workers: processes, of one thread each.
+        progress: told of the replays done, and of how many there are.
+
+    Raises:
+        ConfigError: an unknown method, one that the table does not allow, or nothing to search for.
+    """
+    name, weights = objective
+    chosen, truth = _chosen(table, weights, methods), Truth.of(table, weights)
+    if budget is not None and not budget >= 1:
+        raise ConfigError(f"budget: expected at least 1 (one run at the target), found {budget:g}")
+    if seeds < 1:
+        raise ConfigError(f"seeds: expected 1 or more, found {seeds}")
+    sampled = [method for method in chosen if method.name != RANDOM]
+    jobs = [Job(method.name, table, weights, seed, top, budget) for method in sampled for seed in range(seeds)]
+    done = run_jobs(jobs, workers, progress)
+    replays = {method.name: tuple(done[i * seeds : (i + 1) * seeds]) for i, method in enumerate(sampled)}
+    spent = {method: np.array([_cost(replay) for replay in own]) for method, own in replays.items()}
+    exact = random_reach(len(truth.rows), len(truth.top(top)))
+    outcomes = tuple(
+        _outcome(method, replays[method.name], spent, exact, budget)
+        if method.name in replays
+        else _random(truth, exact)
+        for method in chosen
+    )
+    return Bench(table, name, top, seeds, budget, outcomes)
+
+
+def _chosen(table: Table, weights: NDArray[np.float64], methods: Sequence[str] | None) -> list[Chosen]:
+    """The methods asked for, each once, all of them possible on the table."""
+    chosen = [find_method(name) for name in dict.fromkeys(methods if methods is not None else METHODS)]
+    _check_fidelities(table, weights)
+    problem = table.problem(weights)
+    stuck = [method.name for method in chosen if not method.entry.possible(problem)]
+    if methods is None:
+        return [method for method in chosen if method.name not in stuck]
+    if stuck and problem.target == 0:
+        possible = [name for name, entry in METHODS.items() if entry.possible(problem)]
+        raise ConfigError(
+            f"table {table.name}: its fidelity never varies (every run is {table.fidelities[-1].name}), but "
+            f"{', '.join(stuck)} {'learns' if len(stuck) == 1 else 'learn'} from cheaper runs; add runs of a "
+            f"smaller model or fewer tokens, or choose among {', '.join(possible)}"
+        )
+    if stuck:
+        raise ConfigError(
+            f"table {table.name}: no runs of the target's size with fewer tokens, which {stuck[0]} learns from; "
+            f"add some, or leave {stuck[0]} out"
+        )
+    return chosen
+
+
+def _check_fidelities(table: Table, weights: NDArray[np.float64]) -> None:
+    for fidelity, there, losses in zip(table.fidelities, table.available, table.losses, strict=True):
+        values = losses[there] @ weights
+        if len(values) > 1 and np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+            raise ConfigError(
+                f"table {table.name}: the objective is the same ({values[0]:.6g}) for all {len(values)} runs at "
+                f"{fidelity.name}: nothing can be learned there; leave these runs out or choose another objective"
+            )
+
+
+def _cost(replay: Replay) -> float:
+    """Cost to reach the top; all that was spent where it was not reached."""
+    return (
+        replay.reached if math.isfinite(replay.reached) else float(replay.spent[-1]) if replay.spent.size else 0.0
+    )
+
+
+def _outcome(
+    method: Chosen,
+    replays: tuple[Replay, ...],
+    spent: dict[str, NDArray[np.float64]],
+    exact: float,
+    budget: float | None,
+) -> Outcome:
+    own = spent[method.name]
+    against = {RANDOM: _interval(exact / _resampled(own), exact / own.mean())}
+    if SINGLE in spent and method.name != SINGLE:
+        other = spent[SINGLE]
+        against[SINGLE] = _interval(_resampled(other) / _resampled(own), other.mean() / own.mean())
+    regrets = np.array([[replay.regret_at(cost) for cost in (*COSTS, *_BAND_COSTS)] for replay in replays])
+    low, high = np.quantile(_resampled(regrets), (0.025, 0.975), axis=0)
+    mean = regrets.mean(axis=0)
+    split = len(COSTS)
+    predicted = [r.rank_correlation for r in replays if math.isfinite(r.rank_correlation)]
+    return Outcome(
+        name=method.name,
+        title=method.entry.title,
+        reach=_interval(_resampled(own), own.mean()),
+        missed=sum(not math.isfinite(replay.reached) for replay in replays),
+        regret={
+            cost: Estimate(float(mean[i]), float(low[i]), float(high[i]))
+            for i, cost in enumerate(COSTS)
+            if math.isfinite(mean[i]) and (budget is None or cost <= budget)
+        },
+        against=against,
+        rank_correlation=float(np.median(predicted)) if predicted else None,
+        curve=np.stack([_BAND_COSTS, mean[split:], low[split:], high[split:]]),
+        replays=replays,
+    )
+
+
+def _random(truth: Truth, exact: float) -> Outcome:
+    """Random search, in closed form."""
+    costs = np.arange(1, int(COSTS[-1]) + 1)
+    regret = np.array([random_regret(truth.values, int(cost)) for cost in costs])
+    return Outcome(
+        name=RANDOM,
+        title=METHODS[RANDOM].title,
+        reach=Estimate(exact),
+        missed=0,
+        regret={cost: Estimate(float(regret[int(cost) - 1])) for cost in COSTS},
+        against={},
+        rank_correlation=None,
+        curve=np.stack([costs.astype(np.float64), regret, regret, regret]),
+        replays=(),
+    )
+
+
+def _resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over resampled seeds: (B,) of (S,), (B, n) of (S, n); the same resamples for each method, so paired."""
+    rows = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    return values[rows].mean(axis=1)
+
+
+def _interval(resampled: NDArray[np.float64], value: float) -> Estimate:
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    return Estimate(float(value), float(low), float(high))

@@ -1,0 +1,132 @@
+"""Finished runs as arrays: what every search method is given.
+
+Symbols: R runs, K training domains, V evaluation domains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class CurvePoints:
+    """Validation losses measured inside runs, before their end: data of shorter runs that cost nothing.
+
+    Attributes:
+        run: (C,) index of the run in its history.
+        tokens: (C,) training tokens by then.
+        losses: (C, V) nats/token; finite.
+    """
+
+    run: NDArray[np.intp]
+    tokens: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Finished runs as arrays, from the results table or from anybody's CSV.
+
+    Attributes:
+        runs: R names (run ids).
+        domains: K training domains.
+        eval_domains: V domains that losses were measured on, tasks among them.
+        tokens_seen: (R, K) training tokens of each domain.
+        losses: (R, V) validation losses, nats/token, and errors of tasks; finite.
+        seeds: (R,) seeds.
+        parameters: (R,) model sizes; 0 where unknown.
+        curves: points of learning curves; None where nobody asked for them.
+        standard_errors: (R, V) of `losses`, from the spread over a task's items; 0 for losses, whose validation
+            text is large. None where there are none.
+
+    Downstream tasks are evaluation domains too: `task:NAME` has the error, 1 − score.
+
+    Raises:
+        ConfigError: shapes disagree, a run is named twice, or a number is not finite or negative.
+    """
+
+    runs: tuple[str, ...]
+    domains: tuple[str, ...]
+    eval_domains: tuple[str, ...]
+    tokens_seen: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    seeds: NDArray[np.int64]
+    parameters: NDArray[np.int64]
+    curves: CurvePoints | None = None
+    standard_errors: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.runs)
+        shapes = {
+            "tokens_seen": (self.tokens_seen, (count, len(self.domains))),
+            "losses": (self.losses, (count, len(self.eval_domains))),
+            "seeds": (self.seeds, (count,)),
+            "parameters": (self.parameters, (count,)),
+        }
+        if self.standard_errors is not None:
+            shapes["standard_errors"] = (self.standard_errors, self.losses.shape)
+        for name, (array, shape) in shapes.items():
+            if array.shape != shape:
+                raise ConfigError(f"history: {name} must have shape {shape}, found {array.shape}")
+        if len(set(self.runs)) != count:
+            twice = sorted({run for run in self.runs if self.runs.count(run) > 1})
+            raise ConfigError(f"history: run {twice[0]!r} is there more than once")
+        numbers = (("tokens", self.tokens_seen, self.domains), ("a loss", self.losses, self.eval_domains))
+        for what, array, columns in numbers:
+            bad = np.argwhere(~np.isfinite(array) | (array < 0))
+            if bad.size:
+                row, column = bad[0]
+                raise ConfigError(
+                    f"history: run {self.runs[row]!r}: expected {what} of {columns[column]!r} of at least 0, found "
+                    f"{array[row, column]}; leave the run out or measure it again"
+                )
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def tokens(self) -> NDArray[np.float64]:
+        """(R,) training tokens."""
+        return self.tokens_seen.sum(axis=1)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(R, K) the mixture that each run really saw."""
+        return self.tokens_seen / self.tokens[:, None]
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> History:
+        """The history of some runs, by mask or by index."""
+        index = np.arange(len(self))[rows]
+        return History(
+            runs=tuple(self.runs[i] for i in index),
+            domains=self.domains,
+            eval_domains=self.eval_domains,
+            tokens_seen=self.tokens_seen[index],
+            losses=self.losses[index],
+            seeds=self.seeds[index],
+            parameters=self.parameters[index],
+            curves=None if self.curves is None else _of_runs(self.curves, index),
+            standard_errors=None if self.standard_errors is None else self.standard_errors[index],
+        )
+
+
+def _of_runs(curves: CurvePoints, index: NDArray[np.intp]) -> CurvePoints:
+    """The points of some runs, which are numbered by their place in `index`."""
+    parts = [np.flatnonzero(curves.run == run) for run in index]
+    chosen = np.concatenate(parts) if parts else np.zeros(0, dtype=np.intp)
+    place = np.repeat(np.arange(len(index)), [len(part) for part in parts])
+    return CurvePoints(place, curves.tokens[chosen], curves.losses[chosen])
+
+
+def empty_history() -> History:
+    """The history before the first run."""
+    nothing = np.zeros((0, 0))
+    return History((), (), (), nothing, nothing, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))

@@ -1,0 +1,1 @@
+"""Search methods: a folder or a file each."""

@@ -1,0 +1,1 @@
+"""ADSO: mixture, model size and tokens chosen a few runs at a time."""

@@ -1,0 +1,160 @@
+"""ADSO's answer: the best mixture by the model, intervals from draws of the posterior, and warnings.
+
+Symbols: P mixtures, B draws, K domains, V losses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from mixopt.methods.base import Estimate, Recommendation
+from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
+from mixopt.methods.intervals import percentiles, weight_intervals
+from mixopt.mixture import Mixture
+from mixopt.objective import tasks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.adso.acquisition import Belief
+    from mixopt.methods.adso.state import State
+    from mixopt.solve import Bounds, Supply
+
+_DRAWS, _RIVALS = 400, 200
+# A scale that ranks mixtures otherwise than the target does.
+_POOR = 0.5
+
+
+def advise(
+    state: State,
+    pool: NDArray[np.float64],
+    bounds: Bounds,
+    baselines: Mapping[str, Mixture],
+    supply: Supply | None,
+    seed: int,
+) -> Recommendation:
+    """The mixture of `pool` (P, K) with the least posterior mean at the target, and what to think of it.
+
+    Intervals hold what the model does not know, from joint draws of the losses of the most promising mixtures; the
+    noise of the run that they will be trained with comes on top.
+    """
+    means = state.belief(pool).mean
+    rivals = pool[np.argsort(means, kind="stable")[:_RIVALS]]
+    named = np.array([mixture.array for mixture in baselines.values()])
+    together = state.belief(np.vstack([rivals, named]))
+    draws = posterior_draws(together, np.random.default_rng(seed))
+    winners = rivals[np.argmin(draws[:, : len(rivals)], axis=1)]
+    mixture = Mixture.normalised(dict(zip(state.history.domains, rivals[0].tolist(), strict=True)))
+    predicted = {"recommended": _estimate(together.mean[0], draws[:, 0])}
+    gains: dict[str, Estimate] = {}
+    for index, name in enumerate(baselines, start=len(rivals)):
+        predicted[name] = _estimate(together.mean[index], draws[:, index])
+        gain = 1 - together.mean[0] / together.mean[index]
+        low, high = percentiles(float(gain), 1 - draws[:, 0] / draws[:, index])
+        gains[name] = Estimate(float(gain), low, high)
+    intervals = {
+        domain: (max(0.0, low), min(1.0, high))
+        for domain, (low, high) in weight_intervals(mixture, winners).items()
+    }
+    details = _details(state, mixture, baselines)
+    return Recommendation(
+        method="ADSO" if len(state.ladder.scales) > 1 else "Bayesian optimisation at the target",
+        objective=state.objective.name,
+        tokens=state.ladder.target.tokens,
+        mixture=mixture,
+        intervals=intervals,
+        predicted=predicted,
+        gains=gains,
+        warnings=(
+            *warn_of_gains(mixture, baselines, gains),
+            *_of_scales(state, details),
+            *_of_curves(state),
+            *_of_bounds(mixture, bounds),
+            *warn_of_repetition(mixture, supply),
+        ),
+        runs=state.history.runs,
+        details=details,
+    )
+
+
+def posterior_draws(belief: Belief, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(B, P) joint draws of the objective of a belief's candidates."""
+    losses, _ = belief.model.predict(belief.candidates)
+    drawn = np.zeros((_DRAWS, *losses.shape))
+    for v, process in enumerate(belief.model.processes):
+        covariance = process.covariance(belief.candidates.inputs, belief.candidates.inputs)
+        # Close mixtures make it singular, where a Cholesky factor would need a jitter.
+        values, vectors = eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        noise = rng.standard_normal((_DRAWS, len(values)))
+        drawn[:, :, v] = losses[:, v] + process.output_scaling.scale[0] * noise @ root.T
+    return belief.objective(drawn)
+
+
+def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
+    return Estimate(float(value), *percentiles(float(value), draws))
+
+
+def _details(state: State, mixture: Mixture, baselines: Mapping[str, Mixture]) -> dict[str, Any]:
+    """Scales with what was spent on them and how they agree with the target; the best run there so far."""
+    agreement = state.agreement(mixture.array)
+    scales = [
+        {
+            "model": scale.model,
+            "parameters": scale.parameters,
+            "tokens": scale.tokens,
+            "cost": scale.cost,
+            "runs": int((state.measured.scale == index).sum()),
+            "correlation": float(agreement[index]),
+        }
+        for index, scale in enumerate(state.ladder.scales)
+    ]
+    return {
+        "units": state.objective.units,
+        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
+        "scales": scales,
+        "spent": float(state.costs.sum()),
+        "best_measured": state.best,
+    }
+
+
+def _of_scales(state: State, details: dict[str, Any]) -> list[str]:
+    warnings = []
+    if state.best is None:
+        warnings.append(
+            f"nothing was trained at the target ({state.ladder.target}): its losses are extrapolated; a larger "
+            "budget or `--verify` trains there"
+        )
+    for scale, entry in zip(state.ladder.scales[:-1], details["scales"], strict=False):
+        if entry["runs"] and entry["correlation"] < _POOR and state.best is not None:
+            warnings.append(
+                f"{scale}: it ranks mixtures otherwise than the target does (correlation "
+                f"{entry['correlation']:.2f}), so its {entry['runs']} runs told little; leave this scale out"
+            )
+    return warnings
+
+
+def _of_curves(state: State) -> list[str]:
+    """Scores of tasks are measured at the end of a run, so that its learning curve says nothing of them."""
+    if len(state.ladder.scales) < 2 or not tasks_of(state.objective, state.history.eval_domains):
+        return []
+    return [
+        f"points of learning curves are not used: {state.objective.name} needs scores of tasks, which are measured "
+        "at the end of a run only"
+    ]
+
+
+def _of_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
+    at_cap = [
+        d
+        for d, w, cap in zip(mixture.domains, mixture.weights, bounds.caps, strict=True)
+        if cap < 1 and w > cap - 1e-6
+    ]
+    if not at_cap:
+        return []
+    return [f"at the cap that the available text sets: {', '.join(at_cap)}; more text of it would allow more"]

@@ -1,0 +1,177 @@
+"""What AutoScale found, as one value, and as JSON values for tables, plots and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.methods.intervals import weight_intervals
+from mixopt.mixture import Mixture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.autoscale.choice import Choice, HoldOut
+    from mixopt.methods.autoscale.extrapolate import Growth
+    from mixopt.methods.autoscale.scales import Geometric, Joint, Predictor, Scale
+    from mixopt.methods.base import Estimate
+    from mixopt.methods.joint.forecast import Forecast
+    from mixopt.solve import Bounds, Supply
+
+# Along the path from the smallest scale to the target.
+_PATH_POINTS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything behind a recommendation of AutoScale.
+
+    Attributes:
+        scales: DDO's answers, smallest scale first.
+        geometric: the predictor on the scales' optima.
+        joint: the predictor on all runs.
+        target: tokens.
+        bounds_at: floors and caps for a training of so many tokens.
+        supply: how much text there is; None if nobody said.
+        advised: the target's optimum by predictor.
+        drawn: (B, K) replicates of it by predictor.
+        choice: which predictor advises.
+        held: the hold-out check; None with two scales.
+        baselines: mixtures to compare with, by name.
+        forecast: what each mixture is predicted to reach.
+    """
+
+    scales: Sequence[Scale]
+    geometric: Geometric
+    joint: Joint
+    target: int
+    bounds_at: Callable[[float], Bounds]
+    supply: Supply | None
+    advised: Mapping[str, Mixture]
+    drawn: Mapping[str, NDArray[np.float64]]
+    choice: Choice
+    held: HoldOut | None
+    baselines: Mapping[str, Mixture]
+    forecast: Forecast
+
+    @property
+    def mixture(self) -> Mixture:
+        """The recommended one."""
+        return self.advised[self.choice.name]
+
+    @property
+    def bounds(self) -> Bounds:
+        """At the target."""
+        return self.bounds_at(self.target)
+
+    def intervals(self, name: str) -> dict[str, tuple[float, float]]:
+        """95 % interval of each weight by a predictor."""
+        return weight_intervals(self.advised[name], self.drawn[name])
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values; weights are shares, losses in the objective's units."""
+        domains, supply = self.mixture.domains, self.supply
+        epochs = supply.epochs(self.mixture) if supply else {}
+        return {
+            "units": self.scales[0].analysis.objective.units,
+            "scales": [self._scale(scale) for scale in self.scales],
+            "predictors": {
+                name: {
+                    "weights": mixture.to_dict(),
+                    "intervals": {domain: list(pair) for domain, pair in self.intervals(name).items()},
+                    "predicted": estimate_dict(self.forecast.predicted.get(name)),
+                }
+                for name, mixture in self.advised.items()
+            },
+            "chosen": self.choice.name,
+            "choice": {"reason": self.choice.reason, "measure": self.choice.measure, "errors": self.choice.errors},
+            "path": self._path(),
+            "holdout": self.held.to_dict(domains) if self.held else None,
+            "geometric": growth_dict(self.geometric.growth, domains, self.target),
+            "joint": self.joint.fit.describe(),
+            "epochs": {domain: value if np.isfinite(value) else None for domain, value in epochs.items()},
+            "floors": dict(zip(domains, self.bounds.floors.tolist(), strict=True)),
+            "caps": dict(zip(domains, self.bounds.caps.tolist(), strict=True)),
+            "baselines": {name: mixture.to_dict() for name, mixture in self.baselines.items()},
+        }
+
+    def _scale(self, scale: Scale) -> dict[str, Any]:
+        domains, analysis = self.mixture.domains, scale.analysis
+        best, pinned = Mixture(domains, tuple(scale.weights.tolist())), scale.pinned(scale.weights)
+        return {
+            "tokens": scale.tokens,
+            "weights": best.to_dict(),
+            "intervals": {
+                domain: list(pair) for domain, pair in weight_intervals(best, scale.replicates.weights).items()
+            },
+            "pinned": [domain for domain, at in zip(domains, pinned, strict=True) if at],
+            "predicted": scale.value(scale.weights),
+            "base_objective": analysis.base,
+            "noise": {"relative": analysis.noise, "degrees_of_freedom": analysis.measured},
+            "runs": len(scale.runs),
+        }
+
+    def _path(self) -> dict[str, Any]:
+        predictor: Predictor = self.joint if self.choice.name == "joint" else self.geometric
+        totals = path_totals([scale.tokens for scale in self.scales], self.target)
+        bounds = [self.bounds_at(total) for total in totals]
+        weights = np.stack([predictor.at(total, b) for total, b in zip(totals, bounds, strict=True)])
+        ends = [
+            np.quantile(predictor.drawn(total, b), [0.025, 0.975], axis=0)
+            for total, b in zip(totals, bounds, strict=True)
+        ]
+        return path_dict(self.mixture.domains, totals, weights, np.stack(ends, axis=1))
+
+
+def estimate_dict(estimate: Estimate | None) -> dict[str, float | None] | None:
+    """JSON values."""
+    return estimate and {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def path_totals(scales: Sequence[int], target: int) -> list[float]:
+    """Tokens from the smallest of scales and target to the greatest, evenly in logarithms.
+
+    It begins a millionth above the smallest scale: there the law's lines do, at it stands the scale's own optimum.
+    """
+    ends = [float(total) for total in (*scales, target)]
+    low = min(ends) * (1 + 1e-6)
+    return sorted({low, *np.geomspace(low, max(ends), _PATH_POINTS)[1:-1].tolist(), *(e for e in ends if e > low)})
+
+
+def path_dict(
+    domains: Sequence[str],
+    totals: Sequence[float],
+    weights: NDArray[np.float64],
+    ends: NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    """JSON values of (P, K) weights along P totals, with (2, P, K) ends of their intervals."""
+    content: dict[str, Any] = {"tokens": list(totals), "domains": {}}
+    for index, domain in enumerate(domains):
+        line = weights[:, index]
+        content["domains"][domain] = {"weights": line.tolist()}
+        if ends is not None:
+            content["domains"][domain]["low"] = np.minimum(ends[0, :, index], line).tolist()
+            content["domains"][domain]["high"] = np.maximum(ends[1, :, index], line).tolist()
+    return content
+
+
+def growth_dict(growth: Growth, domains: Sequence[str], target: int) -> dict[str, Any]:
+    """The geometric law in numbers: steps to the target, growth a step, residuals of log amounts by scale.
+
+    An optimum that no line goes through has a residual of 0, and does not count in their root mean square.
+    """
+    steps = float(growth.steps(target))
+    residuals = growth.residuals
+    fitted = residuals[growth.used]
+    return {
+        "law": "tokens(t) = exp(level + rate * t), t = 0 at the largest scale, a step the mean distance of scales",
+        "steps": steps if np.isfinite(steps) else None,
+        "factors": dict(zip(domains, np.exp(growth.rate).tolist(), strict=True)),
+        "held": [domain for domain, held in zip(domains, growth.held, strict=True) if held],
+        "residuals": [dict(zip(domains, row.tolist(), strict=True)) for row in residuals],
+        "residual_rms": float(np.sqrt(np.mean(fitted**2))) if fitted.size else 0.0,
+    }

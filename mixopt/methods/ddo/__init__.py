@@ -1,0 +1,1 @@
+"""DDO: perturb each domain, fit a law to each, solve."""

@@ -1,0 +1,174 @@
+"""From a history to DDO's numbers for one objective: effects of runs, noise, laws, optimum, replicates.
+
+Symbols as in `mixopt.methods.ddo.fit`; n observations (runs used).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.methods.ddo.fit import Fitted, Lines, Preset, Replicates, fit_lines, resample
+from mixopt.methods.run_effects import RunEffects
+from mixopt.objective import score_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.history import History
+    from mixopt.methods.ddo.design import Cell, Design
+    from mixopt.objective import Objective
+    from mixopt.solve import Bounds
+
+# An estimate from repeats that happen to agree is no licence for infinite precision.
+LEAST_NOISE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The runs of a design, laid out.
+
+    Attributes:
+        design: the design.
+        runs: the runs used, n of them.
+        cells: the C cells that were measured; the base first.
+        layout: observations to effects of cells.
+        lines: one line a domain.
+        missing: roles of cells without a run.
+        partly: roles of cells that lack a run of some seed that other cells have.
+    """
+
+    design: Design
+    runs: History
+    cells: list[Cell]
+    layout: RunEffects
+    lines: Lines
+    missing: tuple[str, ...]
+    partly: tuple[str, ...]
+
+    @classmethod
+    def of(cls, design: Design, history: History, seeds: Sequence[int] | None, preset: Preset) -> Sweep:
+        """Find the design's runs.
+
+        Raises:
+            ConfigError: no base, or a domain with too few runs for a law; the message names what is missing.
+        """
+        found = design.match(history, seeds)
+        # By cell and seed: the order of the history must not decide which draw of a replicate falls on which run.
+        order = np.lexsort((history.seeds, found))
+        order = order[found[order] >= 0]
+        runs, filled = history.select(order), found[order]
+        wanted = design.cells
+        measured = np.unique(filled)
+        cells = [wanted[i] for i in measured]
+        index = np.searchsorted(measured, filled)
+        missing = tuple(cell.role for i, cell in enumerate(wanted) if i not in measured)
+        _require_enough(design, missing, preset)
+        count = np.unique(runs.seeds).size
+        partly = tuple(cell.role for i, cell in enumerate(cells) if (index == i).sum() < count)
+        amounts = np.stack([runs.tokens_seen[index == i].mean(axis=0) for i in range(len(cells))])  # (C, K)
+        lines = _lines(design, cells, amounts, preset)
+        return cls(design, runs, cells, RunEffects.of(index, runs.seeds, len(cells)), lines, missing, partly)
+
+
+def _require_enough(design: Design, missing: tuple[str, ...], preset: Preset) -> None:
+    asked = f"{design.tokens} tokens, perturb={design.perturb}"
+    if "base" in missing:
+        shares = ", ".join(f"{d} {w:.3g}" for d, w in design.reference.to_dict().items())
+        raise ConfigError(f"ddo: no base run is in the history (expected {asked}, weights {shares})")
+    least = 2 if preset.prior is None else 1
+    lost: list[str] = []
+    for index in range(len(design.reference.domains)):
+        roles = [cell.role for cell in design.cells if cell.domain == index]
+        gone = [role for role in roles if role in missing]
+        if len(roles) - len(gone) < least:
+            lost += gone or [f"another factor for {design.reference.domains[index]}"]
+    if lost:
+        shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+        need = "two runs" if least == 2 else "a run"
+        raise ConfigError(f"ddo: every domain needs {need} beside the base; missing ({asked}): {shown}")
+
+
+def _lines(design: Design, cells: list[Cell], amounts: NDArray[np.float64], preset: Preset) -> Lines:
+    domains, points = len(design.reference.domains), 1 + len(design.factors)
+    index = np.zeros((domains, points), dtype=np.int64)
+    present = np.zeros((domains, points), dtype=np.bool_)
+    present[:, 0] = True
+    for position, cell in enumerate(cells[1:], start=1):
+        if cell.domain is not None:
+            slot = int(present[cell.domain].sum())
+            index[cell.domain, slot], present[cell.domain, slot] = position, True
+    x = amounts[index, np.arange(domains)[:, None]] / amounts[0][:, None]
+    if preset.reduced_as is not None:
+        x = np.where(x < 1 / 1.1, preset.reduced_as, x)
+    weights = amounts[0] / amounts[0].sum()
+    return Lines(index, present, np.where(present, x, 1.0), weights, np.ones(domains), np.zeros(domains))
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """DDO under one objective.
+
+    Attributes:
+        sweep: the runs.
+        lines: one line a domain, balanced where the preset and the design ask for it.
+        objective: what is minimised.
+        base: the base's objective, in the objective's units.
+        effects: (C,) objectives relative to the base's.
+        noise: standard deviation of one run, relative to the base's objective.
+        measured: degrees of freedom behind `noise`; 0 where it is assumed.
+        fitted: the point estimate.
+    """
+
+    sweep: Sweep
+    lines: Lines
+    objective: Objective
+    base: float
+    effects: NDArray[np.float64]
+    noise: float
+    measured: int
+    fitted: Fitted
+
+    @classmethod
+    def of(
+        cls, sweep: Sweep, objective: Objective, preset: Preset, bounds: Bounds, assumed_noise: float
+    ) -> Analysis:
+        """Fit and solve; `assumed_noise`, and that of scores over their items, is used where repeats give none."""
+        values = objective.value(sweep.runs.losses, sweep.runs.eval_domains, sweep.runs.domains)
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise ConfigError(f"ddo: the objective {objective.name} must be finite and above 0 in every run")
+        effects = sweep.layout.operator @ values
+        base = float(effects[0])
+        estimate = sweep.layout.noise(values / base)
+        assumed = float(np.hypot(assumed_noise, score_noise(objective, sweep.runs) / base))
+        noise = assumed if estimate is None else max(estimate, LEAST_NOISE)
+        relative = effects / base
+        held = preset.balanced and sweep.design.perturb == "replace"
+        lines = sweep.lines.balance(relative) if held else sweep.lines
+        fitted = fit_lines(lines, relative, noise * sweep.layout.spread, preset, bounds)
+        freedom = 0 if estimate is None else sweep.layout.freedom
+        return cls(sweep, lines, objective, base, relative, noise, freedom, fitted)
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """(C,) standard deviations of the effects."""
+        return self.noise * self.sweep.layout.spread
+
+    def replicates(self, preset: Preset, bounds: Bounds, count: int, seed: int) -> Replicates:
+        """`count` bootstrap replicates; the same for the same seed."""
+        rng = np.random.default_rng(seed)
+        draws = self.noise * rng.standard_normal((count, self.sweep.layout.operator.shape[1]))
+        if self.measured:
+            # The noise itself is an estimate: scaled so, draws follow Student's t with its degrees of freedom.
+            draws *= np.sqrt(self.measured / rng.chisquare(self.measured, (count, 1)))
+        errors = draws @ self.sweep.layout.operator.T
+        return resample(self.lines, self.effects, errors, self.spread, self.fitted, preset, bounds, rng)
+
+    def relative(self, weights: NDArray[np.float64]) -> float:
+        """Predicted objective of a mixture at the base's tokens, relative to the base's: 1 + Σ_j [f_j − f_j(1)]."""
+        return 1 + float(self.lines.change(self.fitted.fit, weights))

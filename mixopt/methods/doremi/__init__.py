@@ -1,0 +1,1 @@
+"""DoReMi: domain weights of a proxy held against a reference."""

@@ -1,0 +1,1 @@
+"""Gaussian processes, as ADSO and the swarm's regressor use them."""

@@ -1,0 +1,1 @@
+"""One law for all runs of all scales."""

@@ -1,0 +1,1 @@
+"""One-shot searches: a swarm of mixtures, a law, its optimum."""

@@ -1,0 +1,131 @@
+"""The best of the mixtures that were trained, and what the noise of runs makes of that.
+
+Symbols: C mixtures, B replicates, K domains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.methods.base import Estimate
+from mixopt.methods.intervals import percentiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.swarm.runs import Swarm
+    from mixopt.mixture import Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class BestMeasured:
+    """The mixture with the least measured objective.
+
+    Attributes:
+        cell: which mixture of the swarm.
+        values: (C,) measured objectives.
+        spread: (C,) their standard errors.
+        drawn: (B, K) the best mixture of each replicate, in which noise is added anew.
+        draws: (B, C) the replicates' objectives.
+        optimism: by how much the least of C noisy numbers is too low, on average: the winner's curse.
+    """
+
+    cell: int
+    values: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    draws: NDArray[np.float64]
+    optimism: float
+
+    @classmethod
+    def of(
+        cls,
+        swarm: Swarm,
+        values: NDArray[np.float64],
+        noise: float,
+        allowed: NDArray[np.bool_],
+        replicates: int,
+    ) -> BestMeasured:
+        """Choose, and resample (parametric bootstrap).
+
+        Each replicate takes the measured objectives for true and adds noise: its winner shows how open the choice
+        is, and by how much its winning number is below the truth is the winner's curse.
+
+        Args:
+            swarm: the runs.
+            values: (C,) objectives.
+            noise: standard deviation of one run's objective.
+            allowed: (C,) the mixtures that may be chosen.
+            replicates: B.
+        """
+        rng = np.random.default_rng(0)
+        spread = noise * swarm.layout.spread
+        draws = values + spread * rng.standard_normal((replicates, len(values)))
+        rivals = np.where(allowed, draws, np.inf)
+        winners = rivals.argmin(axis=1)
+        optimism = float((values[winners] - rivals.min(axis=1)).mean())
+        return cls(
+            int(np.where(allowed, values, np.inf).argmin()),
+            values,
+            spread,
+            swarm.weights[winners],
+            draws,
+            max(0.0, optimism),
+        )
+
+    def forecast(
+        self, swarm: Swarm, others: Mapping[str, Mixture]
+    ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+        """Measured objectives and gains with 95 % intervals, of the winner and of others that were trained."""
+        best, draws = self.values[self.cell], self.draws[:, self.cell]
+        low, high = percentiles(best, draws)
+        predicted = {"recommended": Estimate(float(best), low, high + self.optimism)}
+        gains = {}
+        for name, mixture in others.items():
+            cell = nearest(swarm, mixture)
+            if cell is None:
+                continue
+            other, other_draws = self.values[cell], self.draws[:, cell]
+            predicted[name] = Estimate(float(other), *percentiles(float(other), other_draws))
+            gain = float(1 - best / other)
+            low, high = percentiles(gain, 1 - draws / other_draws)
+            gains[name] = Estimate(gain, low - self.optimism / float(other) if cell != self.cell else low, high)
+        return predicted, gains
+
+    def warnings(self, units: str, *, assumed: bool) -> list[str]:
+        """The winner's curse, in words.
+
+        Args:
+            units: of the objective.
+            assumed: the noise was not measured.
+        """
+        count = len(self.values)
+        said = [
+            f"the least of {count} noisy measurements is too low on average, here by {self.optimism:.2g} {units} "
+            "(the winner's curse): the interval allows for it, and --verify measures the mixture anew"
+        ]
+        apart = np.hypot(self.spread, self.spread[self.cell])
+        ties = int((self.values - self.values[self.cell] < 2 * apart).sum())
+        if ties > 1:
+            said.append(
+                f"{ties} of {count} mixtures are within the noise of the best; more --seeds would tell them apart, "
+                "and a law of all runs (--regressor auto) uses the others too"
+            )
+        if assumed:
+            said.append(
+                f"the noise of a run is assumed ({self.spread.max():.2g} {units}), as no run is repeated; "
+                "--seeds 2 measures it"
+            )
+        return said
+
+
+def nearest(swarm: Swarm, mixture: Mixture) -> int | None:
+    """The swarm's mixture that is this one, to the rounding of its runs; None where it was not trained."""
+    away = 0.5 * np.abs(swarm.weights - mixture.array).sum(axis=1)
+    cell = int(away.argmin())
+    return cell if away[cell] <= swarm.rounding else None

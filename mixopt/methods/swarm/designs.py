@@ -1,0 +1,246 @@
+"""The mixtures that a one-shot search trains: drawn around the natural one, spread evenly, or on a lattice.
+
+Symbols: n mixtures, m domains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.methods.swarm.lattice import lattice, parts_of_count, parts_of_step
+from mixopt.methods.swarm.sampling import dirichlet_within, uniform_within
+from mixopt.mixture import Mixture
+from mixopt.solve.projection import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.solve import Bounds
+
+Kind = Literal["dirichlet", "two-level", "sobol", "lattice"]
+
+# Mixtures nearer than this (total variation) are one and the same to a run of a few hundred sequences.
+SAME = 0.005
+# RegMix's and Olmix's number of strengths between the least and the greatest.
+_STRENGTHS = 15
+_BLOCK = 64
+_BLOCKS = 60
+_NOTHING = 1e-12  # a source with less than this has no topics to share it
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignSettings:
+    """Which mixtures a swarm holds.
+
+    Attributes:
+        kind: `dirichlet`: around the natural shares (RegMix, Liu et al. 2024, section 3.1); `two-level`: the same,
+            first over sources and then over the topics of each (Olmix, Chen et al. 2026); `sobol`: evenly over all
+            that bounds allow; `lattice`: the finest simplex lattice with at most `runs` mixtures.
+        runs: n mixtures; on a lattice at most.
+        strengths: least and greatest sum of a Dirichlet's parameters, 15 in all, evenly in logarithm: small ones
+            give mixtures of a few domains, large ones keep near the shares.
+        temperature: the shares are raised to this power (and normalised) first: 1 for the natural ones, 0 for
+            uniform.
+        groups: for `two-level` the domains of each source; a domain that none names is a source of its own.
+        step: for `lattice` its step, in place of `runs`.
+        seed: of the draws. The first n mixtures are the same whatever number is asked for.
+
+    Raises:
+        ConfigError: a number outside its range, or settings that do not go together.
+    """
+
+    kind: Kind = "dirichlet"
+    runs: int = 64
+    strengths: tuple[float, float] = (0.1, 5.0)
+    temperature: float = 0.5
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    step: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"design: expected {', '.join(get_args(Kind))}, found {self.kind!r}")
+        if self.runs < 1:
+            raise ConfigError(f"runs: expected at least 1, found {self.runs}")
+        if not (len(self.strengths) == 2 and 0 < self.strengths[0] <= self.strengths[1] < math.inf):
+            raise ConfigError(
+                f"strengths: expected the least and the greatest, such as 0.1,5, found {list(self.strengths)}"
+            )
+        if not 0 <= self.temperature <= 1:
+            raise ConfigError(f"temperature: expected a power from 0 to 1, found {self.temperature:g}")
+        if self.kind == "two-level" and not self.groups:
+            raise ConfigError(
+                "design two-level: expected the domains of each source under method.groups, found none"
+            )
+        if self.step is not None and self.kind != "lattice":
+            raise ConfigError(f"step: only a lattice has one, and the design is {self.kind}; leave one of them out")
+
+
+def make_design(
+    settings: DesignSettings,
+    natural: Mixture,
+    bounds: Bounds,
+    anchors: Sequence[Mixture] = (),
+    seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+) -> tuple[Mixture, ...]:
+    """The mixtures to train on.
+
+    Args:
+        settings: which.
+        natural: the natural mixture, over the m domains of `bounds`.
+        bounds: floors, and caps by what a run may repeat.
+        anchors: mixtures to have in any case, first, as near as bounds allow. They count in `runs`, but come on top
+            of a lattice.
+        seen: the shares (m,) that a run really sees of weights (m,) asked for; None for the same. A short run
+            holds few whole sequences, so that mixtures which differ may train the same.
+
+    Returns:
+        Mixtures within bounds, no two within `SAME` of each other (on a finer lattice, half its step), as asked for
+        or as seen.
+
+    Raises:
+        ConfigError: a group names an unknown domain or one twice; bounds hold too few different mixtures.
+    """
+    domains = bounds.domains
+    natural = natural.ordered(domains)
+    parts = 0
+    if settings.kind == "lattice":
+        parts = parts_of_count(settings.runs, bounds) if settings.step is None else parts_of_step(settings.step)
+    # Neighbours on a fine lattice are as near as its step.
+    kept = _Distinct(len(domains), min(SAME, 0.5 / parts) if parts else SAME, seen)
+    first: list[Mixture] = []
+    for anchor in anchors:
+        given = anchor.ordered(domains)
+        near = project(given.array, bounds.floors, bounds.caps)
+        # Where bounds let it be, the anchor to the last bit, so that others share its run.
+        mixture = given if np.abs(near - given.array).max() < 1e-9 else _mixture(domains, near)
+        if kept.takes(mixture.array):
+            first.append(mixture)
+    if parts:
+        points = (_mixture(domains, row) for row in lattice(parts, bounds))
+        return (*first, *(point for point in points if kept.takes(point.array)))
+    rest: list[Mixture] = []
+    for row in _rows(settings, natural, bounds):
+        if len(kept) >= settings.runs:
+            break
+        mixture = _mixture(domains, row)
+        if kept.takes(mixture.array):
+            rest.append(mixture)
+    if len(kept) < settings.runs:
+        raise ConfigError(
+            f"design: floors and caps leave room for {len(kept)} different mixtures ({settings.kind}), "
+            f"{settings.runs} were asked for; ask for fewer runs, allow more epochs, lower floors, or train each "
+            "run for more tokens"
+        )
+    return (*first, *rest)[: settings.runs]
+
+
+class _Distinct:
+    """Rows (n, m) that are all different, as asked for and as runs see them."""
+
+    def __init__(
+        self, width: int, near: float, seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
+    ) -> None:
+        self._near, self._seen = near, seen
+        self._asked, self._trained = np.empty((_BLOCK, width)), np.empty((_BLOCK, width))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def takes(self, row: NDArray[np.float64]) -> bool:
+        """Keep a row (m,) if there is none like it; whether it was kept."""
+        if not self._is_new(row, self._asked):
+            return False
+        trained = row if self._seen is None else self._seen(row)
+        if self._seen is not None and not self._is_new(trained, self._trained):
+            return False
+        if self._count == len(self._asked):
+            self._asked, self._trained = (np.concatenate([rows, rows]) for rows in (self._asked, self._trained))
+        self._asked[self._count], self._trained[self._count] = row, trained
+        self._count += 1
+        return True
+
+    def _is_new(self, row: NDArray[np.float64], rows: NDArray[np.float64]) -> bool:
+        there = rows[: self._count]
+        return not len(there) or 0.5 * float(np.abs(there - row).sum(axis=1).min()) > self._near
+
+
+def _mixture(domains: tuple[str, ...], row: NDArray[np.float64]) -> Mixture:
+    return Mixture.normalised(dict(zip(domains, row.tolist(), strict=True)))
+
+
+def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterator[NDArray[np.float64]]:
+    """Draws one by one, as many as it may take to find different ones."""
+    if settings.kind == "sobol":
+        from scipy.stats import qmc
+
+        size = max(1, len(bounds.domains) - 1)
+        sobol = qmc.Sobol(size, rng=np.random.default_rng(settings.seed))
+        yield from uniform_within(sobol.random_base2(max(1, math.ceil(math.log2(4 * settings.runs)))), bounds)
+        return
+    # Typed, as a power of floats might be complex.
+    shares: NDArray[np.float64] = np.power(natural.array, settings.temperature, dtype=np.float64)
+    shares = np.where(natural.array > 0, shares, 0.0)
+    sources = _sources(settings.groups, bounds.domains) if settings.kind == "two-level" else None
+    levels = np.geomspace(*settings.strengths, _STRENGTHS, dtype=np.float64)
+    for block in range(_BLOCKS + 2 * settings.runs // _BLOCK):
+        rng = np.random.default_rng([settings.seed, block])
+        # Each strength is drawn as often as any other.
+        strengths = levels[rng.permutation(_BLOCK) % _STRENGTHS]
+        if sources is None:
+            yield from dirichlet_within(_outer(strengths, shares / shares.sum()), bounds.floors, bounds.caps, rng)
+        else:
+            yield from _two_level(strengths, shares, sources, bounds, rng)
+
+
+def _outer(strengths: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    return strengths[:, None] * shares
+
+
+def _sources(groups: Mapping[str, tuple[str, ...]], domains: tuple[str, ...]) -> list[NDArray[np.intp]]:
+    """Domains of each source, by position."""
+    seen: dict[str, str] = {}
+    for source, names in groups.items():
+        if not names:
+            raise ConfigError(f"groups: source {source!r} has no domain; leave it out")
+        for name in names:
+            if name not in domains:
+                raise ConfigError(
+                    f"groups: {source!r} names an unknown domain {name!r}; there are {', '.join(domains)}"
+                )
+            if name in seen:
+                raise ConfigError(f"groups: domain {name!r} is in {seen[name]!r} and again in {source!r}")
+            seen[name] = source
+    alone = [(name,) for name in domains if name not in seen]
+    return [np.array([domains.index(name) for name in names]) for names in (*groups.values(), *alone)]
+
+
+def _two_level(
+    strengths: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    sources: list[NDArray[np.intp]],
+    bounds: Bounds,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """(n, m): weights of sources, each within what its topics can take, and of topics within their source's."""
+    totals = np.array([shares[topics].sum() for topics in sources])
+    floors = np.array([bounds.floors[topics].sum() for topics in sources])
+    caps = np.array([min(1.0, bounds.caps[topics].sum()) for topics in sources])
+    outer = dirichlet_within(_outer(strengths, totals / totals.sum()), floors, np.maximum(caps, floors), rng)
+    weights = np.zeros((len(strengths), len(shares)))
+    for source, topics in enumerate(sources):
+        amount = outer[:, source]
+        has = amount > _NOTHING
+        scale = amount[has, None]
+        inner = _outer(strengths[has], shares[topics] / max(totals[source], np.finfo(float).tiny))
+        low, high = bounds.floors[topics] / scale, np.minimum(bounds.caps[topics] / scale, 1.0)
+        weights[np.ix_(has, topics)] = scale * dirichlet_within(inner, np.minimum(low, high), high, rng)
+    return project(weights, bounds.floors, bounds.caps)

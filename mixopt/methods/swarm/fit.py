@@ -1,0 +1,243 @@
+"""A law of a swarm, the optimum under it, and how sure both are.
+
+Symbols: C mixtures, K domains, V evaluation domains, B replicates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.methods.base import Estimate
+from mixopt.methods.swarm.evidence import Evidence
+from mixopt.methods.swarm.optimum import Optimum, minimise, search
+from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
+from mixopt.methods.swarm.regressors import REGRESSORS, regressor_named
+from mixopt.solve.simplex import AT_BOUND, with_multipliers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.swarm.regressors.base import Fitted, Regressor
+    from mixopt.methods.swarm.runs import Swarm
+    from mixopt.mixture import Mixture
+    from mixopt.objective import Objective
+    from mixopt.solve import Bounds
+
+# Draws of a replicate's search, which starts from the optimum: the best of them leads on downhill, so far as an
+# interval needs. Trees are refitted for every replicate and searched by drawing alone, and fewer have to do.
+_DRAWS, _STEPS = 128, 40
+_ROUGH_REPLICATES, _ROUGH_DRAWS = 20, 1024
+_SHARP = 1000.0
+# An error is measured on so many mixtures at least.
+_NEAREST = 5
+
+
+def regressors_of(name: str) -> list[Regressor]:
+    """The laws of a name: one, or with `auto` all that there are.
+
+    Raises:
+        ConfigError: there is no such law.
+    """
+    return list(REGRESSORS.values()) if name == "auto" else [regressor_named(name)]
+
+
+def least_runs(regressors: Sequence[Regressor], domains: int) -> tuple[int, str]:
+    """How many mixtures the least demanding of the laws needs, and its name."""
+    return min((regressor.least_runs(domains), regressor.name) for regressor in regressors)
+
+
+@dataclass(frozen=True, eq=False)
+class OneShotFit:
+    """The chosen law and the optimum under it.
+
+    Attributes:
+        swarm: the runs.
+        fitted: the law of every loss.
+        evidence: how it, and the others that were tried, predict runs that they have not seen.
+        objective: what is minimised.
+        values: (C,) measured objectives.
+        bounds: floors and caps.
+        prior: (K,) the natural mixture.
+        kl: strength of the pull towards it.
+    """
+
+    swarm: Swarm
+    fitted: Fitted
+    evidence: Evidence
+    objective: Objective
+    values: NDArray[np.float64]
+    bounds: Bounds
+    prior: NDArray[np.float64]
+    kl: float
+
+    @classmethod
+    def of(
+        cls,
+        swarm: Swarm,
+        regressors: Sequence[Regressor],
+        objective: Objective,
+        bounds: Bounds,
+        prior: NDArray[np.float64],
+        kl: float,
+    ) -> OneShotFit:
+        """Choose a law by cross-validation and fit it to every mixture.
+
+        Args:
+            swarm: the runs.
+            regressors: the laws to choose from.
+            objective: what is minimised.
+            bounds: floors and caps of the answer.
+            prior: (K,) the natural mixture.
+            kl: strength of the pull towards it.
+
+        Raises:
+            ConfigError: too few mixtures, a constant objective, or no law that predicts better than the mean.
+        """
+        if kl > 0:
+            check_prior(prior, bounds.floors, bounds.domains)
+        evidence = Evidence.of(swarm, regressors, objective)
+        fitted = evidence.regressor.fit(swarm.weights, swarm.losses, seed=0)
+        return cls(swarm, fitted, evidence, objective, swarm.objective(objective), bounds, prior, kl)
+
+    def surface(self, objective: Objective) -> Surface:
+        """An objective over mixtures, by the law, with the pull."""
+        pull = None
+        if self.kl > 0:
+            pull = Pull(self.kl, self.prior, float(self.swarm.objective(objective).std()))
+        return Surface.of(self.fitted, objective, self.swarm.history, self.swarm.trained, pull)
+
+    @cached_property
+    def optimum(self) -> Optimum:
+        """The mixture advised."""
+        return minimise(self.surface(self.objective), self.bounds, self.prior)
+
+    def under(self, objective: Objective) -> NDArray[np.float64]:
+        """(K,) the optimum under another objective, from the same law."""
+        return minimise(self.surface(objective), self.bounds, self.prior).weights
+
+    def predictions(
+        self, objectives: Sequence[Objective], mixtures: Mapping[str, Mixture]
+    ) -> dict[str, list[float]]:
+        """The objectives of mixtures, by name, as the law predicts them."""
+        arrays = np.stack([mixture.array for mixture in mixtures.values()])
+        values = np.stack([self.surface(objective).bare.value(arrays)[0] for objective in objectives], axis=1)
+        return dict(zip(mixtures, values.tolist(), strict=True))
+
+    def multipliers(self) -> dict[str, float]:
+        """For each domain at a bound, the change of the objective for one more unit of weight.
+
+        Empty where the law is not smooth.
+        """
+        weights, bounds = self.optimum.weights, self.bounds
+        surface = self.surface(self.objective).smoothed(_SHARP)
+        slope = surface.slope(weights[None, None])
+        if slope is None:
+            return {}
+        value = surface.value(weights[None])[0]
+        found = with_multipliers(weights, value[0], -slope[0, 0], bounds.floors, bounds.caps).bound_multipliers
+        at_bound = (weights <= bounds.floors + AT_BOUND) | (weights >= bounds.caps - AT_BOUND)
+        return {
+            domain: float(price)
+            for domain, price, bound in zip(bounds.domains, found, at_bound, strict=True)
+            if bound
+        }
+
+    def replicates(self, count: int) -> OneShotReplicates:
+        """Laws of resampled runs and the optimum under each."""
+        surface = self.surface(self.objective)
+        smooth = self.fitted.jacobian(self.prior[None]) is not None
+        laws = surface.over(self.fitted.replicates(count if smooth else min(count, _ROUGH_REPLICATES), seed=0))
+        drawn = search(
+            laws,
+            self.bounds,
+            self.prior,
+            self.optimum.weights[None],
+            draws=_DRAWS if smooth else _ROUGH_DRAWS,
+            descents=1,
+            steps=_STEPS,
+        )
+        return OneShotReplicates(self, laws, drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class OneShotReplicates:
+    """Laws that the runs leave open as much as the fitted one.
+
+    Attributes:
+        fit: the fitted one.
+        laws: B surfaces.
+        drawn: (B, K) the optimum under each.
+    """
+
+    fit: OneShotFit
+    laws: Surface
+    drawn: NDArray[np.float64]
+
+    @cached_property
+    def optimism(self) -> float:
+        """By how much a law chosen for its least value promises too much (Efron 2004), in the objective's units.
+
+        The mean of what the fitted law says of each replicate's optimum, less what that replicate promised for it.
+        """
+        promised = self.laws.bare.value(self.drawn[:, None])[:, 0]
+        said = self.fit.surface(self.fit.objective).bare.value(self.drawn)[0]
+        return max(0.0, float((said - promised).mean()))
+
+    def forecast(
+        self, mixture: Mixture, others: Mapping[str, Mixture]
+    ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+        """Predicted objectives and gains, with 95 % intervals.
+
+        Replicates say what noise leaves open if the law's shape is right; the law's error on mixtures left out, of
+        those that are nearest, is added in quadrature, as it need not be. Between two mixtures that error grows
+        with their distance, up to that of the swarm's own mixtures. The optimism widens the recommended mixture's
+        intervals to the worse side.
+
+        Args:
+            mixture: the one advised.
+            others: mixtures to compare with, by name.
+        """
+        surface = self.fit.surface(self.fit.objective).bare
+        names = ["recommended", *others]
+        arrays = np.stack([mixture.array, *(other.array for other in others.values())])
+        values, draws = surface.value(arrays)[0], self.laws.bare.value(arrays)
+        misfits = [self._misfit(array) for array in arrays]
+        weights = self.fit.swarm.weights
+        usual = float(0.5 * np.abs(weights - weights.mean(axis=0)).sum(axis=1).mean()) or 1.0
+        predicted, gains = {}, {}
+        for column, name in enumerate(names):
+            low, high = _interval(values[column], draws[:, column], misfits[column])
+            above = self.optimism if name == "recommended" else 0.0
+            predicted[name] = Estimate(float(values[column]), low, high + above)
+        for column, (name, other) in enumerate(others.items(), start=1):
+            gain = float(1 - values[0] / values[column])
+            apart = mixture.distance(other)
+            between = np.hypot(misfits[0], misfits[column]) / values[column] * min(1.0, apart / usual)
+            low, high = _interval(gain, 1 - draws[:, 0] / draws[:, column], between)
+            gains[name] = Estimate(gain, low - (self.optimism / float(values[column]) if apart > 1e-9 else 0), high)
+        return predicted, gains
+
+    def _misfit(self, weights: NDArray[np.float64]) -> float:
+        """The law's error on the quarter of the swarm, left out, that is nearest to a mixture (K,).
+
+        Errors are greatest among mixtures of one domain, which say little of the others.
+        """
+        swarm = self.fit.swarm
+        away = np.abs(swarm.weights - weights).sum(axis=1)
+        near = np.argsort(away, kind="stable")[: max(_NEAREST, len(swarm) // 4)]
+        errors = self.fit.evidence.chosen.left_out[near] - self.fit.values[near]
+        return float(np.sqrt((errors**2).mean()))
+
+
+def _interval(value: float, draws: NDArray[np.float64], misfit: float) -> tuple[float, float]:
+    """95 % percentile interval of the draws, and the law's own standard error beside them, in quadrature."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    wide = 1.96 * misfit
+    below, above = max(value - float(low), 0.0), max(float(high) - value, 0.0)
+    return float(value - np.hypot(below, wide)), float(value + np.hypot(above, wide))

@@ -1,1 +1,0 @@
-"""Replays search methods against tables of finished runs, without training."""

@@ -1,1 +1,0 @@
-"""Search methods: pure functions of history."""

@@ -1,0 +1,120 @@
+"""Downstream scores beside the losses of a history, as numbers to minimise.
+
+Symbols: R runs, V evaluation domains, T tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.errors import StoreError
+from mixopt.score import TASK_PREFIX, error_of_mean, labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.evaluate.base import EvalTask
+    from mixopt.history import History
+    from mixopt.score import Score
+
+
+def with_errors(history: History, tasks: Sequence[EvalTask], scores: Mapping[str, Sequence[Score]]) -> History:
+    """The history with an evaluation domain `task:NAME` for each task: its error, 1 − score.
+
+    Args:
+        history: the runs.
+        tasks: what they were evaluated on; fine-tunings that differ in their seed count with their mean.
+        scores: of each run.
+
+    Raises:
+        StoreError: a run has no score of a task.
+    """
+    called = by_label(tasks)
+    values = np.zeros((len(history), len(called)))
+    deviations = np.zeros_like(values)
+    for row, run in enumerate(history.runs):
+        found = main_scores(scores.get(run, ()))
+        for column, (label, same) in enumerate(called.items()):
+            if any(task.identity not in found for task in same):
+                raise StoreError(
+                    f"run {run} has no score of task {label!r}; the command that asks for it evaluates the run's "
+                    "kept model, or trains it again"
+                )
+            parts = [found[task.identity] for task in same]
+            values[row, column] = np.mean([part.error for part in parts])
+            deviations[row, column] = error_of_mean(parts) or 0.0
+    return replace(
+        history,
+        eval_domains=(*history.eval_domains, *(f"{TASK_PREFIX}{label}" for label in called)),
+        losses=np.hstack([history.losses, values]),
+        standard_errors=np.hstack([np.zeros_like(history.losses), deviations]),
+    )
+
+
+def by_label(tasks: Iterable[EvalTask]) -> dict[str, list[EvalTask]]:
+    """Tasks by what they are called (`mixopt.score.labels`); fine-tunings with several seeds go together."""
+    asked = [((task.name, int(task.settings.get("shots") or 0)), task) for task in tasks]
+    names = labels(pair for pair, _ in asked)
+    found: dict[str, list[EvalTask]] = {}
+    for pair, task in asked:
+        found.setdefault(names[pair], []).append(task)
+    return found
+
+
+def main_scores(scores: Iterable[Score]) -> dict[str, Score]:
+    """The score that stands for each task, by identity."""
+    return {score.identity: score for score in scores if score.main}
+
+
+def errors_of(named: Mapping[str, str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, float]]:
+    """Errors of runs as `with_errors` has them, `task:NAME` by run; a run that lacks one is left out.
+
+    Args:
+        named: what each identity is called, as a stored study has it.
+        scores: of each run.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for run, some in scores.items():
+        have = main_scores(some)
+        if named and named.keys() <= have.keys():
+            parts: dict[str, list[float]] = {}
+            for identity, label in named.items():
+                parts.setdefault(f"{TASK_PREFIX}{label}", []).append(have[identity].error)
+            found[run] = {task: float(np.mean(values)) for task, values in parts.items()}
+    return found
+
+
+def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, NDArray[np.float64]]:
+    """Columns (R,) of a frame: `score.NAME` (`error.NAME` where lower is better) and `score_se.NAME`.
+
+    NaN where a run has no such score. Of several settings of a task the last that was measured counts; fine-tunings
+    with several seeds count with their mean.
+
+    Args:
+        run_ids: R runs, in order.
+        scores: of each run.
+    """
+    latest: dict[str, dict[tuple[str, int], dict[int | None, Score]]] = {}
+    for run in run_ids:
+        tasks = latest.setdefault(run, {})
+        for score in scores.get(run, ()):
+            if score.main:
+                tasks.setdefault((score.task, score.shots), {})[score.seed] = score
+    names = labels(task for tasks in latest.values() for task in tasks)
+    columns: dict[str, NDArray[np.float64]] = {}
+    for row, run in enumerate(run_ids):
+        for task, by_seed in latest[run].items():
+            parts = list(by_seed.values())
+            kind = "score" if parts[0].higher_is_better else "error"
+            values = {kind: float(np.mean([part.value for part in parts])), "score_se": error_of_mean(parts)}
+            for name, value in values.items():
+                if value is None:
+                    continue
+                column = columns.setdefault(f"{name}.{names[task]}", np.full(len(run_ids), np.nan))
+                column[row] = value
+    return columns

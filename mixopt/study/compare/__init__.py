@@ -1,0 +1,1 @@
+"""Mixtures and policies side by side."""

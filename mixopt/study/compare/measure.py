@@ -1,0 +1,209 @@
+"""What one mixture's runs measured, in the units of a comparison.
+
+Symbols: S seeds, P points of a curve, V evaluation domains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, Worst
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
+from mixopt.study.compare.pairs import Scores
+from mixopt.task_objective import UNITS, Downstream, TaskError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.objective import Objective
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
+    from mixopt.study.compare.tasks import SharedTasks
+
+    Run = tuple[RunSpec, RunResult]
+
+
+def in_bits(objective: Objective) -> Objective:
+    """The objective on bits per byte in place of nats/token; a mean perplexity becomes their mean."""
+    if isinstance(objective, TaskError | Downstream) or objective.units == UNITS:
+        return objective  # scores know no tokens
+    if isinstance(objective, WorstLoss | WeightedLoss):
+        return replace(objective, units=objective.units.replace("nats/token", "bits/byte"))
+    return MeanLoss(name="mean_bits_per_byte", units="bits/byte")
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What all groups are measured by.
+
+    Attributes:
+        objective: on what `metric` compares.
+        metric: nats/token (perplexities), or bits per byte.
+        domains: V evaluation domains, in order.
+        averaged: those that averages go over.
+        tasks: T downstream tasks that all runs have scores of.
+    """
+
+    objective: Objective
+    metric: Metric
+    domains: tuple[str, ...]
+    averaged: tuple[str, ...]
+    tasks: SharedTasks
+
+    def value(self, chosen: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The objective (S,) of losses or bits (S, V) and errors of tasks (S, T).
+
+        Raises:
+            ConfigError: it reads a task that not every run has a score of, or it is 0, so that nothing is relative.
+        """
+        domains = (*self.domains, *self.tasks.domains)
+        values = self.objective.value(np.hstack([chosen, errors]), domains, self.averaged)
+        if (values <= 0).any():
+            raise ConfigError(
+                f"objective {self.objective.name}: a run has {values.min():g}, of which no share can be told; "
+                "compare another objective (--objective)"
+            )
+        return values
+
+    def along(self, chosen: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The objective (…) of losses or bits (…, V) inside runs; None where it reads tasks."""
+        if tasks_of(self.objective, self.tasks.domains):
+            return None
+        return self.objective.value(chosen, self.domains, self.averaged)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One group, measured.
+
+    Attributes:
+        entry: not yet held against others.
+        scores: what gains are computed from.
+        spec: of one of its runs; the others differ in their seed only.
+    """
+
+    entry: Entry
+    scores: Scores
+    spec: RunSpec
+
+    @classmethod
+    def of(cls, name: str, runs: Sequence[Run], yardstick: Yardstick) -> Side:
+        """Measure a group of finished runs, ascending by seed.
+
+        Raises:
+            ConfigError: bits per byte are to be compared, and a run has none.
+        """
+        losses = np.array([[result.losses()[domain] for domain in yardstick.domains] for _, result in runs])
+        bits = _bits(runs, yardstick.domains)
+        chosen, scale, compared = losses, np.ones_like(losses), np.exp(losses)
+        if yardstick.metric == "bits-per-byte":
+            if bits is None:
+                raise ConfigError(f"{name!r}: its runs have no bits per byte; leave out --metric bits-per-byte")
+            chosen, scale, compared = bits, bits / losses, bits
+        ids = [result.run_id for _, result in runs]
+        objective = yardstick.value(chosen, yardstick.tasks.errors(ids))
+        columns = [yardstick.domains.index(domain) for domain in yardstick.averaged]
+        worst = yardstick.averaged[int(np.argmax(chosen[:, columns].mean(axis=0)))]
+        domains = _domain_scores(runs, yardstick.domains, losses, bits)
+        spec = runs[0][0]
+        seeds = tuple(spec.seed for spec, _ in runs)
+        entry = Entry(
+            weights=_weights(runs),
+            policy=spec.policy.name,
+            runs=tuple(ids),
+            seeds=seeds,
+            tokens=spec.tokens,
+            objective=_measured(objective),
+            mean_loss=_measured(losses[:, columns].mean(axis=1)),
+            mean_ppl=_measured(np.exp(losses[:, columns]).mean(axis=1)),
+            mean_bits_per_byte=None if bits is None else _measured(bits[:, columns].mean(axis=1)),
+            worst=Worst(domain=worst, loss=domains[worst].loss, ppl=domains[worst].ppl),
+            domains=domains,
+            curve=_value_curve(runs, yardstick, scale),
+            tasks=yardstick.tasks.measured(ids),
+            task_mean=yardstick.tasks.mean(ids),
+        )
+        by_domain = zip(yardstick.domains, compared.T.tolist(), strict=True)
+        scores = Scores(
+            objective=dict(zip(seeds, objective.tolist(), strict=True)),
+            domains={domain: dict(zip(seeds, values, strict=True)) for domain, values in by_domain},
+        )
+        return cls(entry, scores, spec)
+
+
+def _domain_scores(
+    runs: Sequence[Run], domains: Sequence[str], losses: NDArray[np.float64], bits: NDArray[np.float64] | None
+) -> dict[str, DomainScore]:
+    """Each domain's score from (S, V) losses and bits."""
+    return {
+        domain: DomainScore(
+            trained=domain in runs[0][0].data.domains,
+            loss=_measured(losses[:, column]),
+            ppl=_measured(np.exp(losses[:, column])),
+            bits_per_byte=None if bits is None else _measured(bits[:, column]),
+            epochs=float(np.mean([result.domains[domain].epochs for _, result in runs])),
+        )
+        for column, domain in enumerate(domains)
+    }
+
+
+def _weights(runs: Sequence[Run]) -> dict[str, float]:
+    """The mixture of a group: as asked for where it is fixed, else each domain's share of the tokens drawn."""
+    spec = runs[0][0]
+    if spec.policy.name == "static":
+        return spec.mixture.to_dict()
+    seen = {domain: sum(result.domains[domain].tokens_seen for _, result in runs) for domain in spec.data.domains}
+    return Mixture.normalised(seen).to_dict()
+
+
+def _measured(values: NDArray[np.float64]) -> Measured:
+    return Measured.of(values.tolist())
+
+
+def _bits(runs: Sequence[Run], domains: Sequence[str]) -> NDArray[np.float64] | None:
+    rows = [[result.domains[domain].bits_per_byte for domain in domains] for _, result in runs]
+    return None if any(value is None for row in rows for value in row) else np.array(rows, dtype=np.float64)
+
+
+def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: NDArray[np.float64]) -> ValueCurve | None:
+    """The objective at each point, of runs that were evaluated at the same tokens.
+
+    Args:
+        runs: S runs.
+        yardstick: what they are measured by.
+        scale: (S, V) from nats/token to what is compared.
+    """
+    curves = [_validation(result, yardstick.domains) for _, result in runs]
+    grid = curves[0][0]
+    if not grid or any(tokens != grid for tokens, _ in curves):
+        return None
+    losses = np.stack([values for _, values in curves]) * scale[:, None, :]
+    values = yardstick.along(losses)
+    if values is None:
+        return None
+    evaluation = runs[0][0].evaluation
+    return ValueCurve(
+        tokens=grid,
+        values=tuple(tuple(row) for row in values.tolist()),
+        comparable=evaluation.point_tokens_per_domain == evaluation.tokens_per_domain,
+    )
+
+
+def _validation(result: RunResult, domains: Sequence[str]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Tokens (P,) and validation losses (P, V) of a run's curve; nothing where a point lacks a domain."""
+    points: dict[int, dict[str, float]] = {}
+    names = ("tokens", "split", "domain", "loss")
+    for tokens, split, domain, loss in zip(*(result.curve.get(name, ()) for name in names), strict=True):
+        if split == "validation":
+            points.setdefault(tokens, {})[domain] = loss
+    if any(not point.keys() >= set(domains) for point in points.values()):
+        return (), np.zeros((0, len(domains)))
+    grid = tuple(sorted(points))
+    return grid, np.array([[points[tokens][domain] for domain in domains] for tokens in grid])

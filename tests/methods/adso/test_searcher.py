@@ -1,0 +1,256 @@
+"""ADSO on a made world: budget, resuming, stopping, and what it recommends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mixopt.errors import ConfigError
+from mixopt.history import History, empty_history
+from mixopt.methods.adso.choice import ChoiceSettings
+from mixopt.methods.adso.scales import Ladder, Scale
+from mixopt.methods.adso.searcher import Adso, AdsoSettings
+from mixopt.mixture import Mixture
+from mixopt.objective import MeanLoss
+from mixopt.solve import Supply
+from tests.methods.world import TransferWorld
+
+if TYPE_CHECKING:
+    from mixopt.methods.base import Proposal
+
+WORLD = TransferWorld()
+SIZES = {"small": (100_000, 1.15), "big": (1_000_000, 1.0)}
+LADDER = Ladder(
+    (
+        Scale("small", 100_000, 90_000, 0.04),
+        Scale("small", 100_000, 900_000, 0.2),
+        Scale("big", 1_000_000, 900_000, 1.0),
+    )
+)
+SETTINGS = AdsoSettings(budget=2.8, batch=6, objective=MeanLoss())
+
+
+def searcher(**changes: object) -> Adso:
+    natural = Mixture(WORLD.domains, (0.5, 0.3, 0.2))
+    return Adso(natural, LADDER, replace(SETTINGS, **changes), {"natural": natural})  # pyright: ignore[reportArgumentType]
+
+
+def train(proposals: list[Proposal], before: History | None = None) -> History:
+    """Small models lose 15 % more on everything; a little noise that depends on the run alone."""
+    tokens = np.array([proposal.mixture.array * proposal.tokens for proposal in proposals])
+    size = [SIZES[str(proposal.model)] for proposal in proposals]
+    noise = [np.random.default_rng(int(1e9 * p.mixture.weights[0])).normal(0, 0.002, 3) for p in proposals]
+    new = History(
+        runs=tuple(proposal.role for proposal in proposals),
+        domains=WORLD.domains,
+        eval_domains=WORLD.eval_domains,
+        tokens_seen=tokens,
+        losses=WORLD.losses(tokens) * np.array([[worse] for _, worse in size]) + np.array(noise),
+        seeds=np.array([proposal.seed for proposal in proposals], dtype=np.int64),
+        parameters=np.array([parameters for parameters, _ in size]),
+    )
+    if before is None:
+        return new
+    together = {
+        name: np.concatenate([getattr(before, name), getattr(new, name)])
+        for name in ("tokens_seen", "losses", "seeds", "parameters")
+    }
+    return replace(before, runs=before.runs + new.runs, **together)
+
+
+def run(search: Adso) -> tuple[History, list[list[Proposal]]]:
+    """A whole study."""
+    batches = [search.ask(empty_history())]
+    history = train(batches[0])
+    while batch := search.ask(history):
+        batches.append(batch)
+        history = train(batch, history)
+    return history, batches
+
+
+@pytest.fixture(scope="module")
+def finished() -> tuple[History, list[list[Proposal]]]:
+    return run(searcher())
+
+
+def costs(proposals: list[Proposal]) -> list[float]:
+    return [next(s.cost for s in LADDER.scales if (s.model, s.tokens) == (p.model, p.tokens)) for p in proposals]
+
+
+def test_the_initial_design_begins_with_the_baselines_at_the_cheapest_scale():
+    first = searcher().ask(empty_history())
+    assert len(first) == 8
+    assert [proposal.mixture.weights for proposal in first[:2]] == [
+        pytest.approx((1 / 3, 1 / 3, 1 / 3)),
+        pytest.approx((0.5, 0.3, 0.2)),
+    ]
+    assert {(proposal.model, proposal.tokens) for proposal in first} == {("small", 90_000)}
+
+
+def test_the_budget_is_kept_and_used_and_the_target_is_run(finished):
+    _, batches = finished
+    spent = costs([proposal for batch in batches for proposal in batch])
+    assert 2.7 < sum(spent) <= 2.8 + 1e-9
+    assert spent.count(1.0) == 2
+
+
+def test_runs_at_once_are_different_ones(finished):
+    _, batches = finished
+    for batch in batches:
+        asked = [(proposal.mixture.weights, proposal.model, proposal.tokens) for proposal in batch]
+        assert len(set(asked)) == len(asked)
+        assert len(batch) <= 8
+
+
+def test_each_run_is_explained(finished):
+    _, batches = finished
+    roles = [proposal.role for batch in batches for proposal in batch]
+    assert len(set(roles)) == len(roles)
+    assert roles[0] == "#1 initial design, small, 90k tokens: 1/25 of the target"
+    assert any("small, 90k tokens: costs 1/25 of the target, correlation 0." in role for role in roles[8:])
+    assert any(" target: " in role for role in roles)
+
+
+def test_it_recommends_nearly_the_best(finished):
+    history, _ = finished
+    answer = searcher().recommend(history)
+    grid = np.random.default_rng(0).dirichlet(np.ones(3), 20_000)
+    loss = WORLD.losses(grid * 900_000).mean(axis=1)
+    found = float(WORLD.losses(answer.mixture.array * 900_000).mean())
+    uniform = float(WORLD.losses(np.full(3, 300_000.0)).mean())
+    assert found - loss.min() < 0.2 * (uniform - loss.min())
+    predicted = answer.predicted["recommended"]
+    assert predicted.low is not None
+    assert predicted.high is not None
+    assert predicted.low - 0.02 <= found <= predicted.high + 0.02
+    assert answer.gains["uniform"].value > 0
+    assert [scale["runs"] for scale in answer.details["scales"]][-1] == 2
+
+
+def test_the_same_history_is_asked_the_same_again(finished):
+    """Resuming: a table that holds the runs so far leads to the next ones."""
+    history, batches = finished
+    part = history.select(np.arange(len(batches[0]) + len(batches[1])))
+    assert searcher().ask(part) == batches[2]
+
+
+def test_it_stops_when_nothing_promises_enough(finished):
+    history, _ = finished
+    until_target = next(i for i, run in enumerate(history.parameters) if run == 1_000_000) + 1
+    assert searcher(tolerance=0.5).ask(history.select(np.arange(until_target))) == []
+    assert searcher().ask(history.select(np.arange(until_target)))
+
+
+def test_without_a_target_run_it_says_so(finished):
+    history, batches = finished
+    answer = searcher().recommend(history.select(np.arange(len(batches[0]))))
+    assert any("nothing was trained at the target (big, 900k tokens)" in warning for warning in answer.warnings)
+
+
+def test_caps_hold_in_runs_and_in_the_answer():
+    supply = Supply({"code": 900_000, "docs": 90_000, "maths": 900_000}, 900_000, 4.0)
+    search = searcher(supply=supply, budget=1.5, batch=8)
+    history, batches = run(search)
+    for batch in batches:
+        for proposal in batch:
+            assert proposal.mixture.weights[1] <= 0.4 + 1e-9
+    answer = search.recommend(history)
+    assert answer.mixture.weights[1] <= 0.4 + 1e-9
+    assert any("at the cap" in warning and "docs" in warning for warning in answer.warnings)
+
+
+def test_at_the_target_alone_it_is_bayesian_optimisation():
+    natural = Mixture.uniform(WORLD.domains)
+    search = Adso(natural, Ladder(LADDER.scales[-1:]), replace(SETTINGS, budget=5, batch=1))
+    history, batches = run(search)
+    assert [len(batch) for batch in batches] == [3, 1, 1]
+    assert search.recommend(history).method == "Bayesian optimisation at the target"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"budget": 0.5}, r"budget: expected at least 1 \(one run at the target\), found 0.5"),
+        ({"batch": 0}, "batch: expected one run or more"),
+        ({"tolerance": 1.0}, "tolerance: expected a share"),
+        ({"floor": 0.6}, "floors"),
+    ],
+)
+def test_refuses(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        searcher(**wrong)
+
+
+def test_refuses_to_recommend_from_too_few_runs_and_a_baseline_by_its_own_name():
+    with pytest.raises(ConfigError, match="expected 3 runs or more to recommend from, found 0"):
+        searcher().recommend(empty_history())
+    uniform = Mixture.uniform(WORLD.domains)
+    with pytest.raises(ConfigError, match="the name `recommended` is taken"):
+        Adso(uniform, LADDER, SETTINGS, {"recommended": uniform})
+
+
+def test_ei_is_another_way_to_choose():
+    history, _ = run(searcher(choice=ChoiceSettings(acquisition="ei"), budget=1.2))
+    assert (history.parameters == 1_000_000).sum() == 1
+
+
+def test_the_better_baseline_is_run_at_the_target_once_a_mixture_was(finished):
+    _, batches = run(searcher(budget=4.8, batch=1))
+    at_target = [p for batch in batches for p in batch if (p.model, p.tokens) == ("big", 900_000)]
+    baselines = [number for number, p in enumerate(at_target) if p.role.endswith(", the baseline to beat")]
+    assert baselines == [1]
+    # 2.717 nats/token, and the natural mixture 2.735.
+    assert "target: uniform, the baseline" in at_target[1].role
+    assert at_target[1].mixture.weights == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    # Not where it would be the last run that is paid for.
+    assert not [p for batch in finished[1] for p in batch if "baseline to beat" in p.role]
+
+
+def test_in_a_batch_too_the_baseline_comes_once():
+    _, batches = run(searcher(budget=6.8, batch=6))
+    roles = [proposal.role for batch in batches for proposal in batch]
+    assert sum("baseline to beat" in role for role in roles) == 1
+
+
+def test_seeds_take_turns_at_every_scale_and_a_mixture_may_come_again_with_another():
+    search = searcher(seeds=(4, 7), budget=4.8, batch=1)
+    _, batches = run(search)
+    ran = [proposal for batch in batches for proposal in batch]
+    for scale in LADDER.scales:
+        seeds = [p.seed for p in ran if (p.model, p.tokens) == (scale.model, scale.tokens)]
+        assert seeds == [(4, 7)[turn % 2] for turn in range(len(seeds))]
+    again = {(p.mixture.weights, p.model, p.tokens, p.seed) for p in ran}
+    assert len(again) == len(ran)
+
+
+def test_a_shift_of_each_seed_leaves_the_answer_as_it_is():
+    search = searcher(seeds=(0, 1, 2), budget=4.8, batch=1)
+
+    def shifted(proposals: list[Proposal], before: History | None = None) -> History:
+        new = train(proposals)
+        new = replace(new, losses=new.losses + 0.2 * new.seeds[:, None])
+        if before is None:
+            return new
+        names = ("tokens_seen", "losses", "seeds", "parameters")
+        joined = {name: np.concatenate([getattr(before, name), getattr(new, name)]) for name in names}
+        return replace(before, runs=before.runs + new.runs, **joined)
+
+    history = shifted(search.ask(empty_history()))
+    while batch := search.ask(history):
+        history = shifted(batch, history)
+    found = search.recommend(history)
+
+    def loss(mixture: Mixture) -> float:
+        return float(WORLD.losses(900_000 * mixture.array[None, :]).mean())
+
+    gain = 1 - loss(found.mixture) / loss(Mixture.uniform(WORLD.domains))
+    assert gain > 0.03  # of 0.039, the best mixture's
+    assert found.gains["uniform"].low <= gain <= found.gains["uniform"].high
+
+
+def test_the_same_seed_twice_is_refused():
+    with pytest.raises(ConfigError, match=r"seeds: expected one or more, each once, found \[1, 1\]"):
+        searcher(seeds=(1, 1))

@@ -1,0 +1,163 @@
+"""Designs: mixtures within bounds, as many as asked for, the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixopt.errors import ConfigError
+from mixopt.methods.swarm.designs import SAME, DesignSettings, make_design
+from mixopt.mixture import Mixture
+from mixopt.solve import Bounds
+
+DOMAINS = tuple(f"d{number}" for number in range(8))
+NATURAL = Mixture.normalised({name: 2.0**-number for number, name in enumerate(DOMAINS)})
+GROUPS = {"web": DOMAINS[:3], "books": DOMAINS[3:5]}
+FREE = Bounds.free(DOMAINS)
+KINDS = {
+    "dirichlet": DesignSettings(runs=40),
+    "two-level": DesignSettings(kind="two-level", runs=40, groups=GROUPS),
+    "sobol": DesignSettings(kind="sobol", runs=40),
+    "lattice": DesignSettings(kind="lattice", runs=40),
+}
+
+
+def weights(design: tuple[Mixture, ...]) -> np.ndarray:
+    return np.array([mixture.weights for mixture in design])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_settings_give_the_same_mixtures_and_another_seed_others(kind: str):
+    settings = KINDS[kind]
+    assert make_design(settings, NATURAL, FREE) == make_design(settings, NATURAL, FREE)
+    if kind != "lattice":
+        assert make_design(replace(settings, seed=1), NATURAL, FREE) != make_design(settings, NATURAL, FREE)
+
+
+@pytest.mark.parametrize("kind", ["dirichlet", "two-level", "sobol"])
+def test_more_runs_keep_those_that_there_are(kind: str):
+    more = make_design(replace(KINDS[kind], runs=90), NATURAL, FREE, [NATURAL])
+    assert make_design(KINDS[kind], NATURAL, FREE, [NATURAL]) == more[:40]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=15)
+@given(st.floats(1.3, 6), st.floats(0, 0.03), st.integers(1, 40))
+def test_designs_hold_to_bounds_and_counts(kind: str, epochs: float, floor: float, runs: int):
+    caps = np.clip(NATURAL.array * epochs, floor, 1)
+    bounds = Bounds(DOMAINS, np.minimum(np.full(8, floor), caps), caps)
+    if kind == "lattice":
+        bounds = Bounds(DOMAINS, np.zeros(8), np.ones(8))
+        runs = max(runs, 8)
+    design = make_design(replace(KINDS[kind], runs=runs), NATURAL, bounds)
+    drawn = weights(design)
+    assert len(design) == runs if kind != "lattice" else 8 <= len(design) <= runs
+    np.testing.assert_allclose(drawn.sum(axis=1), 1, atol=1e-9)
+    assert (drawn >= bounds.floors - 1e-9).all()
+    assert (drawn <= bounds.caps + 1e-9).all()
+    apart = 0.5 * np.abs(drawn[:, None] - drawn[None]).sum(axis=2)
+    assert (apart[~np.eye(len(drawn), dtype=bool)] > SAME).all()
+
+
+def test_strengths_and_temperature_shape_the_swarm():
+    def around(**changes: object) -> np.ndarray:
+        return weights(make_design(replace(DesignSettings(runs=300), **changes), NATURAL, FREE))
+
+    strong, weak = around(strengths=(50.0, 50.0)), around(strengths=(0.3, 0.3))
+    assert (strong.max(axis=1) < 0.9).all()
+    assert np.median(weak.max(axis=1)) > 0.8
+    np.testing.assert_allclose(around(strengths=(5.0, 5.0), temperature=1.0).mean(axis=0), NATURAL.array, atol=0.04)
+    np.testing.assert_allclose(around(strengths=(5.0, 5.0), temperature=0.0).mean(axis=0), 1 / 8, atol=0.04)
+
+
+def test_two_levels_draw_sources_and_then_their_topics():
+    settings = DesignSettings(kind="two-level", runs=300, groups=GROUPS, temperature=1.0, strengths=(2.0, 2.0))
+    drawn = weights(make_design(settings, NATURAL, FREE))
+    sources = NATURAL.array[:3].sum(), NATURAL.array[3:5].sum()
+    np.testing.assert_allclose(
+        [drawn[:, :3].sum(axis=1).mean(), drawn[:, 3:5].sum(axis=1).mean()], sources, atol=0.04
+    )
+    # A source's total varies as Beta(2 p, 2 (1 − p)) whatever the number of its topics.
+    assert drawn[:, :3].sum(axis=1).var() == pytest.approx(sources[0] * (1 - sources[0]) / 3, rel=0.2)
+
+
+def test_sobol_covers_more_evenly_than_chance():
+    drawn = weights(make_design(DesignSettings(kind="sobol", runs=256), Mixture.uniform("abc"), Bounds.free("abc")))
+    chance = np.random.default_rng(0).dirichlet(np.ones(3), 256)
+    np.testing.assert_allclose(drawn.mean(axis=0), 1 / 3, atol=5e-3)
+    assert np.abs(drawn.mean(axis=0) - 1 / 3).max() < np.abs(chance.mean(axis=0) - 1 / 3).max()
+
+
+def test_anchors_come_first_and_to_the_last_bit():
+    uniform = Mixture.uniform(DOMAINS)
+    design = make_design(DesignSettings(runs=5), NATURAL, FREE, [NATURAL, uniform])
+    assert design[:2] == (NATURAL, uniform)
+    assert len(design) == 5
+    capped = Bounds(DOMAINS, np.zeros(8), np.full(8, 0.3))
+    first = make_design(DesignSettings(runs=5), NATURAL, capped, [NATURAL])[0]
+    assert max(first.weights) == pytest.approx(0.3)
+    on_top = make_design(DesignSettings(kind="lattice", runs=8), NATURAL, FREE, [NATURAL])
+    assert len(on_top) == 9
+
+
+@pytest.mark.parametrize("kind", ["dirichlet", "two-level"])
+def test_no_two_mixtures_train_the_same_in_short_runs(kind: str):
+    def whole(row: np.ndarray) -> np.ndarray:
+        return Mixture(DOMAINS, tuple(row.tolist())).counts(9) / 9
+
+    def trained(design: tuple[Mixture, ...]) -> int:
+        return len({tuple(whole(mixture.array)) for mixture in design})
+
+    assert trained(make_design(KINDS[kind], NATURAL, FREE, [NATURAL])) < 40
+    assert trained(make_design(KINDS[kind], NATURAL, FREE, [NATURAL], whole)) == 40
+
+
+def test_a_lattice_keeps_no_more_points_than_runs_can_tell_apart():
+    fine = DesignSettings(kind="lattice", step=0.05)
+    design = make_design(fine, Mixture.uniform("abc"), Bounds.free("abc"), seen=lambda row: np.rint(4 * row) / 4)
+    assert len({tuple(np.rint(4 * mixture.array)) for mixture in design}) == len(design) < 231
+    assert len(make_design(fine, Mixture.uniform("abc"), Bounds.free("abc"))) == 231
+
+
+def test_too_short_runs_for_so_many_mixtures_are_refused():
+    with pytest.raises(ConfigError, match="or train each run for more tokens"):
+        make_design(DesignSettings(runs=9), Mixture.uniform("abc"), Bounds.free("abc"), seen=np.rint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "latin"}, "design: expected dirichlet, two-level, sobol, lattice, found 'latin'"),
+        ({"runs": 0}, "runs: expected at least 1, found 0"),
+        ({"strengths": (5.0, 0.1)}, "strengths: expected the least and the greatest"),
+        ({"temperature": 2.0}, "temperature: expected a power from 0 to 1, found 2"),
+        ({"kind": "two-level"}, "design two-level: expected the domains of each source"),
+        ({"step": 0.1}, "step: only a lattice has one, and the design is dirichlet"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        DesignSettings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"web": ("d0", "d9")}, "'web' names an unknown domain 'd9'"),
+        ({"web": ("d0", "d1"), "more": ("d1",)}, "domain 'd1' is in 'web' and again in 'more'"),
+        ({"web": ()}, "source 'web' has no domain"),
+    ],
+)
+def test_groups_name_each_domain_once(groups: dict[str, tuple[str, ...]], message: str):
+    with pytest.raises(ConfigError, match=message):
+        make_design(DesignSettings(kind="two-level", groups=groups), NATURAL, FREE)
+
+
+def test_bounds_without_room_say_how_many_mixtures_there_are():
+    narrow = Bounds(("a", "b"), np.array([0.5, 0.49]), np.ones(2))
+    with pytest.raises(ConfigError, match=r"leave room for 2 different mixtures \(dirichlet\), 30 were asked for"):
+        make_design(DesignSettings(runs=30), Mixture.uniform("ab"), narrow)
