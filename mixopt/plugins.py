@@ -1,0 +1,92 @@
+"""What can be added from outside: kinds of things by name, built in, of installed packages, or `module:Class`.
+
+A built-in is a line of a registry, imported when it is asked for. An installed package adds one by an entry point of
+the registry's group (`[project.entry-points."mixopt.methods"]`, `greedy = "my_package:Greedy"`), and anybody names one
+as `module:Class`, looked for in the current folder too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from mixopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    Args:
+        kind: what they are, for messages: `method`.
+        group: entry point group of those that installed packages bring: `mixopt.methods`.
+        builtin: where our own are, as `module:attribute`, by name.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.kind, self.group, self._builtin = kind, group, dict(builtin)
+        self._found: dict[str, T] = {}
+
+    @cached_property
+    def _where(self) -> dict[str, str]:
+        # Ours come first: a package cannot take the place of a name that people know.
+        return {entry.name: entry.value for entry in entry_points(group=self.group)} | self._builtin
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._builtin, *(name for name in self._where if name not in self._builtin)])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._where or (isinstance(name, str) and is_path(name))
+
+    def get(self, name: str) -> T:
+        """The thing called `name`.
+
+        Raises:
+            ConfigError: there is none; the message has the nearest name. Or its module cannot be imported.
+        """
+        if name not in self._found:
+            where = self._where.get(name, name)
+            if not is_path(where):
+                near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.4)
+                raise ConfigError(
+                    f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}"
+                )
+            self._found[name] = cast("T", load(where, self.kind))
+        return self._found[name]
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is written as `module:attribute`."""
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def load(where: str, kind: str) -> object:
+    """What `module:attribute` names; modules in the current folder are found too.
+
+    Raises:
+        ConfigError: the module cannot be imported, or has no such attribute.
+    """
+    module, _, attribute = where.partition(":")
+    added = [] if "" in sys.path else [""]
+    sys.path[:0] = added
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # whatever it does when it is imported
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        raise ConfigError(f"{kind} {where}: module {module} cannot be imported ({reason})") from error
+    finally:
+        for entry in added:
+            sys.path.remove(entry)
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise ConfigError(f"{kind} {where}: module {module} has no {attribute}") from error
