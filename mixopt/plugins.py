@@ -1,8 +1,8 @@
 """What can be added from outside: kinds of things by name, built in, of installed packages, or `module:Class`.
 
-A built-in is a line of a registry, imported when it is asked for. An installed package adds one by an entry point of
-the registry's group (`[project.entry-points."mixopt.methods"]`, `greedy = "my_package:Greedy"`), and anybody names one
-as `module:Class`, looked for in the current folder too.
+A built-in is a line of a registry, imported when it is asked for. An installed package adds one by an entry point
+of the registry's group (`[project.entry-points."mixopt.methods"]`, `greedy = "my_package:Greedy"`), and anybody
+names one as `module:Class`, looked for in the current folder too.
 """
 
 from __future__ import annotations
