@@ -88,7 +88,6 @@ def main() -> None:
     parser.add_argument("--proxy-model", default="gpt2-0.2m")
     parser.add_argument("--proxy-tokens", type=int, default=100_000, help="of a run of the swarm")
     parser.add_argument("--adso-scales", help="tokens that adso may train for, such as 64k,128k,256k [its default]")
-    parser.add_argument("--adso-seeds", type=int, default=1, help="of adso and single-fidelity, in turns")
     parser.add_argument("--budget", type=float, default=8.0, help="of a search, in target runs")
     parser.add_argument("--searches", type=int, default=3, help="searches of each method, with other seeds")
     parser.add_argument("--seeds", type=int, default=3, help="fresh seeds of each mixture at the target")
@@ -140,8 +139,7 @@ def make_search(method: str, seed: int, options: argparse.Namespace) -> Search:
         study = study_of(options, model, tokens, name=method, sizes=sizes, scales=scales, budget=budget)
         searcher = searcher_of(study)
         assert isinstance(searcher, Adso)
-        seeds = tuple(range(seed * options.adso_seeds, (seed + 1) * options.adso_seeds))
-        settings = replace(searcher.settings, seed=seed, seeds=seeds)
+        settings = replace(searcher.settings, seed=seed)
         return Search(
             method, seed, study, Adso(study.natural, ladder_of(study), settings, {"natural": study.natural})
         )

@@ -77,17 +77,21 @@ def adso_searcher(study: Study) -> Adso:
         ConfigError: settings that do not go together, or bounds that no mixture satisfies.
     """
     method, epochs = study.config.method, study.config.training.max_epochs
+    if method.seeds != 1:
+        raise ConfigError(
+            f"method.seeds: {method.name} trains every run with one seed, found {method.seeds}; leave --seeds out "
+            "(--verify trains the answer with several)"
+        )
     study.check_epochs(study.spec(study.natural, study.tokens, seed=0), "natural")
     settings = AdsoSettings(
         budget=method.budget,
         batch=method.batch,
         objective=study_objective(study),
-        choice=ChoiceSettings(acquisition=method.acquisition, guard=method.guard),
+        choice=ChoiceSettings(guard=method.guard),
         tolerance=method.tolerance,
         floor=method.floor or 0.0,
         # Runs at the target are the longest, so that what they may repeat holds for all.
         supply=Supply(study.available, max(method.target_tokens or 0, study.tokens), epochs),
-        seeds=tuple(range(method.seeds)),
     )
     return Adso(study.natural, ladder_of(study), settings, {"natural": study.natural})
 

@@ -178,7 +178,6 @@ class MethodSection(Section):
     sizes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
     budget: Annotated[float, BeforeValidator(_multiple)] = Field(default=10.0, ge=1)
     batch: int = Field(default=1, ge=1)
-    acquisition: Literal["kg", "ei"] = "kg"
     guard: float = Field(default=0.5, gt=0)
     tolerance: float = Field(default=0.0, ge=0, lt=1)
 

@@ -41,7 +41,6 @@ _ADDED: dict[str, dict[str, Any]] = {
         "sizes": None,
         "budget": 10.0,
         "batch": 1,
-        "acquisition": "kg",
         "guard": 0.5,
         "tolerance": 0.0,
     },

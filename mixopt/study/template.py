@@ -80,7 +80,6 @@ method:
   sizes: null                  # adso: models to train at, such as [gpt2-0.2m, gpt2-0.4m]; the largest is the target
   budget: 10                   # adso: most to spend, in runs at the target
   batch: 1                     # adso: runs asked for at once
-  acquisition: kg              # adso: kg (knowledge gradient per cost) or ei (expected improvement per cost)
   guard: 0.5                   # adso: for so much spent on cheap runs, in target runs, the target is run once
   tolerance: 0                 # adso: stop when no run promises to lower the objective by this share of it
 

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from mixopt.cli import app
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
-from mixopt.history import empty_history
 from mixopt.store import Store
 from mixopt.study import Study, run_study
 from mixopt.study.adso import adso_searcher, at_target, ladder_of
@@ -64,13 +63,11 @@ def test_baselines_train_at_fewer_scales(data_dir: Path, tmp_path: Path) -> None
             ladder_of(adso_study(data_dir, tmp_path, name=name, sizes=sizes, scales=["4k"]))
 
 
-@pytest.mark.parametrize(("budget", "seeds"), [(1.6, 1), (4.6, 2)])
-def test_an_interrupted_study_ends_as_one_that_was_not(
-    data_dir: Path, tmp_path: Path, budget: float, seeds: int
-) -> None:
+@pytest.mark.parametrize("budget", [1.6, 4.6])
+def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path: Path, budget: float) -> None:
     answers = []
     for name, stops in (("whole", [None]), ("parts", [3, 2, None])):
-        study = adso_study(data_dir, tmp_path / name, budget=budget, seeds=seeds)
+        study = adso_study(data_dir, tmp_path / name, budget=budget)
         searcher = adso_searcher(study)
         for stop in stops:
             trainer = Trainer(stop_after=stop)
@@ -113,9 +110,11 @@ def test_points_of_learning_curves_reach_the_searcher(data_dir: Path, tmp_path: 
     assert history.curves.losses[0].tolist() == [9.0, 8.0, 7.0]
 
 
-def test_runs_take_turns_with_seeds(data_dir: Path, tmp_path: Path) -> None:
-    searcher = adso_searcher(adso_study(data_dir, tmp_path, seeds=2))
-    assert [proposal.seed for proposal in searcher.ask(empty_history())[:4]] == [0, 1, 0, 1]
+def test_several_seeds_are_refused(data_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"method\.seeds: adso trains every run with one seed, found 2; leave --seeds"
+    ):
+        adso_searcher(adso_study(data_dir, tmp_path, seeds=2))
 
 
 @pytest.mark.parametrize(

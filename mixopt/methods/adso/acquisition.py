@@ -27,7 +27,6 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 # Of central differences of an objective, nats/token.
 _STEP = 1e-4
-_BLOCK = 64
 
 
 def expected_improvement(
@@ -109,21 +108,6 @@ class Belief:
             shared += across * process.covariance(queries.inputs, targets) * unit
             own += slopes[:, v] ** 2 * (process.predict(queries.inputs)[1][:, 0] + process.noise[0])
         return shared / np.sqrt(own)[:, None]
-
-    def correlation(self, queries: Points) -> NDArray[np.float64]:
-        """(Q,) posterior correlation of a run's outcome with the objective of the same mixture at the target."""
-        found = []
-        for start in range(0, len(queries), _BLOCK):
-            part = queries.select(slice(start, start + _BLOCK))
-            there = Belief.of(self.model, self.objective, part.at_target())
-            change = there.change(part, np.arange(len(part)))
-            found.append(np.diag(change) / np.maximum(there.deviation, 1e-12))
-        return np.concatenate(found) if found else np.zeros(0)
-
-    def improvement(self, queries: Points, best: float) -> NDArray[np.float64]:
-        """(Q,) expected improvement on `best` by each query's mixture at the target, times |correlation|."""
-        there = Belief.of(self.model, self.objective, queries.at_target())
-        return expected_improvement(there.mean, there.deviation, best) * np.abs(self.correlation(queries))
 
     def _slopes(self, queries: Points) -> NDArray[np.float64]:
         """(Q, V) the objective's derivative at the losses that each query's mixture is expected to have."""

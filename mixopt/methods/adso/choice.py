@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from mixopt.methods.adso.acquisition import Belief
     from mixopt.methods.adso.fidelity_model import Points
 
-Acquisition = Literal["kg", "ei"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceSettings:
     """How runs are chosen.
 
     Attributes:
-        acquisition: per cost, `kg` (knowledge gradient) or `ei` (expected improvement at the target times its
-            correlation).
         guard: for so much spent on cheap runs, in target runs, the recommendation is run at the target once. Half a
             target run measured best on RegMix's tables (1.6 against 2.2 for a whole one).
         patience: the same as a number of cheap runs, where they cost next to nothing.
@@ -39,14 +35,11 @@ class ChoiceSettings:
         ConfigError: a number outside its range.
     """
 
-    acquisition: Acquisition = "kg"
     guard: float = 0.5
     patience: int = 64
     initial: int | None = None
 
     def __post_init__(self) -> None:
-        if self.acquisition not in ("kg", "ei"):
-            raise ConfigError(f"acquisition: expected kg or ei, found {self.acquisition!r}")
         if not self.guard > 0:
             raise ConfigError(f"guard: expected a cost above 0, in target runs, found {self.guard}")
         if self.patience < 1:
@@ -138,12 +131,8 @@ def choose(
         return None
     if options.at_target.any() and (settings.is_due(done) or options.at_target.all()):
         return _check(belief, options, best)
-    aim = belief.mean.min() if best is None else best
-    if settings.acquisition == "kg":
-        among = belief.plausible()
-        worth = knowledge_gradient(belief.mean[among], belief.change(options.points, among))
-    else:
-        worth = belief.improvement(options.points, float(aim))
+    among = belief.plausible()
+    worth = knowledge_gradient(belief.mean[among], belief.change(options.points, among))
     index = int(np.argmax(worth / options.costs))
     return Choice(index, "information", float(worth[index]))
 

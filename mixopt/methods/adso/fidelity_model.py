@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.methods.adso.fidelity_kernel import FidelityKernel
-from mixopt.methods.adso.seed_kernel import ANY_SEED, SeedKernel
 from mixopt.methods.gp.kernels import Matern52
 from mixopt.methods.gp.process import NOISE_PRIOR, GaussianProcess, Scaling, fit_process
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from mixopt.methods.gp.kernels import Kernel
 
 # Of L-BFGS-B from each start; more of them change the likelihood by less than its own noise.
 _ITERATIONS = 60
@@ -36,30 +33,23 @@ class Points:
     Attributes:
         weights: (n, K) mixtures.
         scales: (n, J) decades below the target, by axis; J may be 0, where all is done at the target.
-        seeds: (n,) of runs, `ANY_SEED` for an average one; None where all runs have the same.
     """
 
     weights: NDArray[np.float64]
     scales: NDArray[np.float64]
-    seeds: NDArray[np.int64] | None = None
 
     @property
     def inputs(self) -> NDArray[np.float64]:
-        """(n, K + J) or (n, K + J + 1): √w, on which a process of mixtures does best, the scale, and the seed."""
-        seeds = np.zeros((len(self), 0)) if self.seeds is None else self.seeds[:, None].astype(np.float64)
-        return np.hstack([np.sqrt(self.weights), self.scales, seeds])
+        """(n, K + J): √w, on which a process of mixtures does best, and the scale."""
+        return np.hstack([np.sqrt(self.weights), self.scales])
 
     def at_target(self) -> Points:
-        """The same mixtures at the target, whatever the seed."""
-        return Points(
-            self.weights,
-            np.zeros_like(self.scales),
-            None if self.seeds is None else np.full_like(self.seeds, ANY_SEED),
-        )
+        """The same mixtures at the target."""
+        return Points(self.weights, np.zeros_like(self.scales))
 
     def select(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Points:
         """Some of them."""
-        return Points(self.weights[rows], self.scales[rows], None if self.seeds is None else self.seeds[rows])
+        return Points(self.weights[rows], self.scales[rows])
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -87,13 +77,12 @@ class FidelityModel:
             thetas: hyperparameters to take as they are, one vector a loss; None to fit them.
         """
         features, axes = points.weights.shape[1], points.scales.shape[1]
-        base = FidelityKernel(features, axes) if axes else Matern52(features)
-        kernel = base if points.seeds is None else SeedKernel(base, axes)
+        kernel = FidelityKernel(features, axes) if axes else Matern52(features)
         inputs = points.inputs
-        own, rest = Scaling.of(inputs[:, :features]), inputs.shape[1] - features
-        scaling = Scaling(np.append(own.centre, np.zeros(rest)), np.append(own.scale, np.ones(rest)))
+        own = Scaling.of(inputs[:, :features])
+        scaling = Scaling(np.append(own.centre, np.zeros(axes)), np.append(own.scale, np.ones(axes)))
         outputs = _within_scales(points.scales, losses)
-        starts = _starts(base, kernel, points.scales)
+        starts = _starts(kernel, points.scales)
         return cls(
             tuple(
                 fit_process(
@@ -131,8 +120,6 @@ class FidelityModel:
         shared, here, there = np.zeros((3, len(scales)))
         for slope, process in zip(slopes, self.processes, strict=True):
             kernel, theta = process.kernel, process.theta[:-1]
-            if isinstance(kernel, SeedKernel):
-                kernel, theta = kernel.base, theta[:-2]
             if not isinstance(kernel, FidelityKernel):
                 return np.ones(len(scales))
             weight = (slope * process.output_scaling.scale[0]) ** 2
@@ -160,14 +147,12 @@ def _within_scales(scales: NDArray[np.float64], losses: NDArray[np.float64]) -> 
     return Scaling(losses.mean(0), np.where(constant, 1.0, spread))
 
 
-def _starts(
-    base: FidelityKernel | Matern52, kernel: Kernel, scales: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
+def _starts(kernel: FidelityKernel | Matern52, scales: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """From the prior's mean with scales that agree; and, where there are several, that rank nearly in reverse."""
-    mean, own = np.append(kernel.prior.mean, NOISE_PRIOR[0]), len(base.prior.mean)
+    mean = np.append(kernel.prior.mean, NOISE_PRIOR[0])
     span = np.ptp(scales, axis=0) if scales.size else np.zeros(0)
-    if isinstance(base, Matern52) or not (span > 0).any():
+    if isinstance(kernel, Matern52) or not (span > 0).any():
         return [mean]
     # ω · Δ over the whole span; the likelihood is even in ω, so 0 itself is no place to start from.
     turns = np.where(span > 0, np.pi / np.maximum(span, 1e-9) / np.count_nonzero(span), 0.0)
-    return [np.append(base.turned(mean[:own], share * turns), mean[own:]) for share in (0.1, 0.9)]
+    return [np.append(kernel.turned(mean[:-1], share * turns), mean[-1]) for share in (0.1, 0.9)]

@@ -13,7 +13,6 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.fidelity_model import Points
-from mixopt.methods.adso.seed_kernel import ANY_SEED
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -66,9 +65,8 @@ class Measured:
     coordinates: NDArray[np.float64]
 
     def at_target(self, weights: NDArray[np.float64]) -> Points:
-        """Mixtures (m, K) at the target, whatever the seed."""
-        seeds = None if self.points.seeds is None else np.full(len(weights), ANY_SEED)
-        return Points(weights, np.zeros((len(weights), self.coordinates.shape[1])), seeds)
+        """Mixtures (m, K) at the target."""
+        return Points(weights, np.zeros((len(weights), self.coordinates.shape[1])))
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,6 @@ class Ladder:
         elsewhere = sizes * history.tokens / max(1, self.target.parameters * self.target.tokens)
         costs = np.where(scale >= 0, self.costs[scale], elsewhere)
         weights, losses, curves, inside = history.weights, history.losses, history.curves, self._inside(history)
-        seeds = history.seeds if len(np.unique(history.seeds)) > 1 else None
         if curves is not None and len(inside):
             runs = curves.run[inside]
             pairs = zip(runs, curves.tokens[inside], strict=True)
@@ -141,10 +138,9 @@ class Ladder:
             weights = np.vstack([weights, weights[runs]])
             where = np.vstack([where, np.array(points)])
             losses = np.vstack([losses, curves.losses[inside]])
-            seeds = None if seeds is None else np.append(seeds, seeds[runs])
         axes = np.ptp(self.coordinates, axis=0) > 0
         axes[2] = len(inside) > 0
-        return Measured(Points(weights, where[:, axes], seeds), losses, costs, scale, self.coordinates[:, axes])
+        return Measured(Points(weights, where[:, axes]), losses, costs, scale, self.coordinates[:, axes])
 
     def _nearest(self, parameters: float, tokens: float) -> int:
         for index, scale in enumerate(self.scales):

@@ -49,9 +49,7 @@ class AdsoSettings:
         tolerance: stop when no run is expected to lower the objective by this share of it; 0 to spend the budget.
         floor: least weight of a domain, as `0.02` or `0.2x` (of uniform).
         supply: how much text there is for the target, which caps weights; None for no caps.
-        seeds: runs of a scale take turns with these. With one, what that seed favours passes for a mixture's merit;
-            with several, it is told from it.
-        seed: of candidates.
+        seed: of candidates, and of every run: several in turns measured no better.
 
     Raises:
         ConfigError: a number outside its range.
@@ -64,7 +62,6 @@ class AdsoSettings:
     tolerance: float = 0.0
     floor: str | float = 0.0
     supply: Supply | None = None
-    seeds: tuple[int, ...] = (0,)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,8 +71,6 @@ class AdsoSettings:
             raise ConfigError(f"batch: expected one run or more, found {self.batch}")
         if not 0 <= self.tolerance < 1:
             raise ConfigError(f"tolerance: expected a share from 0 to below 1, found {self.tolerance:g}")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"seeds: expected one or more, each once, found {list(self.seeds)}")
 
 
 class Adso:
@@ -122,7 +117,7 @@ class Adso:
             return self._initial()
         if len(history) < _FEWEST:
             return []
-        state = State.of(history, self.ladder, self.settings.objective, self.settings.seeds)
+        state = State.of(history, self.ladder, self.settings.objective)
         pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
         state = state.pinned(pool)
         proposals: list[Proposal] = []
@@ -134,15 +129,15 @@ class Adso:
             if choice is None or self._enough(choice, state.best):
                 break
             run, scale = options.points.select(slice(choice.index, choice.index + 1)), int(scales[choice.index])
-            number, seed = len(history) + len(proposals) + 1, state.next_seed(scale)
+            number = len(history) + len(proposals) + 1
             anchor = self._anchor(state, left) if options.at_target[choice.index] else None
             if anchor:
                 name, run = anchor
-                proposals.append(self._anchoring(run.weights[0], name, seed, number))
+                proposals.append(self._anchoring(run.weights[0], name, number))
             else:
                 agreement = float(state.agreement(run.weights[0])[scale])
                 proposals.append(
-                    self._proposal(run.weights[0], self.ladder.scales[scale], seed, number, choice, agreement)
+                    self._proposal(run.weights[0], self.ladder.scales[scale], number, choice, agreement)
                 )
             state = state.believing(run, scale)
         return proposals
@@ -156,7 +151,7 @@ class Adso:
         if len(history) < _FEWEST:
             raise ConfigError(f"ADSO: expected {_FEWEST} runs or more to recommend from, found {len(history)}")
         ordered = history.select(np.argsort(history.runs))  # so that nothing depends on the order of rows
-        state = State.of(ordered, self.ladder, self.settings.objective, self.settings.seeds)
+        state = State.of(ordered, self.ladder, self.settings.objective)
         pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
 
@@ -173,7 +168,7 @@ class Adso:
             Proposal(
                 mixture=mixture,
                 tokens=scale.tokens,
-                seed=self.settings.seeds[(number - 1) % len(self.settings.seeds)],
+                seed=self.settings.seed,
                 role=f"#{number} initial design, {scale}: {_price(scale.cost)}",
                 model=scale.model,
             )
@@ -189,19 +184,19 @@ class Adso:
         if state.done.target_runs != 1 or left < 2 or any(state.was_at_target(weights) for weights in named):
             return None
         best = int(np.argmin(state.belief(named).mean))
-        return list(self.baselines)[best], state.next_at_target(named[[best]])
+        return list(self.baselines)[best], state.measured.at_target(named[[best]])
 
-    def _anchoring(self, weights: NDArray[np.float64], name: str, seed: int, number: int) -> Proposal:
+    def _anchoring(self, weights: NDArray[np.float64], name: str, number: int) -> Proposal:
         return Proposal(
             mixture=self._mixture(weights),
             tokens=self.ladder.target.tokens,
-            seed=seed,
+            seed=self.settings.seed,
             role=f"#{number} target: {name}, the baseline to beat",
             model=self.ladder.target.model,
         )
 
     def _proposal(
-        self, weights: NDArray[np.float64], scale: Scale, seed: int, number: int, choice: Choice, agreement: float
+        self, weights: NDArray[np.float64], scale: Scale, number: int, choice: Choice, agreement: float
     ) -> Proposal:
         """A run, told why: what it costs, and how far its scale goes with the target."""
         if choice.why == "check" or scale is self.ladder.target:
@@ -212,7 +207,7 @@ class Adso:
         return Proposal(
             mixture=self._mixture(weights),
             tokens=scale.tokens,
-            seed=seed,
+            seed=self.settings.seed,
             role=role,
             model=scale.model,
         )

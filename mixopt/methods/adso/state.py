@@ -42,10 +42,8 @@ class State:
         ladder: the scales.
         objective: what is minimised.
         model: a process for each loss.
-        seeds: runs of a scale take turns with these.
         pending: (k, K) mixtures of runs under way, which the model believes in.
         pending_scales: (k,) their scales.
-        pending_seeds: (k,) their seeds.
     """
 
     history: History
@@ -53,18 +51,16 @@ class State:
     ladder: Ladder
     objective: Objective
     model: FidelityModel
-    seeds: tuple[int, ...]
     pending: NDArray[np.float64]
     pending_scales: NDArray[np.intp]
-    pending_seeds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, history: History, ladder: Ladder, objective: Objective, seeds: tuple[int, ...]) -> State:
+    def of(cls, history: History, ladder: Ladder, objective: Objective) -> State:
         """Fit the model to a history of two runs or more."""
         measured = ladder.measured(history)
         model = FidelityModel.fit(measured.points, measured.losses)
-        nothing, none = np.zeros((0, len(history.domains))), np.zeros(0, dtype=np.int64)
-        return cls(history, measured, ladder, objective, model, seeds, nothing, none.astype(np.intp), none)
+        nothing = np.zeros((0, len(history.domains)))
+        return cls(history, measured, ladder, objective, model, nothing, np.zeros(0, dtype=np.intp))
 
     @property
     def costs(self) -> NDArray[np.float64]:
@@ -82,11 +78,6 @@ class State:
     def at_target(self) -> NDArray[np.bool_]:
         """(R,) which finished runs are at the target."""
         return self.measured.scale == len(self.ladder.scales) - 1
-
-    def next_seed(self, scale: int) -> int:
-        """Of a run at a scale: the seeds take turns there."""
-        runs = np.count_nonzero(self.measured.scale == scale) + np.count_nonzero(self.pending_scales == scale)
-        return self.seeds[runs % len(self.seeds)]
 
     @property
     def best(self) -> float | None:
@@ -126,7 +117,7 @@ class State:
     def options(self, belief: Belief, left: float) -> tuple[Options, NDArray[np.intp]]:
         """The most hopeful candidates at every scale that is paid for, and (Q,) the scale of each.
 
-        A mixture is not run again at a scale with the same seed.
+        A mixture is not run again at a scale.
 
         Args:
             belief: about the candidates.
@@ -137,31 +128,23 @@ class State:
         target = len(self.ladder.scales) - 1
         paid = affordable(self.ladder.costs, left)
         rows: list[NDArray[np.intp]] = []
-        seeds = np.array([self.next_seed(index) for index in range(len(self.ladder.scales))])
-        for index, seed in enumerate(seeds):
-            ran = (self.measured.scale == index) & (self.history.seeds == seed)
-            waits = (self.pending_scales == index) & (self.pending_seeds == seed)
-            done = np.vstack([self.history.weights[ran], self.pending[waits]])
-            near_by = 0.5 * np.abs(weights[hopeful, None, :] - done[None, :, :]).sum(axis=2) <= _SAME
+        for index in range(len(self.ladder.scales)):
+            near_by = 0.5 * np.abs(weights[hopeful, None, :] - self._ran(index)[None, :, :]).sum(axis=2) <= _SAME
             rows.append(hopeful[~near_by.any(axis=1)] if paid[index] else hopeful[:0])
         scales = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-        several = self.measured.points.seeds is not None
-        points = Points(
-            weights[np.concatenate(rows)], self.measured.coordinates[scales], seeds[scales] if several else None
-        )
+        points = Points(weights[np.concatenate(rows)], self.measured.coordinates[scales])
         return Options(points, self.ladder.costs[scales], scales == target), scales
 
     def was_at_target(self, weights: NDArray[np.float64]) -> bool:
         """Whether a mixture (K,) was run at the target, or is under way there."""
-        waits = self.pending_scales == len(self.ladder.scales) - 1
-        ran = np.vstack([self.history.weights[self.at_target], self.pending[waits]])
+        ran = self._ran(len(self.ladder.scales) - 1)
         return bool((0.5 * np.abs(ran - weights).sum(axis=1) <= _SAME).any())
 
-    def next_at_target(self, weights: NDArray[np.float64]) -> Points:
-        """Mixtures (m, K) as the next runs at the target."""
-        points = self.measured.at_target(weights)
-        seed = self.next_seed(len(self.ladder.scales) - 1)
-        return points if points.seeds is None else replace(points, seeds=np.full(len(points), seed))
+    def _ran(self, scale: int) -> NDArray[np.float64]:
+        """Mixtures (m, K) that were run at a scale, or are under way there."""
+        return np.vstack(
+            [self.history.weights[self.measured.scale == scale], self.pending[self.pending_scales == scale]]
+        )
 
     def believing(self, run: Points, scale: int) -> State:
         """The state with one more run under way."""
@@ -170,7 +153,6 @@ class State:
             model=self.model.believe(run),
             pending=np.vstack([self.pending, run.weights]),
             pending_scales=np.append(self.pending_scales, scale),
-            pending_seeds=np.append(self.pending_seeds, self.next_seed(scale)),
         )
 
     def agreement(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:

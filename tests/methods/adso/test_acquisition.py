@@ -76,17 +76,6 @@ def test_change_is_that_of_conditioning_on_an_outcome(belief):
     np.testing.assert_allclose(before.change(query, everything)[0], after.mean - before.mean, rtol=1e-4, atol=1e-7)
 
 
-def test_correlation_is_highest_at_the_target_itself(belief):
-    mixtures = MIXTURES[30:34]
-    cheap = belief.correlation(Points(mixtures, np.full((4, 1), 1.8)))
-    target = belief.correlation(Points(mixtures, np.zeros((4, 1))))
-    assert (cheap < target).all()
-    assert (np.abs(cheap) <= 1).all()
-    assert (target <= 1 + 1e-6).all()
-    improvement = belief.improvement(Points(mixtures, np.zeros((4, 1))), float(belief.mean.min()))
-    assert (improvement >= 0).all()
-
-
 def test_plausible_candidates_hold_the_best_and_leave_out_the_hopeless(belief):
     plausible = belief.plausible()
     assert int(belief.mean.argmin()) in plausible

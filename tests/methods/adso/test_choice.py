@@ -35,9 +35,8 @@ def options() -> Options:
     return Options(Points(weights, scales), np.where(at_target, 1.0, 1 / 60), at_target)
 
 
-@pytest.mark.parametrize("acquisition", ["kg", "ei"])
-def test_cheap_runs_tell_most_for_their_cost(belief, options, acquisition):
-    choice = choose(belief, options, None, NOTHING_YET, ChoiceSettings(acquisition=acquisition))
+def test_cheap_runs_tell_most_for_their_cost(belief, options):
+    choice = choose(belief, options, None, NOTHING_YET, ChoiceSettings())
     assert choice is not None
     assert choice.why == "information"
     assert not options.at_target[choice.index]
@@ -98,7 +97,6 @@ def test_the_initial_design_costs_a_target_run_at_most():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"acquisition": "ucb"}, "expected kg or ei, found 'ucb'"),
         ({"guard": 0.0}, "guard: expected a cost above 0"),
         ({"patience": 0}, "patience: expected one cheap run or more"),
         ({"initial": 1}, "initial: expected two runs or more"),

@@ -10,7 +10,6 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
-from mixopt.methods.adso.choice import ChoiceSettings
 from mixopt.methods.adso.scales import Ladder, Scale
 from mixopt.methods.adso.searcher import Adso, AdsoSettings
 from mixopt.mixture import Mixture
@@ -192,11 +191,6 @@ def test_refuses_to_recommend_from_too_few_runs_and_a_baseline_by_its_own_name()
         Adso(uniform, LADDER, SETTINGS, {"recommended": uniform})
 
 
-def test_ei_is_another_way_to_choose():
-    history, _ = run(searcher(choice=ChoiceSettings(acquisition="ei"), budget=1.2))
-    assert (history.parameters == 1_000_000).sum() == 1
-
-
 def test_the_better_baseline_is_run_at_the_target_once_a_mixture_was(finished):
     _, batches = run(searcher(budget=4.8, batch=1))
     at_target = [p for batch in batches for p in batch if (p.model, p.tokens) == ("big", 900_000)]
@@ -215,42 +209,5 @@ def test_in_a_batch_too_the_baseline_comes_once():
     assert sum("baseline to beat" in role for role in roles) == 1
 
 
-def test_seeds_take_turns_at_every_scale_and_a_mixture_may_come_again_with_another():
-    search = searcher(seeds=(4, 7), budget=4.8, batch=1)
-    _, batches = run(search)
-    ran = [proposal for batch in batches for proposal in batch]
-    for scale in LADDER.scales:
-        seeds = [p.seed for p in ran if (p.model, p.tokens) == (scale.model, scale.tokens)]
-        assert seeds == [(4, 7)[turn % 2] for turn in range(len(seeds))]
-    again = {(p.mixture.weights, p.model, p.tokens, p.seed) for p in ran}
-    assert len(again) == len(ran)
-
-
-def test_a_shift_of_each_seed_leaves_the_answer_as_it_is():
-    search = searcher(seeds=(0, 1, 2), budget=4.8, batch=1)
-
-    def shifted(proposals: list[Proposal], before: History | None = None) -> History:
-        new = train(proposals)
-        new = replace(new, losses=new.losses + 0.2 * new.seeds[:, None])
-        if before is None:
-            return new
-        names = ("tokens_seen", "losses", "seeds", "parameters")
-        joined = {name: np.concatenate([getattr(before, name), getattr(new, name)]) for name in names}
-        return replace(before, runs=before.runs + new.runs, **joined)
-
-    history = shifted(search.ask(empty_history()))
-    while batch := search.ask(history):
-        history = shifted(batch, history)
-    found = search.recommend(history)
-
-    def loss(mixture: Mixture) -> float:
-        return float(WORLD.losses(900_000 * mixture.array[None, :]).mean())
-
-    gain = 1 - loss(found.mixture) / loss(Mixture.uniform(WORLD.domains))
-    assert gain > 0.03  # of 0.039, the best mixture's
-    assert found.gains["uniform"].low <= gain <= found.gains["uniform"].high
-
-
-def test_the_same_seed_twice_is_refused():
-    with pytest.raises(ConfigError, match=r"seeds: expected one or more, each once, found \[1, 1\]"):
-        searcher(seeds=(1, 1))
+def test_every_run_has_the_search_s_seed():
+    assert {proposal.seed for batch in run(searcher(seed=7))[1] for proposal in batch} == {7}

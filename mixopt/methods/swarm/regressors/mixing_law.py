@@ -1,7 +1,4 @@
-"""Data Mixing Laws' exponential law L_v = c_v + k_v exp(t_v·w) (Ye et al. 2024, the form M4), with Huber's loss.
-
-Its step law and size law, which carry losses to longer training and larger models, are in `mixopt.laws.step_size`.
-"""
+"""Data Mixing Laws' exponential law L_v = c_v + k_v exp(t_v·w) (Ye et al. 2024, the form M4), with Huber's loss."""
 
 from __future__ import annotations
 
