@@ -29,19 +29,23 @@ class Registry(Generic[T]):
         kind: what they are, for messages: `method`.
         group: entry point group of those that installed packages bring: `mixopt.methods`.
         builtin: where our own are, as `module:attribute`, by name.
+        base: class that every one is of, or inherits from; None for none.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
-        self.kind, self.group, self._builtin = kind, group, dict(builtin)
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str], base: type | None = None) -> None:
+        self.kind, self.group, self.builtin, self._base = kind, group, dict(builtin), base
         self._found: dict[str, T] = {}
 
     @cached_property
     def _where(self) -> dict[str, str]:
         # Ours come first: a package cannot take the place of a name that people know.
-        return {entry.name: entry.value for entry in entry_points(group=self.group)} | self._builtin
+        return {entry.name: entry.value for entry in entry_points(group=self.group)} | self.builtin
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._builtin, *(name for name in self._where if name not in self._builtin)])
+        return iter([*self.builtin, *(name for name in self._where if name not in self.builtin)])
+
+    def __len__(self) -> int:
+        return len(self._where)
 
     def __contains__(self, name: object) -> bool:
         return name in self._where or (isinstance(name, str) and is_path(name))
@@ -50,7 +54,8 @@ class Registry(Generic[T]):
         """The thing called `name`.
 
         Raises:
-            ConfigError: there is none; the message has the nearest name. Or its module cannot be imported.
+            ConfigError: there is none; the message has the nearest name. Or its module cannot be imported, or what
+                is there is of another kind.
         """
         if name not in self._found:
             where = self._where.get(name, name)
@@ -59,7 +64,13 @@ class Registry(Generic[T]):
                 raise ConfigError(
                     f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}"
                 )
-            self._found[name] = cast("T", load(where, self.kind))
+            found, base = load(where, self.kind), self._base
+            if base and not (isinstance(found, base) or (isinstance(found, type) and issubclass(found, base))):
+                raise ConfigError(
+                    f"{self.kind} {where}: expected what is made from {base.__module__}.{base.__qualname__}, found "
+                    f"{found!r:.80}"
+                )
+            self._found[name] = cast("T", found)
         return self._found[name]
 
 

@@ -201,7 +201,7 @@ def test_other_training_makes_earlier_runs_another_matter(
             "needs at least 5 runs of different mixtures, found 4",
         ),
         (["search", "--runs", "none"], "--runs"),
-        (["search", "--regressor", "tree"], "method: expected loglinear, mixing-law"),
+        (["search", "--regressor", "tree"], "law: expected regmix or module:Class, found 'tree'"),
         (["search", "--floor", "0.4"], "floors: they sum to 1.2"),
         (["search", "--max-epochs", "0.01"], "the cap is 0.01"),
         (["search", "--target", "10M"], "caps: they sum to"),

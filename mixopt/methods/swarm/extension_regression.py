@@ -17,50 +17,60 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
 class WithEarlierRuns(Regressor):
     """A regressor that fits the losses of old domains to the earlier study's runs as well.
 
     Those runs have nothing of the new domains and say nothing of their losses; the laws of old losses are of all K
     weights, and of the small swarm's and the earlier runs. Laws of new losses are of the coordinates.
 
-    Attributes:
+    Args:
         base: the regressor.
         matrix: (K, L) coordinates to weights.
         weights: (C, K) mixtures of the earlier runs.
         losses: (C, V) their losses; NaN where a domain was not measured.
     """
 
-    base: Regressor
-    matrix: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    losses: NDArray[np.float64]
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """That of the base."""
-        return self.base.name
-
-    @property
-    def title(self) -> str:  # type: ignore[override]
-        """That of the base."""
-        return f"{self.base.title} with earlier runs"
+    def __init__(
+        self,
+        base: Regressor,
+        matrix: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        losses: NDArray[np.float64],
+    ) -> None:
+        self._base, self._matrix, self._weights = base, matrix, weights
+        self._known = np.asarray(np.isfinite(losses).all(axis=0))
+        self._losses = losses[:, self._known]
+        self.name, self.title, self.costly = base.name, f"{base.title} with earlier runs", base.costly
 
     def least_runs(self, domains: int) -> int:
         """What the laws of the new losses need."""
-        return self.base.least_runs(domains)
+        return self._base.least_runs(domains)
 
     def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> Fitted:
         """Fit old and new losses apart."""
-        known = np.asarray(np.isfinite(self.losses).all(axis=0))
-        matrix = self.matrix
-        old = self.base.fit(
-            np.concatenate([weights @ matrix.T, self.weights]),
-            np.concatenate([losses[:, known], self.losses[:, known]]),
-            seed=seed,
+        known = self._known
+        old = self._base.fit(*self._with_earlier(weights, losses), seed=seed)
+        new = self._base.fit(weights, losses[:, ~known], seed=seed) if not known.all() else None
+        return _Both(old, new, self._matrix, known)
+
+    def left_out(
+        self, weights: NDArray[np.float64], losses: NDArray[np.float64], folds: NDArray[np.bool_], *, seed: int
+    ) -> NDArray[np.float64]:
+        """(G, R, V) predictions as the base makes them; no fold leaves earlier runs out."""
+        known = self._known
+        seen = np.pad(folds, ((0, 0), (0, len(self._weights))))
+        old = self._base.left_out(*self._with_earlier(weights, losses), seen, seed=seed)[:, : len(weights)]
+        new = self._base.left_out(weights, losses[:, ~known], folds, seed=seed) if not known.all() else None
+        return _merged(known, old, new, -1)
+
+    def _with_earlier(
+        self, weights: NDArray[np.float64], losses: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(R + C, K) weights and (R + C, old losses) of the swarm and the earlier runs."""
+        return (
+            np.concatenate([weights @ self._matrix.T, self._weights]),
+            np.concatenate([losses[:, self._known], self._losses]),
         )
-        new = self.base.fit(weights, losses[:, ~known], seed=seed) if not known.all() else None
-        return _Both(old, new, matrix, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +84,11 @@ class _Both(Fitted):
 
     def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(…, V) losses of coordinates (…, L)."""
-        return self.merged(
-            self.old.predict(weights @ self.matrix.T), self.new.predict(weights) if self.new else None, -1
+        return _merged(
+            self.known,
+            self.old.predict(weights @ self.matrix.T),
+            self.new.predict(weights) if self.new else None,
+            -1,
         )
 
     def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -84,7 +97,7 @@ class _Both(Fitted):
         new = self.new.jacobian(weights) if self.new else None
         if old is None or (self.new and new is None):
             return None
-        return self.merged(old @ self.matrix, new, -2)
+        return _merged(self.known, old @ self.matrix, new, -2)
 
     def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """(…, V)."""
@@ -92,7 +105,7 @@ class _Both(Fitted):
         new = self.new.sd(weights) if self.new else None
         if old is None or (self.new and new is None):
             return None
-        return self.merged(old, new, -1)
+        return _merged(self.known, old, new, -1)
 
     def convex(self, weights: cp.Variable, losses: NDArray[np.intp]) -> cp.Expression | None:
         """Convex where both are: an affine map of a variable keeps it so."""
@@ -124,13 +137,6 @@ class _Both(Fitted):
         both = {"law": old.get("law"), "old_losses": old}
         return {**both, "new_losses": self.new.describe()} if self.new else both
 
-    def merged(self, old: NDArray[np.float64], new: NDArray[np.float64] | None, axis: int) -> NDArray[np.float64]:
-        """Numbers of old and new losses in the order of all losses."""
-        if new is None:
-            return old
-        order = np.argsort(np.concatenate([np.flatnonzero(self.known), np.flatnonzero(~self.known)]))
-        return np.take(np.concatenate([old, new], axis=axis), order, axis=axis)
-
 
 @dataclass(frozen=True, eq=False)
 class _BothReplicates(Replicates):
@@ -144,7 +150,7 @@ class _BothReplicates(Replicates):
     def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, P, V) losses of (P, L) or (B, P, L) coordinates."""
         old = self.old.predict(weights @ self.law.matrix.T)
-        return self.law.merged(old, self.new.predict(weights) if self.new else None, -1)
+        return _merged(self.law.known, old, self.new.predict(weights) if self.new else None, -1)
 
     def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """(B, P, V, L)."""
@@ -152,4 +158,14 @@ class _BothReplicates(Replicates):
         new = self.new.jacobian(weights) if self.new else None
         if old is None or (self.new and new is None):
             return None
-        return self.law.merged(old @ self.law.matrix, new, -2)
+        return _merged(self.law.known, old @ self.law.matrix, new, -2)
+
+
+def _merged(
+    known: NDArray[np.bool_], old: NDArray[np.float64], new: NDArray[np.float64] | None, axis: int
+) -> NDArray[np.float64]:
+    """Numbers of old and new losses in the order of all (V,) losses, which `known` tells apart."""
+    if new is None:
+        return old
+    order = np.argsort(np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)]))
+    return np.take(np.concatenate([old, new], axis=axis), order, axis=axis)

@@ -15,7 +15,7 @@ from mixopt.methods.base import Estimate
 from mixopt.methods.swarm.evidence import Evidence
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
-from mixopt.methods.swarm.regressors import REGRESSORS, regressor_named
+from mixopt.methods.swarm.regressors import LAWS
 from mixopt.solve.simplex import AT_BOUND, with_multipliers
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ _NEAREST = 5
 
 
 def regressors_of(name: str) -> list[Regressor]:
-    """The laws of a name: one, or with `auto` all that there are.
+    """The laws of a name, or of a `module:Class`: one, or with `auto` all that there are.
 
     Raises:
         ConfigError: there is no such law.
     """
-    return list(REGRESSORS.values()) if name == "auto" else [regressor_named(name)]
+    return [LAWS.get(one)() for one in (LAWS if name == "auto" else [name])]
 
 
 def least_runs(regressors: Sequence[Regressor], domains: int) -> tuple[int, str]:

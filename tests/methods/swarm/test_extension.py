@@ -12,7 +12,7 @@ from mixopt.history import History, empty_history
 from mixopt.methods.swarm.designs import DesignSettings
 from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen
 from mixopt.methods.swarm.extension_regression import WithEarlierRuns
-from mixopt.methods.swarm.regressors import regressor_named
+from mixopt.methods.swarm.regressors import LAWS, Regressor
 from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
@@ -41,7 +41,7 @@ def old_runs(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
 
 
 def extension(*, earlier: bool, runs: int = 8) -> Extension:
-    regressor = regressor_named("loglinear")
+    regressor = LAWS.get("loglinear")()
     if earlier:
         regressor = WithEarlierRuns(regressor, FROZEN.matrix, *old_runs())
     settings = OneShotSettings(
@@ -87,7 +87,7 @@ def test_the_share_of_the_new_domain_is_found(earlier: bool):
 def test_earlier_runs_make_the_laws_of_old_losses_better():
     swarm = np.column_stack([np.linspace(0, 1, 5), np.linspace(1, 0, 5)])
     losses = WORLD.losses(swarm @ FROZEN.matrix.T) + np.random.default_rng(2).normal(0, 0.02, (5, 4))
-    base = regressor_named("loglinear")
+    base = LAWS.get("loglinear")()
     weights, known = old_runs()
     alone = base.fit(swarm, losses, seed=0)
     both = WithEarlierRuns(base, FROZEN.matrix, weights, known).fit(swarm, losses, seed=0)
@@ -100,7 +100,7 @@ def test_earlier_runs_make_the_laws_of_old_losses_better():
 def test_laws_of_both_kinds_are_one_law_in_the_order_of_losses():
     import cvxpy as cp
 
-    base, (weights, known) = regressor_named("loglinear"), old_runs()
+    base, (weights, known) = LAWS.get("loglinear")(), old_runs()
     swarm = np.column_stack([np.linspace(0.1, 1, 6), np.linspace(0.9, 0, 6)])
     losses = WORLD.losses(swarm @ FROZEN.matrix.T)
     order = [3, 0, 2, 1]  # the new loss first
@@ -149,3 +149,17 @@ def test_domains_in_another_order_are_told_apart_by_name():
     history = WORLD.train(searcher.ask(empty_history()))
     turned: History = replace(history, domains=history.domains[::-1], tokens_seen=history.tokens_seen[:, ::-1])
     assert searcher.recommend(turned).mixture == searcher.recommend(history).mixture
+
+
+def test_a_wrapped_law_is_as_costly_and_left_out_as_quickly_as_without(monkeypatch: pytest.MonkeyPatch):
+    order = [3, 0, 2, 1]  # the new loss first
+    swarm = np.column_stack([np.linspace(0.1, 1, 8), np.linspace(0.9, 0, 8)])
+    losses = WORLD.losses(swarm @ FROZEN.matrix.T)[:, order]
+    folds = np.arange(8) % 2 == np.arange(2)[:, None]
+    weights, known = old_runs()
+    law = WithEarlierRuns(LAWS.get("loglinear")(), FROZEN.matrix, weights, known[:, order])
+    one_by_one = Regressor.left_out(law, swarm, losses, folds, seed=0)
+    monkeypatch.setattr(type(LAWS.get("loglinear")()), "fit", None)  # all folds are one batch
+    np.testing.assert_allclose(law.left_out(swarm, losses, folds, seed=0), one_by_one, atol=1e-3)
+    trees = WithEarlierRuns(LAWS.get("regmix")(), FROZEN.matrix, weights, known)
+    assert (trees.costly, law.costly, trees.name) == (True, False, "regmix")

@@ -10,7 +10,7 @@ simplex, losses are in nats/token.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Fitted(ABC):
 
 
 class Regressor(ABC):
-    """A way to learn losses from mixtures. A new one is a file, a line in `REGRESSORS` and a parameter of its test.
+    """A way to learn losses from mixtures. A new one is a file, a line in `LAWS` and a parameter of its test.
 
     Attributes:
         name: as it is written on the command line.
@@ -86,9 +86,9 @@ class Regressor(ABC):
         costly: fits take so long that a choice of several laws drops it early where it is far behind.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    costly: ClassVar[bool] = False
+    name: str
+    title: str
+    costly: bool = False
 
     @abstractmethod
     def least_runs(self, domains: int) -> int:

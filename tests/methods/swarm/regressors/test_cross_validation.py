@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixopt.methods.swarm.regressors import REGRESSORS
+from mixopt.methods.swarm.regressors import LAWS
 from mixopt.methods.swarm.regressors.cross_validation import Score, folds_of, spearman
 from tests.methods.swarm.regressors.worlds import exponential, mixtures
 
@@ -47,7 +47,7 @@ def test_a_law_of_noise_is_refused_and_one_of_mixtures_is_not(noise: float):
         weights = mixtures(24, 4, seed)
         losses = np.random.default_rng(seed).normal(3, noise, (24, 1)) if noise else exponential(weights, 1, 0.01)
         folds = folds_of(24)
-        predicted = REGRESSORS["loglinear"].left_out(weights, losses, folds, seed=0)
+        predicted = LAWS.get("loglinear")().left_out(weights, losses, folds, seed=0)
         left_out = predicted[folds.argmax(axis=0), np.arange(24), 0]
         passed += Score.of(left_out, losses[:, 0], folds).better_than_mean
     assert passed <= 1 if noise else passed == 12

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mixopt.bench.tables import find_table
-from mixopt.methods.swarm.regressors import REGRESSORS
+from mixopt.methods.swarm.regressors import LAWS
 from mixopt.methods.swarm.regressors.cross_validation import spearman
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def ranks(name: str, runs: int, target: int, *, aggregate: bool | None, seeds: i
         rows = np.random.default_rng(seed).choice(swarm, runs, replace=False)
         losses = small[rows, column : column + 1] if aggregate is None else small[rows]
         losses = losses.mean(axis=1, keepdims=True) if aggregate is False else losses
-        predicted = REGRESSORS[name].fit(data.mixtures[rows], losses, seed=seed).predict(data.mixtures[there])
+        predicted = LAWS.get(name)().fit(data.mixtures[rows], losses, seed=seed).predict(data.mixtures[there])
         truth = data.losses[target][there]
         rank = spearman(predicted.mean(axis=1), truth[:, column] if aggregate is None else truth.mean(axis=1))
         assert rank is not None

@@ -1,4 +1,4 @@
-"""What every regressor must do. A new one is a parameter here by its line in `REGRESSORS`."""
+"""What every regressor must do. A new one is a parameter here by its line in `LAWS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.regressors import REGRESSORS, regressor_named
+from mixopt.methods.swarm.regressors import LAWS
 from tests.methods.swarm.regressors.worlds import exponential, mixtures
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ REPLICATES = {
     "regmix": (3, 0.5),
 }
 
-each = pytest.mark.parametrize("name", REGRESSORS)
+each = pytest.mark.parametrize("name", LAWS)
 
 
 @cache
 def fitted(name: str) -> Fitted:
-    return REGRESSORS[name].fit(WEIGHTS, MEASURED, seed=0)
+    return LAWS.get(name)().fit(WEIGHTS, MEASURED, seed=0)
 
 
 @each
@@ -61,7 +61,7 @@ def test_predictions_have_the_shape_of_what_is_asked(name: str):
 @each
 def test_a_fit_is_deterministic_and_changes_nothing(name: str):
     before = WEIGHTS.copy(), MEASURED.copy()
-    again = REGRESSORS[name].fit(WEIGHTS, MEASURED, seed=0)
+    again = LAWS.get(name)().fit(WEIGHTS, MEASURED, seed=0)
     np.testing.assert_array_equal(again.predict(NEW), fitted(name).predict(NEW))
     np.testing.assert_array_equal(WEIGHTS, before[0])
     np.testing.assert_array_equal(MEASURED, before[1])
@@ -69,7 +69,7 @@ def test_a_fit_is_deterministic_and_changes_nothing(name: str):
 
 @each
 def test_each_loss_is_modelled_by_itself(name: str):
-    alone = REGRESSORS[name].fit(WEIGHTS, MEASURED[:, 1:2], seed=0)
+    alone = LAWS.get(name)().fit(WEIGHTS, MEASURED[:, 1:2], seed=0)
     np.testing.assert_allclose(alone.predict(NEW)[:, 0], fitted(name).predict(NEW)[:, 1], atol=1e-6)
 
 
@@ -77,12 +77,12 @@ def test_each_loss_is_modelled_by_itself(name: str):
 def test_a_left_out_run_is_never_seen(name: str):
     """Whatever the losses of a fold are, its predictions are the same."""
     folds = np.arange(RUNS) % 2 == np.arange(2)[:, None]
-    predicted = REGRESSORS[name].left_out(WEIGHTS, MEASURED, folds, seed=0)
+    predicted = LAWS.get(name)().left_out(WEIGHTS, MEASURED, folds, seed=0)
     assert predicted.shape == (2, RUNS, LOSSES)
     spoilt = np.where(folds[1][:, None], 9.0 + np.arange(RUNS)[:, None], MEASURED)
-    again = REGRESSORS[name].left_out(WEIGHTS, spoilt, folds, seed=0)
+    again = LAWS.get(name)().left_out(WEIGHTS, spoilt, folds, seed=0)
     np.testing.assert_allclose(again[1], predicted[1], atol=1e-9)
-    apart = REGRESSORS[name].fit(WEIGHTS[~folds[1]], MEASURED[~folds[1]], seed=0)
+    apart = LAWS.get(name)().fit(WEIGHTS[~folds[1]], MEASURED[~folds[1]], seed=0)
     np.testing.assert_allclose(predicted[1], apart.predict(WEIGHTS), atol=0.02)
 
 
@@ -142,26 +142,26 @@ def test_a_domain_that_never_varies_does_no_harm(name: str):
     """Nothing is learned of it, and the others are learned as without it."""
     for share in (0.0, 0.2):
         there = np.column_stack([WEIGHTS * (1 - share), np.full(RUNS, share)])
-        fit = REGRESSORS[name].fit(there, MEASURED, seed=0)
+        fit = LAWS.get(name)().fit(there, MEASURED, seed=0)
         asked = np.column_stack([NEW * (1 - share), np.full(len(NEW), share)])
         np.testing.assert_allclose(fit.predict(asked), fitted(name).predict(NEW), atol=0.05)
 
 
 @each
 def test_as_many_runs_as_are_asked_for_are_enough(name: str):
-    least = REGRESSORS[name].least_runs(DOMAINS)
-    fit = REGRESSORS[name].fit(WEIGHTS[:least], MEASURED[:least], seed=0)
+    least = LAWS.get(name)().least_runs(DOMAINS)
+    fit = LAWS.get(name)().fit(WEIGHTS[:least], MEASURED[:least], seed=0)
     assert np.isfinite(fit.predict(NEW)).all()
     assert np.isfinite(fit.replicates(2, seed=0).predict(NEW)).all()
 
 
 @each
 def test_fewer_runs_are_refused_with_how_many_are_needed(name: str):
-    least = REGRESSORS[name].least_runs(DOMAINS)
+    least = LAWS.get(name)().least_runs(DOMAINS)
     repeated = np.r_[np.arange(least - 1), np.zeros(5, dtype=int)]
     message = f"{name}: a fit of 4 domains needs at least {least} runs of different mixtures, found {least - 1}"
     with pytest.raises(ConfigError, match=message):
-        REGRESSORS[name].fit(WEIGHTS[repeated], MEASURED[repeated], seed=0)
+        LAWS.get(name)().fit(WEIGHTS[repeated], MEASURED[repeated], seed=0)
 
 
 @each
@@ -170,14 +170,22 @@ def test_numbers_that_are_none_are_refused(name: str, number: float, found: str)
     losses = MEASURED.copy()
     losses[5, 2] = number
     with pytest.raises(ConfigError, match=f"loss 2 of run 5 is {found}, expected a finite number"):
-        REGRESSORS[name].fit(WEIGHTS, losses, seed=0)
+        LAWS.get(name)().fit(WEIGHTS, losses, seed=0)
+
+
+@each
+def test_it_is_called_what_its_line_says(name: str):
+    assert LAWS.get(name).name == name
+    assert LAWS.get(name).title
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"expected loglinear, mixing-law, ddo, gp, regmix or auto, found 'best'"):
-        regressor_named("best")
+    with pytest.raises(
+        ConfigError, match=r"law: expected loglinear, mixing-law, ddo, gp, regmix or module:Class, found 'best'"
+    ):
+        LAWS.get("best")()
 
 
 def test_weights_and_losses_of_different_runs_are_refused():
     with pytest.raises(ConfigError, match=r"found shapes \(40, 4\) and \(39, 3\)"):
-        REGRESSORS["gp"].fit(WEIGHTS, MEASURED[:-1], seed=0)
+        LAWS.get("gp")().fit(WEIGHTS, MEASURED[:-1], seed=0)
