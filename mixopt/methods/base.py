@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, cast, dataclass_transform
+
+import pydantic.dataclasses
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, TypeAdapter, ValidationError
+
+from mixopt.errors import ConfigError
+from mixopt.mixture import Mixture
+from mixopt.model_spec import STRICT
 
 if TYPE_CHECKING:
     from mixopt.history import History
-    from mixopt.mixture import Mixture
+    from mixopt.spec import PolicySpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a run is for.
+
+    Attributes:
+        kind: sort of run, for programs: `base`, `perturbed`, `mixture`, `design`, `target`, `verify`, `compare`,
+            `reference`, `proxy`.
+        name: which one of that kind: the domain that is perturbed, the mixture that is verified; else empty.
+        words: as people read it (`code x3 at 200k`); empty for kind and name.
+    """
+
+    kind: str
+    name: str = ""
+    words: str = ""
+
+    def __str__(self) -> str:
+        return self.words or f"{self.kind} {self.name}".strip()
 
 
 @dataclass(frozen=True)
@@ -18,18 +46,23 @@ class Proposal:
         mixture: what to train on.
         tokens: for how long (rounded to whole batches by the study).
         seed: with which initialisation and data order.
-        role: what it is for, in the study's own words (`base`, `code x3`, `code x1/3`).
+        role: what it is for.
         unique_tokens: most distinct tokens of each domain that the run may see, in the mixture's order; None for
             what the study allows.
         model: preset of the model; None for the study's.
+        policy: what chooses the mixture of each step, from `mixture` on; None to keep it. A policy that holds
+            losses against another run's model names a finished run of the history in `reference`.
+        keep: keep the trained model, as another run will be held against it.
     """
 
     mixture: Mixture
     tokens: int
     seed: int
-    role: str
+    role: Role
     unique_tokens: tuple[int | None, ...] | None = None
     model: str | None = None
+    policy: PolicySpec | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,43 @@ class Estimate:
     high: float | None = None
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How far the objective of a run is from that of its repeats.
+
+    Attributes:
+        relative: standard deviation of one run, as a share of the objective.
+        degrees_of_freedom: behind it; 0 where it is assumed.
+        source: `repeats` of a mixture with other seeds, the law's own `residuals`, or `assumed`.
+    """
+
+    relative: float
+    degrees_of_freedom: float
+    source: Literal["repeats", "residuals", "assumed"]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[T]) -> type[T]:
+    """Make a frozen class of finite numbers, words, tuples, dictionaries by name and others like it.
+
+    Its fields are checked when it is made, so that it goes through JSON and back unharmed.
+    """
+    return cast("type[T]", pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)(cls))
+
+
+@record
+class Evidence:
+    """What an answer rests on, for figures, tables and reports: each method has a `record` of its own."""
+
+
+def _mixture(value: Any) -> Any:
+    return Mixture.from_dict(value) if isinstance(value, dict) else value
+
+
+# As JSON: weights by domain.
+_Shares = Annotated[Mixture, BeforeValidator(_mixture), PlainSerializer(Mixture.to_dict)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """What a method advises, and what that rests on.
@@ -48,8 +118,9 @@ class Recommendation:
     Attributes:
         method: which method and preset, in words.
         objective: name of what was minimised.
+        units: of the objective.
         tokens: training tokens that it is meant for.
-        mixture: the advised mixture.
+        mixture: the advised mixture (`weights` in JSON).
         intervals: 95 % interval of each weight, by domain.
         predicted: the objective for `recommended` and each baseline, by name.
         gains: predicted relative improvement over each baseline (0.03: 3 % lower), by name.
@@ -57,13 +128,20 @@ class Recommendation:
         other_objectives: the optimum under every other objective, from the same runs.
         warnings: everything that should make a reader careful, a sentence each.
         runs: ids of the runs used.
-        details: the fitted law, for plots and reports (JSON values).
+        baselines: mixtures that it was compared with, by name.
+        floors: least weight allowed, by domain.
+        caps: greatest weight allowed, by domain.
+        epochs: passes over each domain's distinct tokens in `tokens`; None where there are none; empty where nobody
+            said how much text there is.
+        noise: of one run; None where nothing was measured or assumed.
+        evidence: what the method found out.
     """
 
     method: str
     objective: str
+    units: str = ""
     tokens: int
-    mixture: Mixture
+    mixture: Annotated[_Shares, Field(alias="weights")]
     intervals: dict[str, tuple[float, float]]
     predicted: dict[str, Estimate]
     gains: dict[str, Estimate] = field(default_factory=dict)
@@ -71,31 +149,58 @@ class Recommendation:
     other_objectives: dict[str, dict[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    baselines: dict[str, _Shares] = field(default_factory=dict)
+    floors: dict[str, float] = field(default_factory=dict)
+    caps: dict[str, float] = field(default_factory=dict)
+    epochs: dict[str, float | None] = field(default_factory=dict)
+    noise: Noise | None = None
+    evidence: SerializeAsAny[Evidence] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values: at least weights, intervals, predicted, warnings, runs."""
-        content = asdict(self)
-        del content["mixture"]
-        return {
-            "method": self.method,
-            "objective": self.objective,
-            "tokens": self.tokens,
-            "weights": self.mixture.to_dict(),
-            **{key: value for key, value in content.items() if key not in ("method", "objective", "tokens")},
-            "intervals": {domain: list(interval) for domain, interval in self.intervals.items()},
-            "warnings": list(self.warnings),
-            "runs": list(self.runs),
-        }
+        """JSON values."""
+        return _JSON.dump_python(self, mode="json", by_alias=True)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], evidence: Any = None) -> Recommendation:
+        """The inverse of `to_dict`, exact.
+
+        Args:
+            content: JSON values; keys that it does not know are ignored.
+            evidence: class of the method's evidence, or a union of such; None to leave the evidence out.
+
+        Raises:
+            ConfigError: they are not of a recommendation.
+        """
+        try:
+            answer = _JSON.validate_python({key: part for key, part in content.items() if key != "evidence"})
+            found = content.get("evidence")
+            if evidence is None or found is None:
+                return answer
+            return replace(answer, evidence=TypeAdapter(cast("Any", evidence)).validate_python(found))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"recommendation: {where}: {first['msg']}, found {first['input']!r:.60}") from error
+
+
+_JSON = TypeAdapter(Recommendation)
 
 
 class Searcher(Protocol):
-    """A search method: pure functions of history. "Tell" is recording a row."""
+    """A search method: pure functions of history. "Tell" is recording a row.
+
+    Attributes:
+        wants: what histories should hold besides losses: `curves`, `traces`, or nothing.
+    """
+
+    wants: frozenset[str] = frozenset()
 
     def ask(self, history: History) -> list[Proposal]:
         """The runs wanted, given those that there are; none when it has enough.
 
-        A one-shot design may list all its runs each time: the study trains only those that have no row yet.
+        The same history gives the same proposals, in whatever order its rows stand. A one-shot design may list all
+        its runs each time: the study trains only those that have no row yet.
         """
         ...
 

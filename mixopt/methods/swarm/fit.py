@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.methods.base import Estimate
-from mixopt.methods.swarm.evidence import Evidence
+from mixopt.methods.swarm.law_choice import LawChoice
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
 from mixopt.methods.swarm.regressors import LAWS
@@ -69,7 +69,7 @@ class OneShotFit:
 
     swarm: Swarm
     fitted: Fitted
-    evidence: Evidence
+    evidence: LawChoice
     objective: Objective
     values: NDArray[np.float64]
     bounds: Bounds
@@ -101,7 +101,7 @@ class OneShotFit:
         """
         if kl > 0:
             check_prior(prior, bounds.floors, bounds.domains)
-        evidence = Evidence.of(swarm, regressors, objective)
+        evidence = LawChoice.of(swarm, regressors, objective)
         fitted = evidence.regressor.fit(swarm.weights, swarm.losses, seed=0)
         return cls(swarm, fitted, evidence, objective, swarm.objective(objective), bounds, prior, kl)
 

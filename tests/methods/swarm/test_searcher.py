@@ -12,8 +12,8 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
 from mixopt.methods.swarm.designs import DesignSettings
-from mixopt.methods.swarm.evidence import Evidence
 from mixopt.methods.swarm.fit import regressors_of
+from mixopt.methods.swarm.law_choice import LawChoice
 from mixopt.methods.swarm.regressors.cross_validation import spearman
 from mixopt.methods.swarm.runs import Swarm, check_duplicates
 from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
@@ -122,7 +122,7 @@ def test_the_target_caps_the_answer_and_the_run_caps_the_swarm():
 def test_auto_chooses_by_cross_validation_and_says_so():
     swarm = Swarm.of(WORLD.drawn(24))
     additive, process, law = (regressors_of(name)[0] for name in ("ddo", "gp", "loglinear"))
-    evidence = Evidence.of(swarm, [additive, process, law], MeanLoss())
+    evidence = LawChoice.of(swarm, [additive, process, law], MeanLoss())
     assert list(evidence.tried) == ["ddo", "gp", "loglinear"]
     assert evidence.regressor.name == "loglinear"
     assert evidence.chosen.rmse == min(part.rmse for part in evidence.tried.values())
@@ -133,7 +133,7 @@ def test_a_costly_law_far_behind_is_dropped_early_and_one_that_is_not_is_checked
     swarm = Swarm.of(WORLD.drawn(24))
     law, trees = (regressors_of(name)[0] for name in ("loglinear", "regmix"))
     again = type("Again", (type(law),), {"name": "again", "costly": True})()
-    evidence = Evidence.of(swarm, [law, again, trees], MeanLoss())
+    evidence = LawChoice.of(swarm, [law, again, trees], MeanLoss())
     assert re.fullmatch(
         r"regmix: dropped after 3 of 10 folds, where its error is \S+ and that of the log-linear law \S+",
         evidence.tried["regmix"],
@@ -145,7 +145,7 @@ def test_a_costly_law_far_behind_is_dropped_early_and_one_that_is_not_is_checked
 def test_of_laws_that_predict_alike_the_first_is_chosen():
     swarm = Swarm.of(MixingWorld(noise=0.02).drawn(24))
     for names in (("loglinear", "mixing-law"), ("mixing-law", "loglinear")):
-        evidence = Evidence.of(swarm, [regressors_of(name)[0] for name in names], MeanLoss())
+        evidence = LawChoice.of(swarm, [regressors_of(name)[0] for name in names], MeanLoss())
         assert evidence.regressor.name == names[0]
 
 

@@ -3,7 +3,7 @@
 from mixopt.methods.swarm.regressors.base import Regressor
 from mixopt.plugins import Registry
 
-# Simplest first: of laws that predict alike, the first is chosen (see `mixopt.methods.swarm.evidence`).
+# Simplest first: of laws that predict alike, the first is chosen (see `mixopt.methods.swarm.law_choice`).
 LAWS: Registry[type[Regressor]] = Registry(
     "law",
     "mixopt.laws",

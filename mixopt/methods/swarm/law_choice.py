@@ -1,0 +1,219 @@
+"""How laws predict mixtures that they were not fitted to, and which of them to believe.
+
+Symbols: C mixtures, V losses, G folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixopt.errors import ConfigError
+from mixopt.methods.swarm.regressors.cross_validation import Score, folds_of, rms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.swarm.regressors.base import Regressor
+    from mixopt.methods.swarm.runs import Swarm
+    from mixopt.objective import Objective
+
+# Parts of the swarm that the learning curve's laws are fitted to, and how often each size is drawn.
+_SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
+# An error that a doubling of the runs would lower by less is as good as it gets.
+_HARDLY = 0.1
+# A costly law is dropped after so many folds if its mean |error| is so many standard errors above the best law's.
+_TRIAL, _BEHIND = 3, 2.0
+# Sizes nearer than this say little of a slope.
+_APART = 1.4
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """One law on mixtures that it has not seen.
+
+    Attributes:
+        title: of the law.
+        left_out: (C,) objectives predicted by fits without the mixture.
+        objective: how good those are.
+        losses: how good the predicted losses are that they were computed from, by evaluation domain.
+    """
+
+    title: str
+    left_out: NDArray[np.float64]
+    objective: Score
+    losses: dict[str, Score]
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square error of the objective, in its units."""
+        return self.objective.rmse
+
+    @property
+    def spearman(self) -> float | None:
+        """Rank correlation of predicted and measured objectives; None where one of them is constant."""
+        return self.objective.spearman
+
+
+@dataclass(frozen=True, eq=False)
+class LawChoice:
+    """What cross-validation says of the laws that were tried.
+
+    Attributes:
+        regressor: the chosen one.
+        chosen: what it was seen to do.
+        tried: all of them by name; a reason in words where one could not be fitted.
+        curve: learning curve of the chosen one: mixtures fitted to, and root mean square error on the others.
+    """
+
+    regressor: Regressor
+    chosen: Checked
+    tried: dict[str, Checked | str]
+    curve: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, swarm: Swarm, regressors: Sequence[Regressor], objective: Objective) -> LawChoice:
+        """Cross-validate each law and choose one.
+
+        It is the first, simplest first, whose squared error is within a standard error of the least ("one standard
+        error rule", Breiman et al. 1984; here of the difference, paired by mixture).
+
+        Raises:
+            ConfigError: the objective is the same for every mixture, or no law predicts better than the mean.
+        """
+        values = swarm.objective(objective)
+        folds = folds_of(len(swarm))
+        tried: dict[str, Checked | str] = {}
+        good: list[tuple[Regressor, Checked]] = []
+        for regressor in regressors:
+            ahead = min((found for _, found in good), key=lambda found: found.rmse, default=None)
+            try:
+                found = _check(swarm, regressor, objective, values, folds, ahead)
+            except ConfigError as error:  # too few runs for this one
+                found = str(error)
+            tried[regressor.name] = found
+            if isinstance(found, Checked) and found.objective.better_than_mean:
+                good.append((regressor, found))
+        if not good:
+            raise ConfigError(_refusal(tried, objective, len(swarm)))
+        least = min((found for _, found in good), key=lambda found: found.rmse)
+        best = next(
+            pair for pair in good if _no_more((pair[1].left_out - values) ** 2, (least.left_out - values) ** 2)
+        )
+        return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
+
+    @property
+    def chosen_from(self) -> str:
+        """How it was chosen, in words to follow its name; nothing where there was no choice."""
+        return f", chosen of {len(self.tried)} laws by cross-validation" if len(self.tried) > 1 else ""
+
+    @property
+    def more_runs(self) -> str | None:
+        """What the learning curve says of more runs; None where it is too short to say anything."""
+        most, now = self.curve[-1]
+        fewer = [point for point in self.curve if point[0] * _APART <= most]
+        if not fewer:
+            return None
+        some, before = fewer[-1]
+        # The error's power law between the two sizes, carried on by one doubling.
+        slope = float(np.log(max(before, 1e-300) / max(now, 1e-300)) / np.log(most / some))
+        gain = 1 - 2 ** -max(slope, 0.0)
+        if gain < _HARDLY:
+            return (
+                f"more runs would hardly help this law: its error on mixtures left out fell from {before:.2g} to "
+                f"{now:.2g} between {some} and {most}"
+            )
+        return (
+            f"twice as many runs would lower the law's error on mixtures left out ({now:.2g}) by about "
+            f"{100 * gain:.0f} %, as it fell from {before:.2g} between {some} and {most}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "name": self.regressor.name,
+            "title": self.chosen.title,
+            **self.chosen.objective.to_dict(),
+            "losses": {domain: score.to_dict() for domain, score in self.chosen.losses.items()},
+            "more_runs": self.more_runs,
+            "learning_curve": [{"runs": runs, "rmse": rmse} for runs, rmse in self.curve],
+            "tried": {
+                name: {"refused": part} if isinstance(part, str) else part.objective.to_dict()
+                for name, part in self.tried.items()
+            },
+        }
+
+
+def _check(
+    swarm: Swarm,
+    regressor: Regressor,
+    objective: Objective,
+    values: NDArray[np.float64],
+    folds: NDArray[np.bool_],
+    ahead: Checked | None,
+) -> Checked | str:
+    """A law on every mixture, left out; why not, where a costly one is far behind the best so far."""
+    domains = swarm.history.eval_domains
+    trial = _TRIAL if regressor.costly and ahead is not None else len(folds)
+    predicted = regressor.left_out(swarm.weights, swarm.losses, folds[:trial], seed=0)
+    if ahead is not None and trial < len(folds):
+        held = folds[:trial].any(axis=0)
+        losses = predicted[folds[:trial].argmax(axis=0), np.arange(len(swarm))][held]
+        own, best = objective.value(losses, domains, swarm.trained) - values[held], (ahead.left_out - values)[held]
+        # Magnitudes: a trial's few squares have tails so heavy that their standard error hides a tenfold error.
+        if not _no_more(np.abs(own), np.abs(best), _BEHIND):
+            return (
+                f"{regressor.name}: dropped after {trial} of {len(folds)} folds, where its error is {rms(own):.2g} "
+                f"and that of the {ahead.title} {rms(best):.2g}"
+            )
+        rest = regressor.left_out(swarm.weights, swarm.losses, folds[trial:], seed=0)
+        predicted = np.concatenate([predicted, rest])
+    losses = predicted[folds.argmax(axis=0), np.arange(len(swarm))]
+    left_out = objective.value(losses, domains, swarm.trained)
+    by_loss = {d: Score.of(losses[:, v], swarm.losses[:, v], folds) for v, d in enumerate(domains)}
+    return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
+
+
+def _no_more(one: NDArray[np.float64], best: NDArray[np.float64], errors: float = 1.0) -> bool:
+    """Whether the mean of (C,) is at most so many standard errors of the paired difference above the best's."""
+    more = one - best
+    return bool(more.mean() <= errors * more.std(ddof=1) / np.sqrt(len(more)))
+
+
+def _learning_curve(
+    swarm: Swarm, regressor: Regressor, objective: Objective, values: NDArray[np.float64], rmse: float
+) -> tuple[tuple[int, float], ...]:
+    """Mixtures fitted to and error on the others, for random parts of the swarm; the last is the folds'."""
+    count, rng = len(swarm), np.random.default_rng(0)
+    curve = []
+    for share in _SHARES:
+        size = round(share * count)
+        if size < regressor.least_runs(swarm.weights.shape[1]) + 1:
+            continue
+        held = np.ones((_DRAWS, count), dtype=np.bool_)
+        for row in held:
+            row[rng.permutation(count)[:size]] = False
+        predicted = regressor.left_out(swarm.weights, swarm.losses, held, seed=0)
+        errors = objective.value(predicted, swarm.history.eval_domains, swarm.trained) - values
+        curve.append((size, rms(errors[held])))
+    return (*curve, (int((~folds_of(count)).sum(axis=1).min()), rmse))
+
+
+def _refusal(tried: dict[str, Checked | str], objective: Objective, mixtures: int) -> str:
+    """Why nothing is recommended."""
+    checked = {name: part for name, part in tried.items() if isinstance(part, Checked)}
+    if not checked:
+        return next(part for part in tried.values() if isinstance(part, str))
+    name, best = min(checked.items(), key=lambda item: item[1].rmse)
+    rank = "constant" if best.spearman is None else f"Spearman {best.spearman:.2f}"
+    who = name if len(tried) == 1 else f"none of {len(tried)} laws; the nearest is {name}"
+    score = best.objective
+    return (
+        f"no law of {objective.name} predicts mixtures left out better than their mean does ({who}: error "
+        f"{score.rmse:.3g} against {score.mean_rmse:.3g}, {rank}), so nothing is recommended from {mixtures} "
+        "mixtures: train more or longer runs, or more seeds"
+    )
