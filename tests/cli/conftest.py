@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def mixopt(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in an empty folder, with DATA for the test corpus; errors come out as exceptions."""
+    """Run a command in an empty folder, with DATA for the test corpus; `status` is how it is expected to end."""
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
 
-    def run(*words: str) -> Result:
+    def run(*words: str, status: int = 0) -> Result:
         result = runner.invoke(app, [word.replace("DATA", str(data_dir)) for word in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == status, result.output
         return result
 
     return run
