@@ -51,7 +51,7 @@ def test_distance_is_a_metric_between_zero_and_one(left, right):
     ("weights", "says"),
     [
         ({"a": 0.5, "b": 0.4}, "sum to 1"),
-        ({"a": 1.5, "b": -0.5}, "'b' must be a number of at least 0"),
+        ({"a": 1.5, "b": -0.5}, "'b' must be .*at least 0"),
         ({"a": math.nan, "b": 1.0}, "'a' must be a number"),
         ({"a": math.inf}, "'a' must be a number"),
         ({}, "one weight for each domain"),
@@ -68,14 +68,14 @@ def test_a_domain_may_be_named_once_only():
 
 
 def test_nothing_is_normalised_silently():
-    with pytest.raises(ConfigError, match="divide them by their sum"):
+    with pytest.raises(ConfigError, match="divide"):
         Mixture.from_dict({"a": 1.0, "b": 1.0})
 
 
 def test_ordered_adds_absent_domains_and_refuses_unknown_ones():
     mixture = Mixture.from_dict({"b": 0.25, "a": 0.75})
     assert mixture.ordered(("a", "b", "c")).weights == (0.75, 0.25, 0.0)
-    with pytest.raises(ConfigError, match=r"unknown domain 'b'; the data has a, c"):
+    with pytest.raises(ConfigError, match=r"'b'; .*a, c"):
         mixture.ordered(("a", "c"))
 
 

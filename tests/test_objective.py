@@ -45,15 +45,13 @@ def test_weighted_loss_takes_its_weights_by_name(tmp_path: Path):
 def test_weights_of_a_domain_that_was_not_measured_are_refused(tmp_path: Path):
     path = tmp_path / "goal.yaml"
     path.write_text("c: 1.0\n")
-    with pytest.raises(ConfigError, match=r"objective weighted:goal\.yaml: mixture: unknown domain 'c'"):
+    with pytest.raises(ConfigError, match=r"weighted:goal\.yaml: .*'c'"):
         parse_objective(f"weighted:{path}").value(LOSSES, DOMAINS, DOMAINS)
 
 
 @pytest.mark.parametrize("text", ["ppl", "", "weighted", "weighted:"])
 def test_unknown_names_are_refused(text):
-    with pytest.raises(
-        ConfigError, match="expected mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE"
-    ):
+    with pytest.raises(ConfigError, match=r"mean_ppl, .*weighted:FILE"):
         parse_objective(text)
 
 

@@ -95,7 +95,7 @@ def test_a_missing_domain_gets_zero_only_where_that_is_allowed() -> None:
 
 def test_two_domains_of_one_spelling_are_not_guessed_at() -> None:
     mixture = Mixture(("books", "web"), (0.5, 0.5))
-    with pytest.raises(ConfigError, match="no weight for 'Books', 'BOOKS'; the data does not have 'books'"):
+    with pytest.raises(ConfigError, match=r"'Books', 'BOOKS'; .*'books'"):
         spelled(mixture, ["Books", "BOOKS", "web"], "it")
     exact = spelled(Mixture(("Books", "BOOKS"), (0.25, 0.75)), ["BOOKS", "Books"], "it")
     assert exact.weights == (0.75, 0.25)
@@ -105,5 +105,5 @@ def test_two_spellings_of_one_domain_are_not_added_up() -> None:
     mixture = Mixture(("pile-cc", "Pile_CC"), (0.5, 0.5))
     with pytest.raises(ConfigError, match="no weight for 'pilecc'"):
         spelled(mixture, ["pilecc"], "it")
-    with pytest.raises(ConfigError, match="does not have 'Pile_CC'"):
+    with pytest.raises(ConfigError, match="'Pile_CC'"):
         spelled(mixture, ["pile-cc"], "it")

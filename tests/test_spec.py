@@ -77,7 +77,7 @@ def test_identity_is_stable_across_versions_of_this_code():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"tokens": 5000}, "multiple of batch_tokens 512, found 5000"),
+        ({"tokens": 5000}, "batch_tokens 512, found 5000"),
         ({"tokens": 0}, "multiple of batch_tokens"),
         ({"sequence_length": 256}, "2 to 128"),
         ({"seed": -1}, "seed: expected 0"),
@@ -143,15 +143,15 @@ def test_the_objective_is_the_familys():
     assert RunSpec.from_json(bert.to_json()) == bert
     assert bert.run_id != make_spec().run_id
     assert replace(bert, whole_word=True).run_id != bert.run_id
-    with pytest.raises(ConfigError, match="a bert model is a masked one, found 'causal'"):
+    with pytest.raises(ConfigError, match=r"bert .*found 'causal'"):
         make_spec(model=model_spec("bert-nano", 512))
-    with pytest.raises(ConfigError, match="a gpt2 model is a causal one, found 'masked'"):
+    with pytest.raises(ConfigError, match=r"gpt2 .*found 'masked'"):
         make_spec(objective="masked")
-    with pytest.raises(ConfigError, match=r"training\.whole_word: only masked models .* found a gpt2 model"):
+    with pytest.raises(ConfigError, match=r"training\.whole_word: .*found a gpt2"):
         make_spec(whole_word=True)
-    with pytest.raises(ConfigError, match=r"model\.kv_heads: bert has as many as heads"):
+    with pytest.raises(ConfigError, match=r"model\.kv_heads: bert"):
         model_spec("bert-nano", 512, kv_heads=1)
-    with pytest.raises(ConfigError, match=r"model\.tied_embeddings: bert's head is its embedding"):
+    with pytest.raises(ConfigError, match=r"model\.tied_embeddings: bert"):
         model_spec("bert-nano", 512, tied_embeddings=False)
 
 
@@ -192,7 +192,7 @@ def test_measured_domains_are_the_trained_ones_then_the_others():
     spec = make_spec(evaluation=EvalSpec(only=("z", "c")))
     assert spec.measured == ("a", "b", "z", "c")
     assert RunSpec.from_json(spec.to_json()) == spec
-    with pytest.raises(ConfigError, match="b cannot be trained on and only be measured"):
+    with pytest.raises(ConfigError, match="b cannot be trained on"):
         make_spec(evaluation=EvalSpec(only=("b",)))
-    with pytest.raises(ConfigError, match=r"evaluation\.only: domain names must be distinct"):
+    with pytest.raises(ConfigError, match=r"evaluation\.only: .*distinct"):
         EvalSpec(only=("c", "c"))

@@ -24,7 +24,7 @@ def missing(row: int, fidelity: int, domain: int | slice) -> np.ndarray:
     [
         ({"losses": np.ones((3, 11, 2))}, r"expected losses of shape \(3, 12, 2\)"),
         ({"mixtures": made_table().mixtures * 2}, "weights that are not shares of 1"),
-        ({"losses": missing(4, 0, 1)}, "mixture 4 at small x 1k has no loss on 'y'"),
+        ({"losses": missing(4, 0, 1)}, "mixture 4 at small x 1k .*'y'"),
         (
             {"losses": np.where(np.arange(3)[:, None, None] == 2, np.nan, made_table().losses)},
             "no run at the target",
@@ -71,7 +71,7 @@ def test_a_view_tells_what_was_paid_and_no_more() -> None:
     np.testing.assert_array_equal(view.loss(3, 2), table.losses[2, 3])
     np.testing.assert_array_equal(np.flatnonzero(view.paid(2)), [3])
     assert not view.paid(0).any()
-    with pytest.raises(UnpaidError, match="mixture 3 at small x 1k was not paid for"):
+    with pytest.raises(UnpaidError, match=r"mixture 3 at small x 1k .*not paid"):
         view.loss(3, 0)
 
 

@@ -86,9 +86,9 @@ def test_json_has_every_purchase_and_no_nan() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("loglinaer", "method: expected loglinear, found 'loglinaer'"),
-        ("random:32", "method random: it takes no number, found 'random:32'"),
-        ("gp:0", "method gp: it takes a number of cheap runs such as gp:32, found 'gp:0'"),
+        ("loglinaer", "method: .*'loglinaer'"),
+        ("random:32", "method random: .*'random:32'"),
+        ("gp:0", "method gp: .*'gp:0'"),
         ("gp:", "found 'gp:'"),
         ("gp:many", "found 'gp:many'"),
     ],
@@ -105,7 +105,7 @@ def test_a_number_replaces_the_methods_own() -> None:
 
 def test_a_fidelity_that_never_varies_leaves_nothing_cheap_to_learn_from() -> None:
     table = made_table(fidelities=1)
-    with pytest.raises(ConfigError, match=r"its fidelity never varies \(every run is large x 1k\), but gp learns"):
+    with pytest.raises(ConfigError, match=r"large x 1k.*gp learns"):
         bench(table, MADE, ["random", "gp"], seeds=1, top=1)
     names = {outcome.name for outcome in bench(table, MADE, None, seeds=1, top=1).outcomes}
     assert names == {name for name, entry in METHODS.items() if entry.learns_from == "nothing"}
@@ -114,9 +114,7 @@ def test_a_fidelity_that_never_varies_leaves_nothing_cheap_to_learn_from() -> No
 def test_shorter_runs_of_the_targets_size_are_asked_for_where_they_are_needed() -> None:
     table = find_table("agreeing")
     weights = objective_weights("mean", table.eval_domains)
-    with pytest.raises(
-        ConfigError, match="no runs of the target's size with fewer tokens, which tokens-only learns"
-    ):
+    with pytest.raises(ConfigError, match=r"fewer tokens.*tokens-only"):
         bench(table, ("mean", weights), ["tokens-only"], seeds=1, top=1)
     assert not METHODS["tokens-only"].possible(table.problem(weights))
 
@@ -124,8 +122,8 @@ def test_shorter_runs_of_the_targets_size_are_asked_for_where_they_are_needed() 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budget": 0.5}, r"budget: expected at least 1 \(one run at the target\), found 0.5"),
-        ({"seeds": 0}, "seeds: expected 1 or more, found 0"),
+        ({"budget": 0.5}, "budget: .*found 0.5"),
+        ({"seeds": 0}, "seeds: .*found 0"),
     ],
 )
 def test_settings_that_are_refused(changes: dict, message: str) -> None:

@@ -76,12 +76,12 @@ def test_a_column_of_mixtures_tells_near_ones_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (("d,10M,2B,0,0.25,0.75,2,3",), "runs 'l1' and 'd' are of the same mixture .* at 10M x 2B with one seed"),
-        (("d,0,2B,0,0.3,0.7,2,3",), "run 'd' has no `params`, though others do"),
-        (("d,10M,2B,0,0.3,0.7,,3",), r"line 7 \(run 'd'\): column 'loss.x': expected a number, found nothing"),
-        (("d,10M,2B,0,0.3,0.7,nan,3",), r"line 7 \(run 'd'\): column 'loss.x': expected a number, found 'nan'"),
-        (("s1,10M,2B,0,0.3,0.7,2,3",), "run 's1' is there already, on line 2"),
-        (("d,10M,2B,0,0.3,0.8,2,3",), "the weights must sum to 1"),
+        (("d,10M,2B,0,0.25,0.75,2,3",), "'l1' and 'd'.*10M x 2B"),
+        (("d,0,2B,0,0.3,0.7,2,3",), "run 'd' .*`params`"),
+        (("d,10M,2B,0,0.3,0.7,,3",), r"line 7 \(run 'd'\): column 'loss.x': .*found nothing"),
+        (("d,10M,2B,0,0.3,0.7,nan,3",), r"line 7 \(run 'd'\): column 'loss.x': .*found 'nan'"),
+        (("s1,10M,2B,0,0.3,0.7,2,3",), "run 's1' .*line 2"),
+        (("d,10M,2B,0,0.3,0.8,2,3",), "sum to 1"),
     ],
 )
 def test_rows_that_are_refused(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:
@@ -92,8 +92,8 @@ def test_rows_that_are_refused(tmp_path: Path, rows: tuple[str, ...], message: s
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("p", "runs 's1' and 'l2' are both of mixture 'p', but their weights differ by 0.25"),
-        ("", "run 'l2' has nothing in column `mixture`"),
+        ("p", "'s1' and 'l2' .*'p'.* 0.25"),
+        ("", "run 'l2' .*`mixture`"),
     ],
 )
 def test_rows_that_do_not_join(tmp_path: Path, label: str, message: str) -> None:

@@ -27,7 +27,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 
 
 def test_unknown_names_get_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected pile_cc or weighted:FILE, found 'pilecc'"):
+    with pytest.raises(ConfigError, match=r"pile_cc.*found 'pilecc'"):
         objective_weights("pilecc", DOMAINS)
     (tmp_path / "w.yaml").write_text("books: 1.0\n")
     with pytest.raises(ConfigError, match="unknown domain 'books'"):

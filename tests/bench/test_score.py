@@ -60,7 +60,7 @@ def test_tops_are_counts_or_shares(text: str, count: int) -> None:
 
 @pytest.mark.parametrize("text", ["0", "256", "100%", "three", "-1", "1.5", "", "0%"])
 def test_tops_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="top: expected a count such as 3 or a share such as 1%"):
+    with pytest.raises(ConfigError, match=r"top: .*such as 3.*1%"):
         parse_top(text, 256)
 
 
@@ -69,18 +69,18 @@ def test_ties_with_the_last_of_the_top_belong_to_it() -> None:
     assert truth.top(1) == {2}
     assert truth.top(2) == {2, 5, 7}
     assert truth.regret(9) == 2
-    with pytest.raises(LookupError, match="mixture 0 has no run at the target"):
+    with pytest.raises(LookupError, match=r"mixture 0 .*target"):
         truth.regret(0)
 
 
 def test_an_objective_that_does_not_vary_is_refused() -> None:
     table = replace(made_table(), losses=np.full((3, 12, 2), 2.5))
-    with pytest.raises(ConfigError, match=r"the objective is the same \(2\.5\) for all 12 mixtures"):
+    with pytest.raises(ConfigError, match=r"same \(2\.5\).* 12 mixtures"):
         Truth.of(table, OBJECTIVE)
 
 
 def test_one_candidate_is_no_search() -> None:
     losses = made_table().losses.copy()
     losses[2, 1:] = np.nan
-    with pytest.raises(ConfigError, match="only one mixture was run at the target"):
+    with pytest.raises(ConfigError, match="only one mixture"):
         Truth.of(replace(made_table(), losses=losses), OBJECTIVE)

@@ -52,16 +52,16 @@ def failing(weights: np.ndarray, parameters: int, tokens: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda w, *_: w[:5], r"at 10M x 1B: expected losses of shape \(20, evaluation domains\), found \(5, 2\)"),
+        (lambda w, *_: w[:5], r"at 10M x 1B: .*found \(5, 2\)"),
         (lambda *_: 3.0, r"found \(\)"),
         (lambda w, *_: w[:, :, None], r"found \(20, 2, 1\)"),
         (lambda w, *_: w[:, :0], r"found \(20, 0\)"),
-        (growing, "expected as many losses at every scale, found 1, 2"),
-        (lambda w, *_: np.log(w - 0.5 > 0), "loss 1 of mixture .* is -inf; expected a number"),
+        (growing, "every scale, found 1, 2"),
+        (lambda w, *_: np.log(w - 0.5 > 0), "loss 1 of mixture .* -inf"),
         (lambda w, *_: w * np.nan, "is nan; expected a number"),
         (failing, "it raised KeyError: 'size'"),
-        ("nowhere_at_all:f", "expected module:function, found 'nowhere_at_all:f'"),
-        ("math", "expected module:function, found 'math'"),
+        ("nowhere_at_all:f", "module:function.*'nowhere_at_all:f'"),
+        ("math", "module:function.*'math'"),
         ("math:pi", "'math:pi' is no function"),
     ],
 )

@@ -55,7 +55,7 @@ def test_the_licence_travels_with_the_numbers() -> None:
 
 
 def test_an_unknown_table_gets_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match="table: expected regmix-60m, or --csv FILE, found 'regmix60m'"):
+    with pytest.raises(ConfigError, match=r"table: .*regmix-60m.*found 'regmix60m'"):
         find_table("regmix60m")
 
 
@@ -69,8 +69,8 @@ def test_costs_can_be_replaced() -> None:
     [
         ("0.1", r"costs: expected 2 numbers \(1M x 1B, 60M x 1B\)"),
         ("a,1", "costs: expected 2 numbers"),
-        ("1,0.1", "costs that ascend from above 0 to 1"),
-        ("0.1,2", "costs that ascend from above 0 to 1"),
+        ("1,0.1", "costs that ascend"),
+        ("0.1,2", "costs that ascend"),
     ],
 )
 def test_costs_that_are_none(costs: str, message: str) -> None:

@@ -322,11 +322,11 @@ def test_bad_settings_are_one_clear_line(options, message):
 
 def test_resume_with_other_domains_another_prior_or_another_preset():
     state = json.loads(json.dumps(run(Ado(PRIOR), 5).state_dict()))
-    with pytest.raises(ConfigError, match="saved state is of the domains a, b, c; this policy's are a, b"):
+    with pytest.raises(ConfigError, match=r"domains a, b, c; .*a, b"):
         Ado(Mixture.from_dict({"a": 0.5, "b": 0.5})).load_state_dict(state)
-    with pytest.raises(ConfigError, match="the saved state has preset robust, this policy paper"):
+    with pytest.raises(ConfigError, match=r"preset robust, .*paper"):
         Ado(PRIOR, "paper").load_state_dict(state)
-    with pytest.raises(ConfigError, match=r"the saved state has gamma1 0\.1, this policy 0\.2"):
+    with pytest.raises(ConfigError, match=r"gamma1 0\.1, .*0\.2"):
         Ado(PRIOR, gamma1=0.2).load_state_dict(state)
     with pytest.raises(ConfigError, match="another prior"):
         Ado(Mixture.from_dict({"a": 0.3, "b": 0.6, "c": 0.1})).load_state_dict(state)

@@ -119,13 +119,13 @@ def test_a_state_from_before_there_was_a_choice_of_law_goes_on():
     [
         (
             {"law": "schedule-aware"},
-            "total_tokens: expected the tokens of the run for the schedule-aware law, found 0",
+            "total_tokens: .*found 0",
         ),
-        ({"law": "cubic"}, "law: expected power, schedule-aware, found 'cubic'"),
-        ({**AWARE, "lr_schedule": "constant"}, "lr_schedule: expected cosine, linear"),
-        ({**AWARE, "lr_warmup": 1.0}, "lr_warmup: expected from 0 to below 1"),
-        ({**AWARE, "lr_final": 1.5}, "lr_final: expected 0 to 1"),
-        ({**AWARE, "annealing_memory": 0.0}, "annealing_memory: expected above 0"),
+        ({"law": "cubic"}, "law: .*found 'cubic'"),
+        ({**AWARE, "lr_schedule": "constant"}, "lr_schedule: .*cosine, linear"),
+        ({**AWARE, "lr_warmup": 1.0}, "lr_warmup: .*below 1"),
+        ({**AWARE, "lr_final": 1.5}, "lr_final: .*0 to 1"),
+        ({**AWARE, "annealing_memory": 0.0}, "annealing_memory: .*above 0"),
         ({**AWARE, "total_tokens": 1.5}, "total_tokens: expected a int"),
     ],
 )

@@ -137,9 +137,9 @@ def test_it_describes_itself_by_domain():
 @pytest.mark.parametrize(
     ("prior", "options", "says"),
     [
-        (UNIFORM, {"eta": 0}, "eta: expected a rate above 0"),
-        (UNIFORM, {"eta": math.nan}, "eta: expected a rate above 0"),
-        (UNIFORM, {"smoothing": 1}, "smoothing: expected from 0 to below 1"),
+        (UNIFORM, {"eta": 0}, "eta: .*above 0"),
+        (UNIFORM, {"eta": math.nan}, "eta: .*above 0"),
+        (UNIFORM, {"smoothing": 1}, "smoothing: .*below 1"),
         (Mixture(NAMES, (0.5, 0.5, 0.0)), {}, "found 0 for 'c'"),
     ],
 )
@@ -152,7 +152,7 @@ def test_only_policies_that_weigh_losses_have_a_reference_run():
     assert isinstance(GroupDro(UNIFORM), LossWeighting)
     assert not isinstance(make_policy("static", UNIFORM), LossWeighting)
     assert {"group_dro"} == REFERENCED
-    with pytest.raises(ConfigError, match="expected the id of a reference run, found None; `mixopt doremi`"):
+    with pytest.raises(ConfigError, match="reference run, found None; `mixopt doremi`"):
         PolicySpec(name="group_dro", weights=UNIFORM.weights)
-    with pytest.raises(ConfigError, match="policy static: expected no reference run, found 0123456789abcdef"):
+    with pytest.raises(ConfigError, match=r"policy static: .*no reference run, found 0123456789abcdef"):
         PolicySpec(weights=UNIFORM.weights, reference="0123456789abcdef")

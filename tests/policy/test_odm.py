@@ -100,5 +100,5 @@ def test_bad_settings(options, message):
 
 def test_resume_with_the_other_variant():
     state = json.loads(json.dumps(Odm(PRIOR, "paper").state_dict()))
-    with pytest.raises(ConfigError, match="odm: the saved state has variant paper, this policy code"):
+    with pytest.raises(ConfigError, match=r"odm: .*variant paper, .*code"):
         Odm(PRIOR, "code").load_state_dict(state)

@@ -27,9 +27,9 @@ def test_pieces_as_text():
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ("[[1000]]", "schedule: pieces: expected JSON like"),
-        ("tokens", "schedule: pieces: expected JSON like"),
-        ('[[1000, {"a": 0.1, "c": 0.9}]]', "unknown domain 'c'; the data has a, b"),
+        ("[[1000]]", "schedule: pieces: .*JSON"),
+        ("tokens", "schedule: pieces: .*JSON"),
+        ('[[1000, {"a": 0.1, "c": 0.9}]]', "'c'; .*a, b"),
         ([(2000, LATER), (1000, PRIOR)], r"increasing order, found \[2000, 1000\]"),
         ([(-1, LATER)], "from 0 on"),
     ],
@@ -62,7 +62,7 @@ def test_a_function_sees_the_last_losses_of_all_domains():
 def test_a_function_that_returns_no_mixture():
     policy = Custom(PRIOR, lambda step, losses: np.array([0.9, 0.9]))
     policy.observe(0, np.array([3.0, 2.0]), np.array([64, 64]))
-    with pytest.raises(ConfigError, match="expected 2 weights of at least 0 with sum 1 at step 7, found"):
+    with pytest.raises(ConfigError, match=r"2 weights .*at step 7"):
         policy.weights(7)
 
 

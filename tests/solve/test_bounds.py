@@ -36,18 +36,18 @@ def test_epochs_of_an_empty_domain_are_infinite_when_it_is_wanted():
 
 
 def test_floors_above_one_in_sum_name_the_domains():
-    with pytest.raises(ConfigError, match=r"floors: they sum to 1\.2, .*: code 0\.7, web 0\.5"):
+    with pytest.raises(ConfigError, match=r"floors: .*1\.2, .*: code 0\.7, web 0\.5"):
         Bounds(("code", "web", "books"), np.array([0.7, 0.5, 0.0]), np.ones(3))
 
 
 def test_caps_below_one_in_sum_name_the_domains():
-    with pytest.raises(ConfigError, match=r"caps: they sum to 0\.8.*code 0\.3, web 0\.5"):
+    with pytest.raises(ConfigError, match=r"caps: .*0\.8.*code 0\.3, web 0\.5"):
         Bounds(("code", "web"), np.zeros(2), np.array([0.3, 0.5]))
 
 
 def test_a_floor_above_its_cap_is_named():
     supply = Supply({"code": 10, "web": 10_000}, target_tokens=1000, max_epochs=1)
-    with pytest.raises(ConfigError, match=r"the floor of 'code', 0\.1, is above its cap, 0\.01"):
+    with pytest.raises(ConfigError, match=r"floor of 'code', 0\.1, .*cap, 0\.01"):
         make_bounds(("code", "web"), 0.1, supply)
 
 
@@ -72,7 +72,7 @@ def test_a_supply_of_impossible_numbers_is_refused(arguments, message):
 
 @pytest.mark.parametrize("bad", [-0.1, 1.2, math.nan])
 def test_a_bound_outside_zero_to_one_is_refused(bad):
-    with pytest.raises(ConfigError, match="floors: expected a weight from 0 to 1 for 'b'"):
+    with pytest.raises(ConfigError, match=r"floors: .*0 to 1 for 'b'"):
         Bounds(("a", "b"), np.array([0.0, bad]), np.ones(2))
 
 

@@ -52,7 +52,7 @@ def test_losses_of_masked_models_have_a_name_of_their_own(write):
     history, notes = read_runs(write(text))
     assert (history.eval_domains, history.losses.tolist(), notes) == (("a", "b"), [[1.0, 2.0]], [])
     for other in ("loss.b", "ppl.b"):
-        with pytest.raises(ConfigError, match="losses of causal and of masked models cannot be told together"):
+        with pytest.raises(ConfigError, match="causal and of masked"):
             read_runs(write(text.replace("masked_loss.b", other)))
 
 
@@ -87,9 +87,9 @@ def test_a_pair_may_call_its_runs_run_id(write):
 @pytest.mark.parametrize(
     ("ratios", "metrics", "message"),
     [
-        (RATIOS + "z,third,0.5,0.5\n", METRICS, r"run 'z' is in .*ratios.csv but not in .*metrics.csv"),
-        (RATIOS, METRICS + "z,third,2,1,1\n", r"run 'z' is in .*metrics.csv but not in .*ratios.csv"),
-        (RATIOS, METRICS + "x,first,0,1,1\n", r"metrics.csv, line 4: run 'x' is there already, on line 3"),
+        (RATIOS + "z,third,0.5,0.5\n", METRICS, "run 'z' .*ratios.csv but not .*metrics.csv"),
+        (RATIOS, METRICS + "z,third,2,1,1\n", "run 'z' .*metrics.csv but not .*ratios.csv"),
+        (RATIOS, METRICS + "x,first,0,1,1\n", "metrics.csv, line 4: run 'x' .*line 3"),
     ],
 )
 def test_a_pair_that_does_not_match_is_refused(write, ratios, metrics, message):
@@ -104,27 +104,27 @@ HEAD = "run,tokens,seed,params,w.code,w.web,loss.code,ppl.web\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a line of column names"),
-        (HEAD, "expected a line of column names and a line for each run"),
+        ("", "line of column names"),
+        (HEAD, "line for each run"),
         (HEAD.replace("run,", "id,") + ROW, "expected a column `run`"),
-        (HEAD.replace("w.web", "w.code") + ROW, "column 'w.code' is there twice"),
-        (HEAD + ROW + ROW, "line 3: run 'a' is there already, on line 2"),
-        (HEAD + ROW.replace("a,", ",", 1), "line 2: the run has no name"),
+        (HEAD.replace("w.web", "w.code") + ROW, "'w.code' is there twice"),
+        (HEAD + ROW + ROW, "line 3: run 'a' .*line 2"),
+        (HEAD + ROW.replace("a,", ",", 1), "line 2: .*no name"),
         (HEAD + ROW.strip() + ",7\n", "line 2: expected 8 cells, found 9"),
         (HEAD + '"a,100\n', "not CSV"),
-        (HEAD.replace("w.", "v.") + ROW, "no weights: expected columns `w.<domain>`"),
+        (HEAD.replace("w.", "v.") + ROW, "no weights: .*`w.<domain>`"),
         (HEAD.replace("tokens", "steps") + ROW, "no column `tokens`"),
         (HEAD.replace("loss.", "acc.").replace("ppl.", "acc.") + ROW, "no losses: expected columns"),
-        (HEAD.replace("ppl.web", "ppl.code") + ROW, "'code' has two columns of losses"),
-        (HEAD + ROW.replace("0.5,0.5", "0.5,0.4"), r"line 2 \(run 'a'\): the weights must sum to 1 .* found 0.9"),
-        (HEAD + ROW.replace("0.5,0.5", "1.5,-0.5"), "the weight of 'web' must be at least 0, found -0.5"),
-        (HEAD + ROW.replace("0.5,0.5", "0.5,nan"), "column 'w.web': expected a number, found 'nan'"),
-        (HEAD + ROW.replace(",2,20", ",,20"), "column 'loss.code': expected a number, found nothing"),
-        (HEAD + ROW.replace(",2,20", ",inf,20"), "column 'loss.code': expected a number"),
-        (HEAD + ROW.replace(",2,20", ",-2,20"), "expected a loss of at least 0, found -2"),
-        (HEAD + ROW.replace(",2,20", ",2,0.5"), "expected a perplexity of at least 1, found 0.5"),
+        (HEAD.replace("ppl.web", "ppl.code") + ROW, "'code' has two columns"),
+        (HEAD + ROW.replace("0.5,0.5", "0.5,0.4"), r"line 2 \(run 'a'\): .*sum to 1 .* found 0.9"),
+        (HEAD + ROW.replace("0.5,0.5", "1.5,-0.5"), "'web' must be at least 0, found -0.5"),
+        (HEAD + ROW.replace("0.5,0.5", "0.5,nan"), "column 'w.web': .*found 'nan'"),
+        (HEAD + ROW.replace(",2,20", ",,20"), "column 'loss.code': .*found nothing"),
+        (HEAD + ROW.replace(",2,20", ",inf,20"), "'loss.code': expected a number"),
+        (HEAD + ROW.replace(",2,20", ",-2,20"), "at least 0, found -2"),
+        (HEAD + ROW.replace(",2,20", ",2,0.5"), "at least 1, found 0.5"),
         (HEAD + ROW.replace("100", "many"), "line 2 .*tokens: expected a count"),
-        (HEAD + ROW.replace("100,0,1", "100,x,1"), "column 'seed': expected a number, found 'x'"),
+        (HEAD + ROW.replace("100,0,1", "100,x,1"), "column 'seed': .*found 'x'"),
         (HEAD + ROW.replace("100,0,1", "100,0,big"), "params: expected a count"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_table_that_cannot_be_read_is_refused_with_its_line(write, text, messa
 
 
 def test_tokens_are_given_once(write):
-    with pytest.raises(ConfigError, match="leave the option --tokens out"):
+    with pytest.raises(ConfigError, match="--tokens out"):
         read_runs(write(PLAIN), tokens=10)
 
 

@@ -87,7 +87,7 @@ def test_runs_with_other_domains_do_not_make_a_history(store: Store) -> None:
     result = finished(spec)
     renamed = dict(zip(data.domains, result.domains.values(), strict=True))
     store.record(other, replace(result, run_id=other.run_id, domains=renamed))
-    with pytest.raises(StoreError, match=r"do not share their training domains.*legal.*poems"):
+    with pytest.raises(StoreError, match=r"training domains.*legal.*poems"):
         store.history()
 
 
@@ -122,7 +122,7 @@ def test_losses_of_masked_and_causal_runs_never_share_a_column(store: Store, tmp
     assert not [name for name in store.frame([causal.run_id]) if name.startswith("masked_")]
     means = [(row["mean_loss"] is None, row["mean_masked_loss"] is None) for row in store.rows()]
     assert means == [(False, True), (True, False)]
-    with pytest.raises(StoreError, match=r"predict different things \(causal tokens against masked tokens\)"):
+    with pytest.raises(StoreError, match="causal tokens against masked tokens"):
         store.history()
     whole_words = masked_spec(whole_word=True)
     store.record(whole_words, finished(whole_words))

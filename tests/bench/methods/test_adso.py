@@ -64,7 +64,5 @@ def test_it_ends_when_all_is_bought():
 
 
 def test_tokens_only_needs_shorter_runs_of_the_targets_size():
-    with pytest.raises(
-        ConfigError, match="tokens-only: the table has no runs of the target's size with fewer tokens"
-    ):
+    with pytest.raises(ConfigError, match=r"tokens-only: .*fewer tokens"):
         Adso(made_problem(made_table()), "tokens-only")

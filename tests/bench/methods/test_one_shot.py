@@ -81,7 +81,7 @@ def test_a_small_budget_buys_fewer_cheap_runs_and_keeps_one_for_the_target() -> 
 
 @pytest.mark.parametrize("budget", [1, 1.25])
 def test_too_few_runs_for_a_fit_are_refused_in_one_line(budget: float) -> None:
-    with pytest.raises(ConfigError, match="plane: a fit of 3 domains needs at least 3 runs of different mixtures"):
+    with pytest.raises(ConfigError, match=r"plane: .*at least 3 runs"):
         replay(OneShot(Plane(), 10), made_table(), OBJECTIVE, seed=0, top=1, budget=budget)
 
 
