@@ -50,6 +50,25 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._where or (isinstance(name, str) and is_path(name))
 
+    @property
+    def offer(self) -> str:
+        """What may be asked for, in words for help texts: our own names (no package is looked at), or a path."""
+        return f"{', '.join(self.builtin)} or module:Class"
+
+    def check(self, name: str) -> str:
+        """Where the thing called `name` is, as `module:attribute`; nothing is imported.
+
+        Raises:
+            ConfigError: no such name; the message has the nearest.
+        """
+        where = self._where.get(name, name)
+        if not is_path(where):
+            near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.4)
+            raise ConfigError(
+                f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}"
+            )
+        return where
+
     def get(self, name: str) -> T:
         """The thing called `name`.
 
@@ -58,12 +77,7 @@ class Registry(Generic[T]):
                 is there is of another kind.
         """
         if name not in self._found:
-            where = self._where.get(name, name)
-            if not is_path(where):
-                near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.4)
-                raise ConfigError(
-                    f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}"
-                )
+            where = self.check(name)
             found, base = load(where, self.kind), self._base
             if base and not (isinstance(found, base) or (isinstance(found, type) and issubclass(found, base))):
                 raise ConfigError(

@@ -52,7 +52,7 @@ app.command("report")(report.report)
 app.command("eval")(eval.evaluate)
 app.command("bench")(bench.bench)
 app.command("mixtures")(mixtures.mixtures)
-app.command("export")(export.export)
+app.command("export", cls=export.Command)(export.export)
 
 _INTERRUPTED = 130
 

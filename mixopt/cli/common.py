@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mixopt.trackers import TRACKERS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -63,7 +65,7 @@ ProcessesPerRun = Annotated[
 Results = Annotated[str | None, flag("--results", "Folder of the results table.", WHERE)]
 Track = Annotated[
     list[str] | None,
-    flag("--track", "Show finished runs in tensorboard, wandb or mlflow as well (repeatable).", WHERE),
+    flag("--track", f"Show finished runs in {TRACKERS.offer} as well (repeatable).", WHERE),
 ]
 Keep = Annotated[bool, flag("--keep", "Keep the trained model, for from_pretrained.", OUTPUT)]
 Plots = Annotated[bool, flag("--plots/--no-plots", "Draw pictures.", OUTPUT)]

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.data.manifest import Manifest
-    from mixopt.export import Format
     from mixopt.mixture import Mixture
 
-# Kept in step with `mixopt.export.FORMATS` by a test; written out, as help must not depend on imports.
-_HELP = """Write a mixture in the format of another trainer.
 
-MIXTURE is a file of weights, a name of `mixopt mixtures`, `ddo:STUDY`, `autoscale:STUDY`, or with --data `uniform`
-or `natural`. Shares are of training tokens; each format turns them into what its trainer counts:
+class Command(TyperCommand):
+    """The command, with help that lists the formats, read when it is shown."""
 
-- **megatron-lm**: Megatron-LM's --data-args-path; weights are probabilities
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Help with a line a format."""
+        from mixopt.export import FORMATS
 
-- **megatron-lm-split**: Megatron-LM's --per-split-data-args-path; weights are probabilities
-
-- **energon**: Megatron-Energon's blend; weights are probabilities
-
-- **energon-epochs**: Megatron-Energon's blend_epochized; repetitions are epochs
-
-- **olmo-core**: OLMo-core's SourceMixtureList; ratios are probabilities, with the repetition that they need
-
-- **levanter**: Levanter's data section; train_weights are probabilities
-
-- **mosaicml**: MosaicML Streaming's proportion; a probability
-
-- **mosaicml-epochs**: MosaicML Streaming's repeat; epochs
-
-- **torchtitan**: torchtitan's interleaved loader; weights are probabilities
-
-- **litgpt**: a data module for LitGPT on LitData; weights are probabilities
-
-- **huggingface**: datasets.interleave_datasets; probabilities
-
-Example: `mixopt export redpajama-llama --to megatron-lm --paths 'data/{name}_text_document' --out blend.txt`
-"""
+        numbers = {"probability": "probabilities", "epochs": "epochs"}
+        lines = [
+            f"- **{name}**: {form.consumer}, {form.reader}; numbers are {numbers[form.weight]}"
+            for name, form in ((name, FORMATS.get(name)) for name in FORMATS)
+        ]
+        self.help = (self.help or "").replace("FORMATS", "\n\n".join(lines))
+        super().format_help(ctx, formatter)
 
 
 def export(
@@ -78,18 +63,26 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", help="The file to write [standard output].")] = None,
     results: Annotated[str, typer.Option("--results", help="Folder of the results table.")] = "results",
 ) -> None:
-    """Write a mixture in the format of another trainer."""  # the command's help is _HELP
+    """Write a mixture in the format of another trainer.
+
+    MIXTURE is a file of weights, a name of `mixopt mixtures`, `ddo:STUDY`, `autoscale:STUDY`, or with --data
+    `uniform` or `natural`. Shares are of training tokens; each format turns them into what its trainer counts:
+
+    FORMATS
+
+    `--to module:FORMAT` is a `mixopt.export.Format` of your own.
+
+    Example: `mixopt export redpajama-llama --to megatron-lm --paths 'data/{name}_text_document' --out blend.txt`
+    """
     from mixopt.errors import ConfigError
-    from mixopt.export import Blend, read_paths
+    from mixopt.export import FORMATS, Blend, read_paths
     from mixopt.units import parse_count
 
-    form = _format(to)
+    form = FORMATS.get(to)
     manifest = _manifest(data)
     chosen = _mixture(mixture, manifest, results)
     if sample_tokens is not None and not form.samples:
-        raise ConfigError(
-            f"--sample-tokens: {form.name} counts tokens, or sequences of one length; leave the option out"
-        )
+        raise ConfigError(f"--sample-tokens: {to} counts tokens, or sequences of one length; leave the option out")
     blend = Blend.of(
         mixture,
         chosen,
@@ -105,21 +98,6 @@ def export(
         _write(out, text)
         typer.echo(f"wrote {out} for {form.reader}")
     print(f"mixopt: note: {form.meaning}", file=sys.stderr)
-
-
-export.__doc__ = _HELP
-
-
-def _format(name: str) -> Format:
-    import difflib
-
-    from mixopt.errors import ConfigError
-    from mixopt.export import FORMATS
-
-    if name not in FORMATS:
-        near = difflib.get_close_matches(name, FORMATS, n=3, cutoff=0.4)
-        raise ConfigError(f"--to: expected {', '.join(near or FORMATS)}, found {name!r}")
-    return FORMATS[name]
 
 
 def _manifest(data: str | None) -> Manifest | None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mixopt.trackers import TRACKERS
+
 app = typer.Typer(no_args_is_help=True, help="List, show, export, import and remove runs of the results table.")
 
 
@@ -130,7 +132,7 @@ def rm(
 
 @app.command()
 def track(
-    to: Annotated[list[str], typer.Option("--to", help="tensorboard, wandb or mlflow (repeatable).")],
+    to: Annotated[list[str], typer.Option("--to", help=f"{TRACKERS.offer} (repeatable).")],
     project: Annotated[str, typer.Option(help="Project of wandb, experiment of MLflow.")] = "mixopt",
     folder: Annotated[str | None, typer.Option("--dir", help="Where their files go [RESULTS/tracking].")] = None,
     study: ByStudy = None,

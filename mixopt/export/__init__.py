@@ -1,24 +1,26 @@
 """Mixtures in the formats of other trainers: a line of `FORMATS` each."""
 
-from mixopt.export import megatron, python_formats, yaml_formats
 from mixopt.export.base import Blend, Format
 from mixopt.export.paths import read_paths
+from mixopt.plugins import Registry
 
-FORMATS: dict[str, Format] = {
-    form.name: form
-    for form in (
-        megatron.MEGATRON_LM,
-        megatron.MEGATRON_LM_SPLIT,
-        megatron.ENERGON,
-        megatron.ENERGON_EPOCHS,
-        yaml_formats.OLMO_CORE,
-        yaml_formats.LEVANTER,
-        yaml_formats.MOSAICML,
-        yaml_formats.MOSAICML_EPOCHS,
-        python_formats.TORCHTITAN,
-        python_formats.LITGPT,
-        python_formats.HUGGINGFACE,
-    )
-}
+FORMATS: Registry[Format] = Registry(
+    "--to",
+    "mixopt.exports",
+    {
+        "megatron-lm": "mixopt.export.megatron:MEGATRON_LM",
+        "megatron-lm-split": "mixopt.export.megatron:MEGATRON_LM_SPLIT",
+        "energon": "mixopt.export.megatron:ENERGON",
+        "energon-epochs": "mixopt.export.megatron:ENERGON_EPOCHS",
+        "olmo-core": "mixopt.export.yaml_formats:OLMO_CORE",
+        "levanter": "mixopt.export.yaml_formats:LEVANTER",
+        "mosaicml": "mixopt.export.yaml_formats:MOSAICML",
+        "mosaicml-epochs": "mixopt.export.yaml_formats:MOSAICML_EPOCHS",
+        "torchtitan": "mixopt.export.python_formats:TORCHTITAN",
+        "litgpt": "mixopt.export.python_formats:LITGPT",
+        "huggingface": "mixopt.export.python_formats:HUGGINGFACE",
+    },
+    Format,
+)
 
 __all__ = ["FORMATS", "Blend", "Format", "read_paths"]

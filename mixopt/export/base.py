@@ -109,10 +109,9 @@ class Blend:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A trainer's format.
+    """A trainer's format. A new one is a function and this, in a file, and a line in `FORMATS`.
 
     Attributes:
-        name: what `--to` calls it.
         consumer: the trainer.
         reader: the class, function or flag of the trainer that reads the file.
         weight: what the file's numbers are.
@@ -122,7 +121,6 @@ class Format:
         samples: whether numbers are by samples of any length, so that `Blend.sample_tokens` matters.
     """
 
-    name: str
     consumer: str
     reader: str
     weight: Literal["probability", "epochs"]

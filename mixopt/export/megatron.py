@@ -80,7 +80,6 @@ def _metadataset(blend: Blend, kind: str, key: str, numbers: dict[str, float], m
 
 
 MEGATRON_LM = Format(
-    name="megatron-lm",
     consumer="Megatron-LM",
     reader="--data-args-path FILE, or --data-path $(cat FILE)",
     weight="probability",
@@ -89,7 +88,6 @@ MEGATRON_LM = Format(
     write=_megatron_lm,
 )
 MEGATRON_LM_SPLIT = Format(
-    name="megatron-lm-split",
     consumer="Megatron-LM",
     reader="--per-split-data-args-path FILE",
     weight="probability",
@@ -98,7 +96,6 @@ MEGATRON_LM_SPLIT = Format(
     write=_megatron_lm_split,
 )
 ENERGON = Format(
-    name="energon",
     consumer="Megatron-Energon",
     reader="get_train_dataset(FILE), MetadatasetV2 with `blend`",
     weight="probability",
@@ -108,7 +105,6 @@ ENERGON = Format(
     samples=True,
 )
 ENERGON_EPOCHS = Format(
-    name="energon-epochs",
     consumer="Megatron-Energon",
     reader="get_train_dataset(FILE, repeat=False), MetadatasetV2 with `blend_epochized`",
     weight="epochs",

@@ -144,7 +144,6 @@ def mixed(load=lambda path: load_dataset(path, split="train", streaming=True), s
 
 
 TORCHTITAN = Format(
-    name="torchtitan",
     consumer="torchtitan",
     reader="InterleavedHuggingFaceTextDataLoader.Config",
     weight="probability",
@@ -153,7 +152,6 @@ TORCHTITAN = Format(
     write=lambda blend: _render(_TORCHTITAN, blend, "torchtitan", _TORCHTITAN_MEANING),
 )
 LITGPT = Format(
-    name="litgpt",
     consumer="LitGPT and LitData",
     reader="litgpt pretrain --data FILE.MixtureData, CombinedStreamingDataset",
     weight="probability",
@@ -162,7 +160,6 @@ LITGPT = Format(
     write=lambda blend: _render(_LITGPT, blend, "LitGPT and LitData", _LITGPT_MEANING),
 )
 HUGGINGFACE = Format(
-    name="huggingface",
     consumer="Hugging Face datasets",
     reader="datasets.interleave_datasets(probabilities=…)",
     weight="probability",

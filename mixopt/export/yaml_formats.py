@@ -108,7 +108,6 @@ def _mosaicml(blend: Blend, key: str, numbers: dict[str, float], meaning: str) -
 
 
 OLMO_CORE = Format(
-    name="olmo-core",
     consumer="OLMo-core",
     reader="SourceMixtureList.from_yaml(FILE)",
     weight="probability",
@@ -117,7 +116,6 @@ OLMO_CORE = Format(
     write=_olmo_core,
 )
 LEVANTER = Format(
-    name="levanter",
     consumer="Levanter",
     reader="`data` of a training config, LmDataConfig",
     weight="probability",
@@ -126,7 +124,6 @@ LEVANTER = Format(
     write=_levanter,
 )
 MOSAICML = Format(
-    name="mosaicml",
     consumer="MosaicML Streaming",
     reader="streaming.Stream(proportion=…)",
     weight="probability",
@@ -136,7 +133,6 @@ MOSAICML = Format(
     samples=True,
 )
 MOSAICML_EPOCHS = Format(
-    name="mosaicml-epochs",
     consumer="MosaicML Streaming",
     reader="streaming.Stream(repeat=…)",
     weight="epochs",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mixopt.errors import ConfigError
 from mixopt.spec import EvalSpec, OptimSpec
+from mixopt.trackers import TRACKERS
 from mixopt.units import parse_count
+
+if TYPE_CHECKING:
+    from mixopt.plugins import Registry
 
 
 def _count(value: object) -> int:
@@ -45,6 +49,19 @@ def _names(value: object) -> object:
 def _domains(value: object) -> object:
     # One name is a name: a domain's may hold commas, so that text is not split at them.
     return [value] if isinstance(value, str) else value
+
+
+def _of(registry: Registry[Any]) -> AfterValidator:
+    """Names of a registry, or paths; what these lead to is imported when it is used."""
+
+    def check(value: str) -> str:
+        try:
+            registry.check(value)
+        except ConfigError as error:
+            raise ValueError(str(error).partition(": ")[2]) from error
+        return value
+
+    return AfterValidator(check)
 
 
 Count = Annotated[int, BeforeValidator(_count)]
@@ -235,6 +252,6 @@ class ExecutorSection(Section):
 class TrackingSection(Section):
     """Experiment trackers that are told of every recorded run (see `mixopt.trackers`); they change no number."""
 
-    to: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], BeforeValidator(_names)] = ()
+    to: Annotated[tuple[Annotated[str, _of(TRACKERS)], ...], BeforeValidator(_names)] = ()
     project: str = Field(default="mixopt", min_length=1)
     dir: str | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
@@ -109,9 +112,24 @@ def _flat(content: dict[str, Any], start: str = "") -> dict[str, Any]:
     return found
 
 
-class Tracker(Protocol):
-    """A place where people watch runs."""
+class Tracker(ABC):
+    """A place where people watch runs. A new one is a file and a line in `TRACKERS`.
 
+    Args:
+        project: what runs belong to, for trackers that have projects.
+        folder: where it may keep files on this machine.
+
+    Attributes:
+        library: module that it imports when it logs; None for none.
+        package: what to install for that, such as `mixopt[wandb]`.
+    """
+
+    library: ClassVar[str | None] = None
+    package: ClassVar[str] = ""
+
+    def __init__(self, project: str, folder: Path) -> None:
+        self._project, self._folder = project, folder
+
+    @abstractmethod
     def log(self, run: Tracked) -> None:
         """Show a run; of a run that is there already, the new content takes the place of the old."""
-        ...

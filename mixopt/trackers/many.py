@@ -8,38 +8,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
+from mixopt.plugins import Registry
+from mixopt.trackers.base import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from mixopt.trackers.base import Tracked, Tracker
+    from mixopt.trackers.base import Tracked
 
-
-def _tensorboard(project: str, folder: Path) -> Tracker:  # noqa: ARG001 (folders are its projects)
-    from mixopt.trackers.to_tensorboard import TensorBoard
-
-    return TensorBoard(folder / "tensorboard")
-
-
-def _wandb(project: str, folder: Path) -> Tracker:
-    from mixopt.trackers.to_wandb import WeightsAndBiases
-
-    return WeightsAndBiases(project, folder)
-
-
-def _mlflow(project: str, folder: Path) -> Tracker:
-    from mixopt.trackers.to_mlflow import MLflow
-
-    return MLflow(project, folder)
-
-
-# By name, which is also that of the library and of the extra that installs it.
-TRACKERS: dict[str, Callable[[str, Path], Tracker]] = {
-    "tensorboard": _tensorboard,
-    "wandb": _wandb,
-    "mlflow": _mlflow,
-}
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "tracking",
+    "mixopt.trackers",
+    {
+        "tensorboard": "mixopt.trackers.to_tensorboard:TensorBoard",
+        "wandb": "mixopt.trackers.to_wandb:WeightsAndBiases",
+        "mlflow": "mixopt.trackers.to_mlflow:MLflow",
+    },
+    Tracker,
+)
 
 
 @dataclass(frozen=True)
@@ -57,20 +44,21 @@ class Trackers:
         """The named trackers.
 
         Args:
-            names: of `TRACKERS`.
-            project: project (wandb) or experiment (MLflow) that runs go to.
-            folder: where trackers keep files on this machine.
+            names: of `TRACKERS`, or each a `module:Class`.
+            project: see `Tracker`.
+            folder: see `Tracker`.
 
         Raises:
             ConfigError: there is no such tracker, or its library is not installed.
         """
         found: dict[str, Tracker] = {}
         for name in dict.fromkeys(names):
-            if name not in TRACKERS:
-                raise ConfigError(f"tracking: expected {', '.join(TRACKERS)}, found {name!r}")
-            if importlib.util.find_spec(name) is None:
-                raise ConfigError(f"tracking: {name} is not installed; `pip install 'mixopt[{name}]'` does it")
-            found[name] = TRACKERS[name](project, folder)
+            tracker = TRACKERS.get(name)
+            if tracker.library and importlib.util.find_spec(tracker.library) is None:
+                raise ConfigError(
+                    f"tracking: {tracker.library} is not installed; `pip install '{tracker.package}'` does it"
+                )
+            found[name] = tracker(project, folder)
         return cls(found)
 
     def log(self, run: Tracked) -> Mapping[str, str]:

@@ -9,6 +9,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from mixopt.trackers.base import Tracker
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -20,7 +22,7 @@ _METRICS, _PARAMS, _LONGEST_VALUE, _LONGEST_NAME = 1000, 100, 500, 200
 _TAG = "mixopt.run_id"
 
 
-class MLflow:
+class MLflow(Tracker):
     """Logs with MLflow's client; steps are training tokens.
 
     Args:
@@ -28,8 +30,10 @@ class MLflow:
         folder: where `mlflow.db` is kept when no server is named.
     """
 
+    library, package = "mlflow", "mixopt[mlflow]"
+
     def __init__(self, project: str, folder: Path) -> None:
-        self._project, self._folder = project, folder
+        super().__init__(project, folder)
         self._client: Any = None
         self._experiment = ""
 

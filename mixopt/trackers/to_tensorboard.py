@@ -5,28 +5,23 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from mixopt.trackers.base import Tracker
 
+if TYPE_CHECKING:
     from mixopt.trackers.base import Tracked
 
 
-class TensorBoard:
-    """Writes event files with torch's `SummaryWriter`; steps are training tokens.
+class TensorBoard(Tracker):
+    """Writes event files with torch's `SummaryWriter`; steps are training tokens. Folders are its projects."""
 
-    Args:
-        folder: of all runs; each gets a folder in it, called by its id.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    library, package = "tensorboard", "mixopt[tensorboard]"
 
     def log(self, run: Tracked) -> None:
-        """Write the run's folder anew."""
+        """Write the run's folder anew; its name is the run's id."""
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
 
-        place = self._folder / run.run_id
+        place = self._folder / "tensorboard" / run.run_id
         shutil.rmtree(place, ignore_errors=True)
         with SummaryWriter(str(place)) as writer:
             # The HPARAMS tab tells runs apart by role and setting; `add_hparams` would make a second run of it.

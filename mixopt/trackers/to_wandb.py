@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from mixopt.trackers.base import Tracker
 
+if TYPE_CHECKING:
     from mixopt.trackers.base import Tracked
 
 _LONGEST_TAG = 64
 
 
-class WeightsAndBiases:
-    """Logs with `wandb`, configured by its own environment variables (`WANDB_API_KEY`, `WANDB_MODE`, …).
+class WeightsAndBiases(Tracker):
+    """Logs with `wandb`, configured by its own environment variables (`WANDB_API_KEY`, `WANDB_MODE`, …)."""
 
-    Args:
-        project: where runs go.
-        folder: where wandb keeps its files.
-    """
-
-    def __init__(self, project: str, folder: Path) -> None:
-        self._project, self._folder = project, folder
+    library, package = "wandb", "mixopt[wandb]"
 
     def log(self, run: Tracked) -> None:
         """Log the run; one with this id that is there already is gone on with, and its points stay single."""

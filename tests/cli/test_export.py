@@ -92,18 +92,17 @@ def test_files_tell_what_there_is_and_how_long_samples_are(folder: Path) -> None
 
 
 def test_help_names_every_format_and_what_its_number_means() -> None:
-    import mixopt.cli.export as command
-
-    for name, form in FORMATS.items():
-        (line,) = [line for line in str(command.export.__doc__).splitlines() if line.startswith(f"- **{name}**")]
-        assert ("epochs" if form.weight == "epochs" else "probabilit") in line
+    told = " ".join(run("export", "--help").stdout.replace("│", " ").split()).split(" • ")
+    for name in FORMATS:
+        (line,) = [line for line in told if line.startswith(f"{name}:")]
+        assert ("epochs" if FORMATS.get(name).weight == "epochs" else "probabilities") in line
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["pile", "--to", "megatron"], "--to: expected megatron-lm"),
-        (["pile", "--to", "zzz"], "huggingface, found 'zzz'"),
+        (["pile", "--to", "zzz"], "huggingface or module:Class, found 'zzz'"),
         (["pyle", "--to", "litgpt"], "nearest: pile"),
         (["natural", "--to", "litgpt"], "it depends on the data; say which with --data FOLDER"),
         (["pile", "--to", "energon-epochs", "--tokens", "1B"], "--data or --available is missing"),

@@ -146,4 +146,4 @@ def test_runs_of_the_table_are_shown_in_tensorboard(table):
 
 def test_a_tracker_that_is_not_there_is_refused(monkeypatch, capsys):
     line = error_of(monkeypatch, capsys, "runs", "track", "--to", "neptune")
-    assert "expected tensorboard, wandb, mlflow, found 'neptune'" in line
+    assert "expected tensorboard, wandb, mlflow or module:Class, found 'neptune'" in line

@@ -29,14 +29,14 @@ def blend(weights: dict[str, float] | None = None, **more: Any) -> Blend:
 
 def written(form: str, made: Blend | None = None) -> Any:
     """What a format writes, parsed (text of a module as it is)."""
-    text = FORMATS[form].write(made or blend(tokens=1000, available=AVAILABLE))
-    suffix = FORMATS[form].suffix
+    text = FORMATS.get(form).write(made or blend(tokens=1000, available=AVAILABLE))
+    suffix = FORMATS.get(form).suffix
     return yaml.safe_load(text) if suffix == ".yaml" else json.loads(text) if suffix == ".json" else text
 
 
 def module(form: str, made: Blend) -> dict[str, tuple[str, float]]:
     """The mixture in an exported module, without the trainer that the module imports."""
-    text = FORMATS[form].write(made)
+    text = FORMATS.get(form).write(made)
     compile(text, form, "exec")
     start = text.index("MIXTURE = ")
     names: dict[str, Any] = {}
@@ -74,11 +74,9 @@ def for_split(made: Blend, form: str) -> Blend:
     return Blend.of(made.name, made.mixture, paths, sample_tokens=made.sample_tokens)
 
 
-BY_PROBABILITY = [
-    form.name for form in FORMATS.values() if form.weight == "probability" and form.name != "levanter"
-]
-BY_SAMPLE = [form.name for form in FORMATS.values() if form.samples]
-BY_EPOCHS = [form.name for form in FORMATS.values() if form.weight == "epochs"]
+BY_PROBABILITY = [name for name in FORMATS if FORMATS.get(name).weight == "probability" and name != "levanter"]
+BY_SAMPLE = [name for name in FORMATS if FORMATS.get(name).samples]
+BY_EPOCHS = [name for name in FORMATS if FORMATS.get(name).weight == "epochs"]
 
 
 @pytest.mark.parametrize("form", BY_PROBABILITY)
@@ -108,7 +106,7 @@ def test_epochs_are_tokens_wanted_over_tokens_there(form: str) -> None:
 )
 def test_epochs_need_to_be_told_how_much_there_is(form: str, given: dict[str, Any], missing: str) -> None:
     with pytest.raises(ConfigError, match=f"^{missing} is missing"):
-        FORMATS[form].write(blend(**given))
+        FORMATS.get(form).write(blend(**given))
 
 
 def test_olmo_core_may_repeat_as_often_as_it_has_to() -> None:
@@ -137,7 +135,7 @@ def test_levanter_loses_no_sequence_to_its_rounding(shares: list[float]) -> None
 def test_levanter_takes_larger_blocks_for_small_shares_and_says_what_gets_none() -> None:
     small = written("levanter", blend({"a": 0.9999, "b": 0.0001}))["data"]
     assert small["mixture_block_size"] == 8192
-    text = FORMATS["levanter"].write(blend({"a": 1 - 1e-6, "lost one": 1e-6}))
+    text = FORMATS.get("levanter").write(blend({"a": 1 - 1e-6, "lost one": 1e-6}))
     assert "gets less than half a sequence in 32768: lost one" in text
     assert list(yaml.safe_load(text)["data"]["components"]) == ["a"]
 
@@ -145,11 +143,11 @@ def test_levanter_takes_larger_blocks_for_small_shares_and_says_what_gets_none()
 @pytest.mark.parametrize("form", FORMATS)
 def test_files_say_what_their_numbers_mean(form: str) -> None:
     made = for_split(blend(tokens=1000, available=AVAILABLE), form)
-    text = " ".join(FORMATS[form].write(made).replace("\n# ", " ").split())
-    word = "epochs" if FORMATS[form].weight == "epochs" else "robabilit"
-    assert word in FORMATS[form].meaning
+    text = " ".join(FORMATS.get(form).write(made).replace("\n# ", " ").split())
+    word = "epochs" if FORMATS.get(form).weight == "epochs" else "robabilit"
+    assert word in FORMATS.get(form).meaning
     if form != "megatron-lm":  # read by splitting at white space: no place for a comment
-        assert FORMATS[form].meaning in text
+        assert FORMATS.get(form).meaning in text
         assert "Mixture mine" in text
 
 
@@ -192,9 +190,9 @@ def test_remote_streams_are_cached() -> None:
 def test_megatron_refuses_paths_that_it_would_cut() -> None:
     made = Blend.of("m", Mixture.uniform(["a"]), {"a": "my data/a"})
     with pytest.raises(ConfigError, match="splits blends at white space"):
-        FORMATS["megatron-lm"].write(made)
+        FORMATS.get("megatron-lm").write(made)
     with pytest.raises(ConfigError, match=r"has no \{split\} in it"):
-        FORMATS["megatron-lm-split"].write(blend())
+        FORMATS.get("megatron-lm-split").write(blend())
 
 
 def test_used_domains_need_their_numbers() -> None:

@@ -27,7 +27,7 @@ SHARES = {"web": 0.625, "code": 0.25, "maths": 0.125}
 
 def exported(form: str, pattern: str, **more: Any) -> str:
     mixture = Mixture.from_dict(SHARES)
-    return FORMATS[form].write(Blend.of("mine", mixture, read_paths([pattern], mixture.domains), **more))
+    return FORMATS.get(form).write(Blend.of("mine", mixture, read_paths([pattern], mixture.domains), **more))
 
 
 def module(text: str) -> types.ModuleType:
@@ -166,7 +166,7 @@ def test_levanter_takes_as_many_sequences_of_a_block_as_were_meant() -> None:
     import yaml
 
     made = Blend.of("m", Mixture.from_dict({"a": 0.70004, "b": 0.29991, "c": 0.00005}), dict.fromkeys("abc", "x"))
-    config = draccus.decode(datasets.LmDataConfig, yaml.safe_load(FORMATS["levanter"].write(made))["data"])
+    config = draccus.decode(datasets.LmDataConfig, yaml.safe_load(FORMATS.get("levanter").write(made))["data"])
     mixed = mixture.MixtureDataset(
         dict.fromkeys(config.train_weights), config.train_weights, config.mixture_block_size, key=0
     )
