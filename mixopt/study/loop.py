@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
 from mixopt.execute.base import Event, Job
+from mixopt.methods.search_loop import search_loop
 from mixopt.report.progress import Quiet
 from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared
@@ -17,11 +18,12 @@ from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_n
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
+    from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
     from mixopt.report.progress import Watch
     from mixopt.spec import RunSpec
@@ -42,6 +44,11 @@ class Planned:
     spec: RunSpec
     role: str
     keep: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity."""
+        return self.spec.run_id
 
 
 def run_study(
@@ -65,33 +72,32 @@ def run_study(
         StoreError: the table cannot be written.
     """
     store.check_writable()
-    runs: dict[str, Planned] = {}
     tasks = needed_tasks(study)
     curves = getattr(searcher, "wants_curves", False)
-    while new := _new_runs(study, searcher.ask(store.history(runs, curves=curves, tasks=tasks)), runs):
-        runs.update(new)
-        train_missing(study, list(new.values()), store, executor, watch)
-        _check_any_finished(study, runs, store)
-    history = store.history(runs, curves=curves, tasks=tasks)
-    recommendation = searcher.recommend(history)
-    return with_task_notes(study, recommendation, history, tasks, store) if tasks else recommendation
+    asked: list[str] = []
+
+    def do(runs: Sequence[Planned]) -> None:
+        asked.extend(run.run_id for run in runs)
+        train_missing(study, runs, store, executor, watch)
+        _check_any_finished(study, asked, store)
+
+    def history_of(run_ids: Sequence[str]) -> History:
+        return store.history(run_ids, curves=curves, tasks=tasks)
+
+    recommendation = search_loop(searcher, lambda proposals: plan_runs(study, proposals), do, history_of)
+    return with_task_notes(study, recommendation, history_of(asked), tasks, store) if tasks else recommendation
 
 
-def _check_any_finished(study: Study, runs: dict[str, Planned], store: Store) -> None:
+def _check_any_finished(study: Study, run_ids: Collection[str], store: Store) -> None:
     """Where nothing came through the cause is common to all runs, and the method has nothing to say about it."""
-    if any(store.has_finished(run_id) for run_id in runs):
+    if any(map(store.has_finished, run_ids)):
         return
-    rows = [row for row in store.rows(study=study.study_id) if row["run_id"] in runs]
+    rows = [row for row in store.rows(study=study.study_id) if row["run_id"] in run_ids]
     first = f" (the first: {rows[0]['error'] or rows[0]['status']})" if rows else ""
     raise ExecutorError(
-        f"none of {len(runs)} runs finished{first}; `mixopt runs list --results {store.folder}` shows them; mend "
-        "the cause and run the same command again"
+        f"none of {len(run_ids)} runs finished{first}; `mixopt runs list --results {store.folder}` shows them; "
+        "mend the cause and run the same command again"
     )
-
-
-def _new_runs(study: Study, proposals: Iterable[Proposal], known: dict[str, Planned]) -> dict[str, Planned]:
-    planned = plan_runs(study, proposals)
-    return {run.spec.run_id: run for run in planned if run.spec.run_id not in known}
 
 
 def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
