@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mixopt.model_spec import LOSS_UNITS, Objective
+from mixopt.model_spec import LOSS_UNITS, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,7 +231,7 @@ class Comparison:
     averaged: tuple[str, ...]
     entries: dict[str, Entry]
     warnings: tuple[str, ...] = ()
-    predicts: Objective = "causal"
+    predicts: Prediction = "causal"
 
     @property
     def loss_units(self) -> str:

@@ -1,20 +1,22 @@
-"""ModelSpec: the dimensions of a model, its size and its cost; and what all parts of a spec share."""
+"""ModelSpec: the dimensions of a model, its size and cost by its family; and what all parts of a spec share."""
 
 from __future__ import annotations
 
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from mixopt.errors import ConfigError
+from mixopt.plugins import Registry
 
-# Share of the tokens that a masked model predicts: Devlin et al. 2019 (BERT), section 3.1, and every paper since.
-MASKED_SHARE = 0.15
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-Objective = Literal["causal", "masked"]
+Prediction = Literal["causal", "masked"]
 
-LOSS_UNITS: dict[Objective, str] = {"causal": "nats/token", "masked": "nats/masked token"}
+LOSS_UNITS: dict[Prediction, str] = {"causal": "nats/token", "masked": "nats/masked token"}
 
 # Parts of a spec refuse fields that they do not know, and numbers that JSON cannot hold.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -31,23 +33,24 @@ class ModelSpec:
     """Dimensions of a model.
 
     Attributes:
-        family: `gpt2` (learned positions, LayerNorm, GELU), `llama` (rotary, RMSNorm, SwiGLU) or `bert` (attention
-            to both sides, learned positions, LayerNorm after each part, GELU; a masked language model).
+        family: what kind of model (`FAMILIES`), or a `module:Class` of your own.
         vocab_size: entries of the embedding; at least the tokenizer's, and one more for the mask token of a masked
             model whose tokenizer has none.
         context: longest sequence, in tokens.
         width: size of the residual stream.
         layers: number of blocks.
         heads: attention heads; divides `width`.
-        kv_heads: key and value heads (llama); None means `heads`.
-        ffn_width: inner size of the feed-forward layers; None means 4·width (gpt2, bert) or 8/3·width
-            rounded up to a multiple of 64 (llama).
+        kv_heads: key and value heads, where a family tells them apart; None means `heads`.
+        ffn_width: inner size of the feed-forward layers; None means what is usual in the family.
         tied_embeddings: the output layer shares the input embedding.
         init_std: standard deviation of the initial weights. GPT-2's 0.02 suits its widths; a narrow model trains
             faster, and with less spread between seeds, from about 0.55 / √width.
+
+    Raises:
+        ConfigError: there is no such family, or it cannot have these dimensions.
     """
 
-    family: Literal["gpt2", "llama", "bert"]
+    family: str
     vocab_size: int
     context: int
     width: int
@@ -67,26 +70,17 @@ class ModelSpec:
             self.width % self.heads == 0,
             f"model: width must be a multiple of heads, found width {self.width} and heads {self.heads}",
         )
-        if self.family != "llama":
-            require(
-                self.kv_heads in (None, self.heads),
-                f"model.kv_heads: {self.family} has as many as heads; leave it out",
-            )
-            require(
-                self.tied_embeddings or self.family == "gpt2",
-                "model.tied_embeddings: bert's head is its embedding; leave it out",
-            )
-        else:
-            require(
-                self.heads % self.key_value_heads == 0,
-                f"model: heads must be a multiple of kv_heads, found {self.heads} and {self.kv_heads}",
-            )
-            require(self.width // self.heads % 2 == 0, "model: rotary embeddings need an even width / heads")
+        self.architecture.check()
 
     @property
-    def objective(self) -> Objective:
+    def architecture(self) -> Family:
+        """The family with these dimensions."""
+        return FAMILIES.get(self.family)(self)
+
+    @property
+    def predicts(self) -> Prediction:
         """What the family predicts: every next token (`causal`), or tokens that were masked (`masked`)."""
-        return "masked" if self.family == "bert" else "causal"
+        return self.architecture.predicts
 
     @property
     def key_value_heads(self) -> int:
@@ -96,34 +90,94 @@ class ModelSpec:
     @property
     def inner_width(self) -> int:
         """Inner size of the feed-forward layers, resolved."""
-        if self.ffn_width:
-            return self.ffn_width
-        return 4 * self.width if self.family != "llama" else -(-8 * self.width // (3 * 64)) * 64
+        return self.ffn_width or self.architecture.usual_inner_width
 
     @property
     def parameters(self) -> int:
         """Trained parameters, tied ones once, as transformers' own class has them."""
-        d, f = self.width, self.inner_width
-        head = 0 if self.tied_embeddings else self.vocab_size * d
-        if self.family == "gpt2":
-            block = (4 * d * d + 4 * d) + (2 * d * f + f + d) + 4 * d
-            return self.vocab_size * d + self.context * d + self.layers * block + 2 * d + head
-        if self.family == "bert":
-            block = (4 * d * d + 4 * d) + (2 * d * f + f + d) + 4 * d
-            embeddings = (self.vocab_size + self.context + 2) * d + 2 * d  # 2 segments, and a norm
-            return embeddings + self.layers * block + (d * d + d) + 2 * d + self.vocab_size
-        kv = d // self.heads * self.key_value_heads
-        block = 2 * d * d + 2 * d * kv + 3 * d * f + 2 * d
-        return self.vocab_size * d + self.layers * block + d + head
+        return self.architecture.parameters
 
     def flops_per_token(self, sequence_length: int) -> float:
         """Training FLOPs (forward and backward) for one token: 6 per weight of a matrix product, attention too.
 
         Source: PaLM (Chowdhery et al. 2022), appendix B; look-ups of embeddings and positions are free.
-        The head of a masked model works on masked tokens only.
         """
-        d, f = self.width, self.inner_width
-        kv = d // self.heads * self.key_value_heads
-        matrices = 2 * d * d + 2 * d * kv + (3 if self.family == "llama" else 2) * d * f
-        head = MASKED_SHARE * (self.vocab_size * d + d * d) if self.family == "bert" else self.vocab_size * d
-        return 6.0 * (self.layers * matrices + head) + 12.0 * self.layers * d * sequence_length
+        model = self.architecture
+        products = 6.0 * (self.layers * model.block_products + model.head_products)
+        return products + 12.0 * self.layers * self.width * sequence_length
+
+
+class Family(ABC):
+    """A kind of model with the dimensions of a spec: its arithmetic, and how it is built.
+
+    A new one is a file and a line in `FAMILIES`. Only `build` may import torch; the rest is asked wherever a run is
+    planned.
+
+    Args:
+        spec: the dimensions.
+
+    Attributes:
+        predicts: every next token (`causal`), or tokens that were masked (`masked`).
+        presets: fields of `ModelSpec` by the name of a preset, without family and vocabulary.
+    """
+
+    predicts: ClassVar[Prediction] = "causal"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def check(self) -> None:
+        """Refuse dimensions that the family cannot have, those of any model apart.
+
+        Raises:
+            ConfigError: one that it cannot have.
+        """
+        spec = self.spec
+        require(
+            spec.kv_heads in (None, spec.heads),
+            f"model.kv_heads: {spec.family} has as many as heads; leave it out",
+        )
+
+    @property
+    def usual_inner_width(self) -> int:
+        """Inner size of the feed-forward layers where the spec leaves it open."""
+        return 4 * self.spec.width
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """Trained parameters, tied ones once."""
+
+    @property
+    def block_products(self) -> int:
+        """Weights of a block in matrix products: attention's four matrices, and two of the feed-forward layers."""
+        spec = self.spec
+        return 4 * spec.width**2 + 2 * spec.width * spec.inner_width
+
+    @property
+    def head_products(self) -> float:
+        """The same of the output layer, on average over tokens."""
+        return self.spec.vocab_size * self.spec.width
+
+    @abstractmethod
+    def build(self, eot_id: int | None) -> Any:
+        """A model of transformers in float32, freshly initialised by torch's global generator.
+
+        Where masked tokens are predicted, its `forward` takes `positions` (see `mixopt.models.bert_model`).
+
+        Args:
+            eot_id: the tokenizer's end-of-text token, for the config; None where it has none.
+        """
+
+
+FAMILIES: Registry[type[Family]] = Registry(
+    "model.family",
+    "mixopt.models",
+    {
+        "gpt2": "mixopt.models.gpt2:Gpt2",
+        "llama": "mixopt.models.llama:Llama",
+        "bert": "mixopt.models.bert:Bert",
+    },
+    Family,
+)

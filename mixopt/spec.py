@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.model_spec import STRICT, ModelSpec, Objective, require
+from mixopt.model_spec import STRICT, ModelSpec, Prediction, require
 from mixopt.policy import REFERENCED
 
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
@@ -172,7 +172,7 @@ class RunSpec:
     tokens: int
     sequence_length: int
     seed: int = 0
-    objective: Objective = "causal"
+    objective: Prediction = "causal"
     whole_word: bool = False
 
     def __post_init__(self) -> None:
@@ -198,8 +198,8 @@ class RunSpec:
         both = [name for name in self.evaluation.only if name in self.data.domains]
         require(not both, f"evaluation.only: {', '.join(both)} cannot be trained on and only be measured")
         require(
-            self.objective == self.model.objective,
-            f"objective: a {self.model.family} model is a {self.model.objective} one, found {self.objective!r}",
+            self.objective == self.model.predicts,
+            f"objective: a {self.model.family} model is a {self.model.predicts} one, found {self.objective!r}",
         )
         require(
             self.objective == "masked" or not self.whole_word,

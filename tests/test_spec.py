@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.model_spec import ModelSpec
-from mixopt.presets import PRESETS, model_spec
+from mixopt.presets import model_spec, presets
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 
 
@@ -122,7 +122,7 @@ def test_whole_batches_rounds_to_the_nearest_and_to_at_least_one():
 
 
 def test_presets_name_their_size_and_their_fields_can_be_overridden():
-    for name in [name for name in PRESETS if not name.startswith("bert")]:
+    for name in [name for name in presets() if not name.startswith("bert")]:
         size = float(name.split("-")[1][:-1]) * (1e9 if name.endswith("b") else 1e6)
         spec = model_spec(name, 1024 if size < 1e7 else 50257)
         assert spec.parameters == pytest.approx(size, rel=0.02 if size > 1e8 else 0.15)
@@ -196,3 +196,9 @@ def test_measured_domains_are_the_trained_ones_then_the_others():
         make_spec(evaluation=EvalSpec(only=("b",)))
     with pytest.raises(ConfigError, match=r"evaluation\.only: .*distinct"):
         EvalSpec(only=("c", "c"))
+
+
+def test_an_unknown_family_is_refused_and_has_no_formula():
+    with pytest.raises(ConfigError, match=r"model\.family: expected llama or module:Class, found 'lama'"):
+        ModelSpec(family="lama", vocab_size=10, context=8, width=4, layers=1, heads=1)
+    assert model_spec("gpt2-1m", 300, family="llama").family == "llama"

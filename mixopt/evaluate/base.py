@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from mixopt.model_spec import Objective
+    from mixopt.model_spec import Prediction
     from mixopt.score import Score
 
 # Raised when a change of the code changes scores; old ones then stay, but are not reused.
@@ -20,7 +20,7 @@ NUMERICS = 1
 Kind = Literal["harness", "finetune"]
 
 # What kind of task each kind of model can be asked.
-KIND_OF: dict[Objective, Kind] = {"causal": "harness", "masked": "finetune"}
+KIND_OF: dict[Prediction, Kind] = {"causal": "harness", "masked": "finetune"}
 
 
 @dataclass(frozen=True, kw_only=True)

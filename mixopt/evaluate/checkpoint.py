@@ -13,7 +13,7 @@ from mixopt.data.manifest import TOKENIZER_FOLDER
 from mixopt.errors import DataError
 
 if TYPE_CHECKING:
-    from mixopt.model_spec import Objective
+    from mixopt.model_spec import Prediction
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # What transformers' classes of tokenizers read.
@@ -24,7 +24,7 @@ _TOKENIZER = (
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 
 # How the names of transformers' classes end.
-_OBJECTIVES: dict[str, Objective] = {"CausalLM": "causal", "LMHeadModel": "causal", "MaskedLM": "masked"}
+_OBJECTIVES: dict[str, Prediction] = {"CausalLM": "causal", "LMHeadModel": "causal", "MaskedLM": "masked"}
 
 
 def find(word: str) -> Path:
@@ -64,7 +64,7 @@ def digest(folder: Path) -> str:
     return hasher.hexdigest()[:16]
 
 
-def check(folder: Path) -> Objective:
+def check(folder: Path) -> Prediction:
     """What the model in `folder` predicts, once it is clear that it can be loaded and read text.
 
     Raises:

@@ -17,7 +17,7 @@ from mixopt.evaluate.base import KIND_OF, EvalTask
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mixopt.model_spec import Objective
+    from mixopt.model_spec import Prediction
 
 # First words of the names that are ours; every other name is lm-eval's.
 _OFFLINE, _BIGBENCH = ("offline",), ("bigbench",)
@@ -61,7 +61,7 @@ class _Asked:
 
 def resolve(
     names: Sequence[str],
-    objective: Objective,
+    objective: Prediction,
     *,
     data_dir: Path | None,
     task_data: Path | None = None,

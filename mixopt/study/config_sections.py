@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mixopt.errors import ConfigError
+from mixopt.model_spec import FAMILIES
 from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.trackers import TRACKERS
 from mixopt.units import parse_count
@@ -100,6 +101,7 @@ class ModelSection(Section):
     """A preset and what differs from it (see `mixopt.model_spec.ModelSpec`)."""
 
     preset: str = "gpt2-0.4m"
+    family: Annotated[str, _of(FAMILIES)] | None = None
     context: int | None = None
     width: int | None = None
     layers: int | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
     from mixopt.execute.evaluations import EvalJob, Evaluations
-    from mixopt.model_spec import Objective
+    from mixopt.model_spec import Prediction
     from mixopt.report.eval_progress import EvalProgress
     from mixopt.store import Store
 
@@ -63,7 +63,7 @@ class TrainedModel:
     subject: str
     folder: Path
     digest: str
-    objective: Objective
+    objective: Prediction
 
 
 def find_model(word: str, store: Store) -> TrainedModel:
@@ -162,7 +162,7 @@ def evaluate(
 
 def _tasks(models: Sequence[TrainedModel], asked: TasksAsked) -> dict[str, list[EvalTask]]:
     """The tasks of each model, by subject; checked before anything is started."""
-    resolved: dict[Objective, list[EvalTask]] = {}
+    resolved: dict[Prediction, list[EvalTask]] = {}
     for model in models:
         if model.objective not in resolved:
             resolved[model.objective] = resolve(

@@ -26,7 +26,7 @@ def vocabulary_rows(config: StudyConfig, manifest: Manifest, model: ModelSpec) -
         ConfigError: the config asks for less than the tokenizer needs.
     """
     least, what = manifest.vocab_size, ""
-    if model.objective == "masked" and is_prepared(config.data.dir):
+    if model.predicts == "masked" and is_prepared(config.data.dir):
         least, what = Vocabulary.of_data(config.data.dir, manifest).rows, " and its mask token"
     asked = config.model.vocab_size
     if asked is not None and asked < least:
@@ -45,7 +45,7 @@ def masks_whole_words(config: StudyConfig, manifest: Manifest, model: ModelSpec)
         DataError: the tokenizer does not tell where words begin.
     """
     asked, data = config.training.whole_word, config.data.dir
-    if asked and model.objective != "masked":
+    if asked and model.predicts != "masked":
         raise ConfigError(
             f"training.whole_word: only masked models (bert-…) have masks, found {config.model.preset}"
         )

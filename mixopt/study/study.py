@@ -149,7 +149,7 @@ class Study:
     @cached_property
     def tasks(self) -> tuple[EvalTask, ...]:
         """The downstream tasks that every trained model is evaluated on (see `mixopt.study.tasks`)."""
-        return resolve_tasks(self.config, self.model.objective)
+        return resolve_tasks(self.config, self.model.predicts)
 
     @cached_property
     def tokens(self) -> int:
@@ -203,7 +203,7 @@ class Study:
             tokens=whole_batches(tokens, self.optim.batch_tokens),
             sequence_length=self.sequence_length,
             seed=seed,
-            objective=self.model.objective,
+            objective=self.model.predicts,
             whole_word=masks_whole_words(self.config, self.manifest, self.model),
         )
 

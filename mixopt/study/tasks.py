@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mixopt.evaluate.base import EvalTask
     from mixopt.history import History
     from mixopt.methods.base import Recommendation
-    from mixopt.model_spec import Objective as Predicts
+    from mixopt.model_spec import Prediction
     from mixopt.objective import Objective
     from mixopt.result import RunResult
     from mixopt.score import Score
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixopt.study.study import Study
 
 
-def resolve_tasks(config: StudyConfig, predicts: Predicts) -> tuple[EvalTask, ...]:
+def resolve_tasks(config: StudyConfig, predicts: Prediction) -> tuple[EvalTask, ...]:
     """What every trained model is evaluated on.
 
     Args:

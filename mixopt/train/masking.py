@@ -17,7 +17,7 @@ import numpy as np
 from blake3 import blake3
 
 from mixopt.data.permutation import mix
-from mixopt.model_spec import MASKED_SHARE
+from mixopt.models.bert import MASKED_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from mixopt.models.build import build_model
-from mixopt.presets import PRESETS, model_spec
+from mixopt.presets import model_spec, presets
 
-MASKED = [name for name in PRESETS if model_spec(name, 300).objective == "masked"]
-SMALL = [name for name in PRESETS if name not in MASKED and model_spec(name, 1024).parameters < 10e6]
+MASKED = [name for name in presets() if model_spec(name, 300).predicts == "masked"]
+SMALL = [name for name in presets() if name not in MASKED and model_spec(name, 1024).parameters < 10e6]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", presets())
 def test_parameters_of_every_preset_are_as_computed(name):
     spec = model_spec(name, 1000)
     with torch.device("meta"):
