@@ -194,6 +194,7 @@ class MethodSection(Section):
     kl: float = Field(default=0.0, ge=0)
     pareto: Annotated[tuple[str, str] | None, BeforeValidator(_names)] = None
     extend: str | None = None
+    confirm: int = Field(default=0, ge=0, le=10_000)
     sizes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
     budget: Annotated[float, BeforeValidator(_multiple)] = Field(default=10.0, ge=1)
     batch: int = Field(default=1, ge=1)

@@ -59,7 +59,7 @@ def extension_searcher(study: Study, prefix: str) -> Extension:
         ConfigError: the earlier study has no recommendation, or domains that the data does not have.
         StoreError: there is no such study.
     """
-    from mixopt.study.search import one_shot_settings
+    from mixopt.study.search import confirmed_at, one_shot_settings
 
     earlier = read_earlier(study, prefix)
     frozen = Frozen(study.domains, earlier.mixture)
@@ -91,7 +91,12 @@ def extension_searcher(study: Study, prefix: str) -> Extension:
     )
     alone = Mixture(frozen.coordinates, (1.0, *[0.0] * len(frozen.new)))
     inner = OneShot(
-        natural, study.tokens, settings, {"natural share of new": natural, VIRTUAL: alone}, study.domains
+        natural,
+        study.tokens,
+        settings,
+        {"natural share of new": natural, VIRTUAL: alone},
+        study.domains,
+        target=confirmed_at(study),
     )
     used = list(swarm.history.runs) if swarm is not None and regressors else []
     notes = _notes(frozen, earlier, differences, len(used))

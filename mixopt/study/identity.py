@@ -38,6 +38,7 @@ _ADDED: dict[str, dict[str, Any]] = {
         "kl": 0.0,
         "pareto": None,
         "extend": None,
+        "confirm": 0,
         "sizes": None,
         "budget": 10.0,
         "batch": 1,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
+from mixopt.methods.adso.scales import Scale
 from mixopt.methods.names import ONE_SHOT, SEQUENTIAL
 from mixopt.methods.swarm.designs import DesignSettings
 from mixopt.methods.swarm.fit import regressors_of
@@ -73,7 +74,8 @@ def one_shot_searcher(study: Study) -> OneShot | Extension:
         return extension_searcher(study, method.extend)
     # First, as it says more than the bounds would about a data set that is too small.
     study.check_epochs(study.spec(study.natural, study.tokens, seed=0), "natural")
-    return OneShot(study.natural, study.tokens, one_shot_settings(study, len(study.domains)))
+    settings = one_shot_settings(study, len(study.domains))
+    return OneShot(study.natural, study.tokens, settings, target=confirmed_at(study))
 
 
 def one_shot_settings(study: Study, domains: int) -> OneShotSettings:
@@ -101,7 +103,15 @@ def one_shot_settings(study: Study, domains: int) -> OneShotSettings:
         kl=method.kl,
         pareto=study_pair(study),
         seen=partial(shares_seen, study),
+        confirm=method.confirm,
     )
+
+
+def confirmed_at(study: Study) -> Scale:
+    """Where a one-shot search runs the mixtures that it confirms: the study's model, for the target's tokens."""
+    spec = study.spec(study.natural, study.config.method.target_tokens or study.tokens, seed=0)
+    unit = study.spec(study.natural, study.tokens, seed=0)
+    return Scale(None, spec.model.parameters, spec.tokens, spec.flops / unit.flops)
 
 
 def _design(study: Study, domains: int) -> DesignSettings:

@@ -42,6 +42,11 @@ class Scale:
     tokens: int
     cost: float
 
+    @property
+    def place(self) -> tuple[str | None, int]:
+        """Where a run of this scale is made: preset of the model, and tokens."""
+        return self.model, self.tokens
+
     def __str__(self) -> str:
         return f"{self.model or f'{format_count(self.parameters)} parameters'}, {format_count(self.tokens)} tokens"
 
@@ -52,6 +57,7 @@ class Measured:
 
     Attributes:
         points: runs, then points of their learning curves.
+        run: (n,) the run that each is of.
         losses: (n, V) nats/token.
         costs: (R,) of each run, in target runs.
         scale: (R,) index of each run's scale; −1 for one of another scale.
@@ -59,6 +65,7 @@ class Measured:
     """
 
     points: Points
+    run: NDArray[np.intp]
     losses: NDArray[np.float64]
     costs: NDArray[np.float64]
     scale: NDArray[np.intp]
@@ -131,8 +138,10 @@ class Ladder:
         elsewhere = sizes * history.tokens / max(1, self.target.parameters * self.target.tokens)
         costs = np.where(scale >= 0, self.costs[scale], elsewhere)
         weights, losses, curves, inside = history.weights, history.losses, history.curves, self._inside(history)
+        run = np.arange(len(history))
         if curves is not None and len(inside):
             runs = curves.run[inside]
+            run = np.append(run, runs)
             pairs = zip(runs, curves.tokens[inside], strict=True)
             points = [self._below(float(sizes[run]), float(at), float(history.tokens[run])) for run, at in pairs]
             weights = np.vstack([weights, weights[runs]])
@@ -140,7 +149,7 @@ class Ladder:
             losses = np.vstack([losses, curves.losses[inside]])
         axes = np.ptp(self.coordinates, axis=0) > 0
         axes[2] = len(inside) > 0
-        return Measured(Points(weights, where[:, axes]), losses, costs, scale, self.coordinates[:, axes])
+        return Measured(Points(weights, where[:, axes]), run, losses, costs, scale, self.coordinates[:, axes])
 
     def _nearest(self, parameters: float, tokens: float) -> int:
         for index, scale in enumerate(self.scales):

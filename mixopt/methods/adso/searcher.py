@@ -13,14 +13,13 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.advice import advise
-from mixopt.methods.adso.candidates import abroad
 from mixopt.methods.adso.choice import ChoiceSettings, choose
 from mixopt.methods.adso.state import State
 from mixopt.methods.base import Proposal
+from mixopt.methods.candidates import Candidates, Simplex
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective
 from mixopt.solve import Supply, make_bounds
-from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +78,7 @@ class Adso:
     Attributes:
         ladder: the scales; with the target alone this is Bayesian optimisation at a single fidelity.
         settings: the settings.
+        candidates: what can be run and recommended.
         bounds: floors and caps.
         baselines: mixtures to compare with, by name; the initial design begins with them.
         wants_curves: points of learning curves are data too, and histories should hold them.
@@ -92,6 +92,7 @@ class Adso:
         ladder: Ladder,
         settings: AdsoSettings | None = None,
         baselines: Mapping[str, Mixture] | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         """Set up the search.
 
@@ -100,16 +101,21 @@ class Adso:
             ladder: the scales to train at.
             settings: None for the defaults.
             baselines: mixtures to predict beside the uniform one, by name (`natural`).
+            candidates: what can be run; None for all mixtures within the settings' bounds.
 
         Raises:
             ConfigError: settings, bounds or mixtures that do not fit together.
         """
         self.settings, self.ladder, self.natural = settings or AdsoSettings(), ladder, natural
-        self.bounds = make_bounds(natural.domains, self.settings.floor, self.settings.supply)
+        self.candidates = candidates or Simplex(
+            natural, make_bounds(natural.domains, self.settings.floor, self.settings.supply)
+        )
+        self.bounds = self.candidates.bounds
         given = {name: mixture.ordered(natural.domains) for name, mixture in (baselines or {}).items()}
         if "recommended" in given:
             raise ConfigError("baselines: the name `recommended` is taken")
         self.baselines = {"uniform": Mixture.uniform(natural.domains), **given}
+        self._memory: dict[bytes, list[NDArray[np.float64]]] = {}
 
     def ask(self, history: History) -> list[Proposal]:
         """The initial design, while nothing is finished; then batches; nothing when the budget is spent."""
@@ -117,14 +123,14 @@ class Adso:
             return self._initial()
         if len(history) < _FEWEST:
             return []
-        state = State.of(history, self.ladder, self.settings.objective)
-        pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
+        state = State.of(history, self.ladder, self.settings.objective, self._first, self._memory)
+        pool = state.pool(self.candidates, self._rng(len(history)))
         state = state.pinned(pool)
         proposals: list[Proposal] = []
         while len(proposals) < self.settings.batch:
             left = self.settings.budget - float(state.costs.sum())
             belief = state.belief(pool)
-            options, scales = state.options(belief, left)
+            options, scales = state.options(belief, self.candidates, left)
             choice = choose(belief, options, state.best, state.done, self.settings.choice)
             if choice is None or self._enough(choice, state.best):
                 break
@@ -152,27 +158,30 @@ class Adso:
             raise ConfigError(f"ADSO: expected {_FEWEST} runs or more to recommend from, found {len(history)}")
         ordered = history.select(np.argsort(history.runs))  # so that nothing depends on the order of rows
         state = State.of(ordered, self.ladder, self.settings.objective)
-        pool = state.candidates(self.natural.array, self.bounds, self._rng(len(history)))
+        pool = state.pool(self.candidates, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
+
+    @property
+    def _first(self) -> int:
+        """Runs of the initial design."""
+        scale = self.ladder.scales[0]
+        count = self.settings.choice.initial_runs(len(self.natural.domains), scale.cost)
+        affordable = int((self.settings.budget - (scale.cost < 1)) / scale.cost + 1e-9)
+        return max(1, min(count, affordable))
 
     def _initial(self) -> list[Proposal]:
         """Baselines, then mixtures from all over, at the cheapest scale."""
         scale = self.ladder.scales[0]
-        count = self.settings.choice.initial_runs(len(self.natural.domains), scale.cost)
-        affordable = int((self.settings.budget - (scale.cost < 1)) / scale.cost + 1e-9)
-        count = max(1, min(count, affordable))
-        drawn = abroad(self.natural.array, self.bounds, count, self._rng(0))
-        named = [self._within(mixture) for mixture in self.baselines.values()]
-        mixtures = list(dict.fromkeys(self._mixture(row) for row in [*named, *drawn]))[:count]
+        rows = self.candidates.first(self._first, tuple(self.baselines.values()), scale.place, self._rng(0))
         return [
             Proposal(
-                mixture=mixture,
+                mixture=self._mixture(row),
                 tokens=scale.tokens,
                 seed=self.settings.seed,
                 role=f"#{number} initial design, {scale}: {_price(scale.cost)}",
                 model=scale.model,
             )
-            for number, mixture in enumerate(mixtures, start=1)
+            for number, row in enumerate(rows, start=1)
         ]
 
     def _anchor(self, state: State, left: float) -> tuple[str, Points] | None:
@@ -180,7 +189,8 @@ class Adso:
 
         Gains over it would else rest on shorter runs, which may rank it otherwise. Not for the last of the money.
         """
-        named = np.array([self._within(mixture) for mixture in self.baselines.values()])
+        place = self.ladder.target.place
+        named = np.array([self.candidates.closest(mixture, place) for mixture in self.baselines.values()])
         if state.done.target_runs != 1 or left < 2 or any(state.was_at_target(weights) for weights in named):
             return None
         best = int(np.argmin(state.belief(named).mean))
@@ -215,10 +225,6 @@ class Adso:
     def _enough(self, choice: Choice, best: float | None) -> bool:
         """Whether no run is worth its while: never before the target was run."""
         return best is not None and choice.worth < self.settings.tolerance * abs(best)
-
-    def _within(self, mixture: Mixture) -> NDArray[np.float64]:
-        """(K,) weights within the bounds."""
-        return project(mixture.array, self.bounds.floors, self.bounds.caps)
 
     def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
         return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))

@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.methods.adso.acquisition import Belief, pinned
-from mixopt.methods.adso.candidates import abroad, near
 from mixopt.methods.adso.choice import Done, Options, affordable
 from mixopt.methods.adso.fidelity_model import FidelityModel, Points
-from mixopt.solve.projection import project
+from mixopt.methods.candidates import was_run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.history import History
     from mixopt.methods.adso.scales import Ladder, Measured
+    from mixopt.methods.candidates import Candidates
     from mixopt.objective import Objective
-    from mixopt.solve import Bounds
 
-# Candidates from all over and about the best ones, and rounds of the latter.
-_ABROAD, _NEAR, _ROUNDS, _CENTRES = 512, 256, 2, 8
+# The best few, about which more candidates are drawn.
+_CENTRES = 8
 # Candidates that are options of a run, at every scale.
 _OPTIONS = 64
-# Total variation within which two mixtures are the same run: runs hold whole sequences.
-_SAME = 0.005
+# Cheap runs between two fits of the hyperparameters; in between the model is only conditioned on them.
+_REFIT = 8
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,32 @@ class State:
     pending_scales: NDArray[np.intp]
 
     @classmethod
-    def of(cls, history: History, ladder: Ladder, objective: Objective) -> State:
-        """Fit the model to a history of two runs or more."""
+    def of(
+        cls,
+        history: History,
+        ladder: Ladder,
+        objective: Objective,
+        first: int | None = None,
+        memory: dict[bytes, list[NDArray[np.float64]]] | None = None,
+    ) -> State:
+        """Fit the model to a history of two runs or more.
+
+        Args:
+            history: the finished runs.
+            ladder: the scales.
+            objective: what is minimised.
+            first: runs of the initial design; after them hyperparameters are fitted anew to all runs with each one
+                at the target and each eight cheap ones, in the order of the history. None to fit them to all runs.
+            memory: hyperparameters by the runs that they were fitted to, kept from call to call to save time.
+        """
         measured = ladder.measured(history)
-        model = FidelityModel.fit(measured.points, measured.losses)
+        head = measured.run < (len(history) if first is None else _fitted(measured.scale, ladder, first))
+        points, losses = measured.points.select(head), measured.losses[head]
+        memory, key = {} if memory is None else memory, points.inputs.tobytes() + losses.tobytes()
+        model = FidelityModel.fit(points, losses, memory.get(key))
+        memory.clear()
+        memory[key] = [process.theta for process in model.processes]
+        model = model.observe(measured.points.select(~head), measured.losses[~head])
         nothing = np.zeros((0, len(history.domains)))
         return cls(history, measured, ladder, objective, model, nothing, np.zeros(0, dtype=np.intp))
 
@@ -93,20 +114,14 @@ class State:
         """About mixtures (P, K) at the target."""
         return Belief.of(self.model, self.value, self.measured.at_target(weights))
 
-    def candidates(
-        self, natural: NDArray[np.float64], bounds: Bounds, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """(P, K) those that were run, from all over, and ever closer about the best."""
-        run = np.unique(self.history.weights.round(12), axis=0)
-        # What a run saw is off its mixture by parts of a sequence, and so may be off the bounds.
-        within = ((run >= bounds.floors - _SAME) & (run <= bounds.caps + _SAME)).all(axis=1)
-        run = project(run[within], bounds.floors, bounds.caps) if within.any() else run[:0]
-        pool = np.vstack([run, abroad(natural, bounds, _ABROAD, rng)])
-        for _ in range(_ROUNDS):
+    def pool(self, candidates: Candidates, rng: np.random.Generator) -> NDArray[np.float64]:
+        """(P, K) mixtures to recommend from, the finer the better they look."""
+
+        def hopeful(pool: NDArray[np.float64]) -> NDArray[np.intp]:
             belief = self.belief(pool)
-            hopeful = np.union1d(belief.mean.argsort()[:_CENTRES], belief.optimistic.argsort()[:_CENTRES])
-            pool = np.vstack([pool, near(pool[hopeful], bounds, _NEAR, rng)])
-        return pool
+            return np.union1d(belief.mean.argsort()[:_CENTRES], belief.optimistic.argsort()[:_CENTRES])
+
+        return candidates.pool(self.history.weights, hopeful, rng)
 
     def pinned(self, pool: NDArray[np.float64]) -> State:
         """The state with the level of the target taken for known, where nothing was run there."""
@@ -114,31 +129,32 @@ class State:
             return self
         return replace(self, model=pinned(self.model, self.value, self.measured.at_target(pool)))
 
-    def options(self, belief: Belief, left: float) -> tuple[Options, NDArray[np.intp]]:
+    def options(self, belief: Belief, candidates: Candidates, left: float) -> tuple[Options, NDArray[np.intp]]:
         """The most hopeful candidates at every scale that is paid for, and (Q,) the scale of each.
 
         A mixture is not run again at a scale.
 
         Args:
-            belief: about the candidates.
+            belief: about the pool that is recommended from.
+            candidates: what can be run.
             left: of the budget, in target runs.
         """
-        weights = belief.candidates.weights
-        hopeful = np.union1d(belief.optimistic.argsort()[:_OPTIONS], belief.mean.argsort()[: _OPTIONS // 4])
-        target = len(self.ladder.scales) - 1
+        pool = belief.candidates.weights
         paid = affordable(self.ladder.costs, left)
-        rows: list[NDArray[np.intp]] = []
-        for index in range(len(self.ladder.scales)):
-            near_by = 0.5 * np.abs(weights[hopeful, None, :] - self._ran(index)[None, :, :]).sum(axis=2) <= _SAME
-            rows.append(hopeful[~near_by.any(axis=1)] if paid[index] else hopeful[:0])
+        rows: list[NDArray[np.float64]] = []
+        for index, scale in enumerate(self.ladder.scales):
+            ran = self._ran(index)
+            there = candidates.runnable(scale.place, pool, ran) if paid[index] else pool[:0]
+            said = belief if there is pool else self.belief(there)
+            hopeful = there[np.union1d(said.optimistic.argsort()[:_OPTIONS], said.mean.argsort()[: _OPTIONS // 4])]
+            rows.append(hopeful[~was_run(hopeful, ran)])
         scales = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-        points = Points(weights[np.concatenate(rows)], self.measured.coordinates[scales])
-        return Options(points, self.ladder.costs[scales], scales == target), scales
+        points = Points(np.concatenate(rows), self.measured.coordinates[scales])
+        return Options(points, self.ladder.costs[scales], scales == len(self.ladder.scales) - 1), scales
 
     def was_at_target(self, weights: NDArray[np.float64]) -> bool:
         """Whether a mixture (K,) was run at the target, or is under way there."""
-        ran = self._ran(len(self.ladder.scales) - 1)
-        return bool((0.5 * np.abs(ran - weights).sum(axis=1) <= _SAME).any())
+        return bool(was_run(weights[None], self._ran(len(self.ladder.scales) - 1))[0])
 
     def _ran(self, scale: int) -> NDArray[np.float64]:
         """Mixtures (m, K) that were run at a scale, or are under way there."""
@@ -159,3 +175,12 @@ class State:
         """(S,) correlation over mixtures of the objective at each scale with the target's, about `weights` (K,)."""
         slopes = self.belief(weights[None, :]).slopes[0]
         return self.model.agreement(slopes, self.measured.coordinates)
+
+
+def _fitted(scale: NDArray[np.intp], ladder: Ladder, first: int) -> int:
+    """How many of the runs at scales (R,) hyperparameters are fitted to."""
+    fitted = min(first, len(scale))
+    for count, index in enumerate(scale[first:].tolist(), start=first + 1):
+        if index == len(ladder.scales) - 1 or count - fitted >= _REFIT:
+            fitted = count
+    return fitted

@@ -152,9 +152,10 @@ class Extension:
         self._notes, self._earlier = tuple(notes), dict(earlier)
 
     def ask(self, history: History) -> list[Proposal]:
-        """The swarm, every mixture with the earlier shares among the old domains."""
+        """The swarm, every mixture with the earlier shares among the old domains; then those to confirm."""
+        reduced = self.frozen.histories(history) if len(history) else history
         return [
-            replace(proposal, mixture=self.frozen.expand(proposal.mixture)) for proposal in self.inner.ask(history)
+            replace(proposal, mixture=self.frozen.expand(proposal.mixture)) for proposal in self.inner.ask(reduced)
         ]
 
     def recommend(self, history: History) -> Recommendation:

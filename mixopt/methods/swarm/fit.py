@@ -13,7 +13,6 @@ import numpy as np
 
 from mixopt.methods.base import Estimate
 from mixopt.methods.swarm.law_choice import LawChoice
-from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
 from mixopt.methods.swarm.regressors import LAWS
 from mixopt.solve.simplex import AT_BOUND, with_multipliers
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.methods.candidates import Candidates
+    from mixopt.methods.swarm.optimum import Optimum
     from mixopt.methods.swarm.regressors.base import Fitted, Regressor
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.mixture import Mixture
@@ -62,7 +63,7 @@ class OneShotFit:
         evidence: how it, and the others that were tried, predict runs that they have not seen.
         objective: what is minimised.
         values: (C,) measured objectives.
-        bounds: floors and caps.
+        candidates: what the optimum is chosen from.
         prior: (K,) the natural mixture.
         kl: strength of the pull towards it.
     """
@@ -72,7 +73,7 @@ class OneShotFit:
     evidence: LawChoice
     objective: Objective
     values: NDArray[np.float64]
-    bounds: Bounds
+    candidates: Candidates
     prior: NDArray[np.float64]
     kl: float
 
@@ -82,7 +83,7 @@ class OneShotFit:
         swarm: Swarm,
         regressors: Sequence[Regressor],
         objective: Objective,
-        bounds: Bounds,
+        candidates: Candidates,
         prior: NDArray[np.float64],
         kl: float,
     ) -> OneShotFit:
@@ -92,7 +93,7 @@ class OneShotFit:
             swarm: the runs.
             regressors: the laws to choose from.
             objective: what is minimised.
-            bounds: floors and caps of the answer.
+            candidates: what the answer is chosen from.
             prior: (K,) the natural mixture.
             kl: strength of the pull towards it.
 
@@ -100,10 +101,15 @@ class OneShotFit:
             ConfigError: too few mixtures, a constant objective, or no law that predicts better than the mean.
         """
         if kl > 0:
-            check_prior(prior, bounds.floors, bounds.domains)
+            check_prior(prior, candidates.bounds.floors, candidates.bounds.domains)
         evidence = LawChoice.of(swarm, regressors, objective)
         fitted = evidence.regressor.fit(swarm.weights, swarm.losses, seed=0)
-        return cls(swarm, fitted, evidence, objective, swarm.objective(objective), bounds, prior, kl)
+        return cls(swarm, fitted, evidence, objective, swarm.objective(objective), candidates, prior, kl)
+
+    @property
+    def bounds(self) -> Bounds:
+        """Floors and caps of the answer."""
+        return self.candidates.bounds
 
     def surface(self, objective: Objective) -> Surface:
         """An objective over mixtures, by the law, with the pull."""
@@ -115,11 +121,11 @@ class OneShotFit:
     @cached_property
     def optimum(self) -> Optimum:
         """The mixture advised."""
-        return minimise(self.surface(self.objective), self.bounds, self.prior)
+        return self.candidates.minimise(self.surface(self.objective))
 
     def under(self, objective: Objective) -> NDArray[np.float64]:
         """(K,) the optimum under another objective, from the same law."""
-        return minimise(self.surface(objective), self.bounds, self.prior).weights
+        return self.candidates.minimise(self.surface(objective)).weights
 
     def predictions(
         self, objectives: Sequence[Objective], mixtures: Mapping[str, Mixture]
@@ -153,14 +159,8 @@ class OneShotFit:
         surface = self.surface(self.objective)
         smooth = self.fitted.jacobian(self.prior[None]) is not None
         laws = surface.over(self.fitted.replicates(count if smooth else min(count, _ROUGH_REPLICATES), seed=0))
-        drawn = search(
-            laws,
-            self.bounds,
-            self.prior,
-            self.optimum.weights[None],
-            draws=_DRAWS if smooth else _ROUGH_DRAWS,
-            descents=1,
-            steps=_STEPS,
+        drawn = self.candidates.minima(
+            laws, self.optimum.weights, draws=_DRAWS if smooth else _ROUGH_DRAWS, steps=_STEPS
         )
         return OneShotReplicates(self, laws, drawn)
 

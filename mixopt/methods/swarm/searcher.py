@@ -8,18 +8,20 @@ Symbols: C mixtures, K domains, V evaluation domains, B replicates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.methods.adso.scales import Scale
 from mixopt.methods.base import Proposal, Recommendation
+from mixopt.methods.candidates import Candidates, Simplex, was_run
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
 from mixopt.methods.intervals import weight_intervals
 from mixopt.methods.swarm.advice import describe, describe_swarm, warn, warn_of_scale
 from mixopt.methods.swarm.best_measured import BestMeasured
-from mixopt.methods.swarm.designs import SAME, DesignSettings, make_design
+from mixopt.methods.swarm.designs import SAME, DesignSettings
 from mixopt.methods.swarm.fit import OneShotFit, least_runs
 from mixopt.methods.swarm.pareto import pareto_front
 from mixopt.methods.swarm.runs import Swarm, check_varied
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from mixopt.methods.swarm.regressors.base import Regressor
 
 BEST_RUN = "best run"
+
+# Runs hold whole batches, so that their tokens are only nearly those of a scale.
+_SAME_SCALE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ class OneShotSettings:
         replicates: B behind every interval.
         seen: the shares (K,) that a run really sees of weights (K,) asked for, as it holds whole sequences; None
             for the same.
+        confirm: runs at the target of the best predicted mixtures, one after the other, of which the best measured
+            is recommended; 0 to recommend the best prediction.
 
     Raises:
         ConfigError: no seed or one twice, or a number outside its range.
@@ -77,6 +84,7 @@ class OneShotSettings:
     noise: float = 0.003
     replicates: int = 200
     seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    confirm: int = 0
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -91,16 +99,20 @@ class OneShotSettings:
             raise ConfigError("pareto: a front is one of predicted objectives; choose a law with --regressor auto")
         if not 0 < self.noise < 1:
             raise ConfigError(f"noise: expected a share above 0 and below 1, found {self.noise}")
+        if self.confirm < 0:
+            raise ConfigError(f"confirm: expected a number of mixtures, 0 for none, found {self.confirm}")
 
 
 class OneShot:
-    """A `Searcher`: asks for its whole swarm at once.
+    """A `Searcher`: asks for its whole swarm at once, then for what it is to confirm.
 
     Attributes:
         natural: the natural mixture.
-        tokens: of every run.
+        tokens: of every run of the swarm.
+        model: preset of its model; None for the study's.
         settings: the settings.
         baselines: mixtures to compare with, by name: `uniform`, and `natural` and others as given.
+        candidates: what can be run and recommended.
         bounds: floors and caps of the answer.
         trained: domains trained on.
     """
@@ -112,6 +124,9 @@ class OneShot:
         settings: OneShotSettings,
         baselines: Mapping[str, Mixture] | None = None,
         trained: Sequence[str] | None = None,
+        candidates: Candidates | None = None,
+        model: str | None = None,
+        target: Scale | None = None,
     ) -> None:
         """Set up the search.
 
@@ -121,20 +136,29 @@ class OneShot:
             settings: how.
             baselines: mixtures to train and to compare with, by name; None for natural and uniform.
             trained: domains trained on, where the mixture is one of other things; None for the mixture's own.
+            candidates: what can be run; None for all mixtures within the settings' bounds.
+            model: preset of the swarm's model; None for the study's.
+            target: the scale that mixtures are confirmed at; None for the swarm's own.
 
         Raises:
             ConfigError: bounds that leave no mixture.
         """
-        self.natural, self.tokens, self.settings = natural, tokens, settings
+        self.natural, self.tokens, self.model, self.settings = natural, tokens, model, settings
         domains = natural.domains
         given = {"natural": natural, "uniform": Mixture.uniform(domains)} if baselines is None else baselines
         if BEST_RUN in given or "recommended" in given:
             raise ConfigError(f"baselines: the names `recommended` and `{BEST_RUN}` are taken")
         self.baselines = {name: mixture.ordered(domains) for name, mixture in given.items()}
         self.trained = tuple(trained or domains)
-        self.bounds = make_bounds(domains, settings.floor, settings.supply)
-        self._run_bounds = make_bounds(domains, settings.floor, settings.run_supply)
+        self.candidates = candidates or Simplex(
+            natural,
+            make_bounds(domains, settings.floor, settings.supply),
+            make_bounds(domains, settings.floor, settings.run_supply),
+        )
+        self.bounds = self.candidates.bounds
+        self._target = target or Scale(model, 0, tokens, 1.0)
         self._design: tuple[Mixture, ...] | None = None
+        self._last: tuple[bytes, OneShotFit] | None = None
 
     @property
     def design(self) -> tuple[Mixture, ...]:
@@ -144,8 +168,8 @@ class OneShot:
             ConfigError: too few runs for the law, or bounds or runs so short that too few mixtures are different.
         """
         if self._design is None:
-            anchors = tuple(self.baselines.values())
-            design = make_design(self.settings.design, self.natural, self._run_bounds, anchors, self.settings.seen)
+            anchors, place = tuple(self.baselines.values()), (self.model, self.tokens)
+            design = self.candidates.swarm(self.settings.design, anchors, place, self.settings.seen)
             self._check_enough(len(design))
             if self.settings.regressors is not None:
                 rows = np.array([mixture.weights for mixture in design])
@@ -153,14 +177,61 @@ class OneShot:
             self._design = design
         return self._design
 
-    def ask(self, history: History) -> list[Proposal]:  # noqa: ARG002 (a one-shot design)
-        """Every mixture of the swarm under every seed: the same whatever there is already."""
+    def ask(self, history: History) -> list[Proposal]:
+        """Every mixture of the swarm under every seed; then, where asked for, one by one those to confirm."""
+        if len(history) and self.settings.confirm:
+            return self._confirmation(history)
         names = {mixture: name for name, mixture in reversed(self.baselines.items())}
         return [
-            Proposal(mixture, self.tokens, seed, names.get(mixture) or f"mixture {number}")
+            Proposal(mixture, self.tokens, seed, names.get(mixture) or f"mixture {number}", model=self.model)
             for seed in self.settings.seeds
             for number, mixture in enumerate(self.design, start=1)
         ]
+
+    def _confirmation(self, history: History) -> list[Proposal]:
+        """The best predicted mixture that was not run at the target; nothing when enough were."""
+        target, at_target = self._target, self._at_target(history)
+        own = was_run(history.weights, np.array([mixture.weights for mixture in self.design]))
+        there = at_target & ~own if self._is_own_scale else at_target
+        number = len(Swarm.of(history.select(there), self.trained)) + 1 if there.any() else 1
+        if number > self.settings.confirm:
+            return []
+        row = self._next_best(self._swarm(history), history.weights[at_target])
+        if row is None:
+            return []
+        return [
+            Proposal(self._named(row), target.tokens, seed, f"confirmed {number}", model=target.model)
+            for seed in self.settings.seeds
+        ]
+
+    def _next_best(self, swarm: Swarm, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """(K,) the mixture to confirm next, by the law or, without one, by the swarm's own measurements."""
+        if self.settings.regressors is not None:
+            fit = self._fit(swarm, self.settings.regressors)
+            return self.candidates.next_best(fit.surface(self.settings.objective), ran)
+        order = swarm.objective(self.settings.objective).argsort(kind="stable")
+        rows = np.array(
+            [self.candidates.closest(self._named(row), self._target.place) for row in swarm.weights[order]]
+        )
+        left = rows[~was_run(rows, ran)]
+        return left[0] if len(left) else None
+
+    @property
+    def _is_own_scale(self) -> bool:
+        """Whether mixtures are confirmed at the swarm's own scale."""
+        return self._target.place == (self.model, self.tokens)
+
+    def _at_target(self, history: History) -> NDArray[np.bool_]:
+        """(R,) which runs are at the scale that mixtures are confirmed at."""
+        target = self._target
+        size = history.parameters if target.parameters else np.zeros(len(history))
+        same = np.abs(size - target.parameters) <= _SAME_SCALE * target.parameters
+        return same & (np.abs(history.tokens / target.tokens - 1) <= _SAME_SCALE)
+
+    def _swarm(self, history: History) -> Swarm:
+        """The runs that the law is of."""
+        cheap = history if self._is_own_scale else history.select(~self._at_target(history))
+        return Swarm.of(cheap, self.trained)
 
     def recommend(self, history: History) -> Recommendation:
         """The optimum of the law that predicts left-out runs best, or the best measured mixture.
@@ -173,11 +244,11 @@ class OneShot:
             raise ConfigError(
                 f"history: expected runs on {', '.join(self.natural.domains)}, found {', '.join(history.domains)}"
             )
+        if self.settings.confirm and len(history) and (at_target := self._at_target(history)).any():
+            return self._confirmed(history, Swarm.of(history.select(at_target), self.trained))
         swarm = Swarm.of(history, self.trained)
         if self.settings.regressors is None:
-            return self._measured(swarm)
-        self._check_enough(len(swarm))
-        check_varied("history", self.natural.domains, swarm.weights, self.bounds.caps)
+            return self._measured(swarm, self.tokens)
         return self._fitted(swarm, self.settings.regressors)
 
     def _check_enough(self, mixtures: int) -> None:
@@ -192,9 +263,30 @@ class OneShot:
                 f"{mixtures}; train {least - mixtures} more (--runs), or choose another --method"
             )
 
+    def _fit(self, swarm: Swarm, regressors: Sequence[Regressor]) -> OneShotFit:
+        """The law of a swarm, kept for as long as the swarm stays the same: confirming asks for it again."""
+        key = b"".join(part.tobytes() for part in (swarm.weights, swarm.losses))
+        if self._last is None or self._last[0] != key:
+            self._check_enough(len(swarm))
+            check_varied("history", self.natural.domains, swarm.weights, self.bounds.caps)
+            settings, natural = self.settings, self.natural.array
+            fit = OneShotFit.of(swarm, regressors, settings.objective, self.candidates, natural, settings.kl)
+            self._last = key, fit
+        return self._last[1]
+
+    def _confirmed(self, history: History, swarm: Swarm) -> Recommendation:
+        """The best of the mixtures that were run at the target (`swarm`)."""
+        answer = self._measured(swarm, self.target)
+        law = "" if self.settings.regressors is None else f" of a law of {len(self._swarm(history))} mixtures"
+        return replace(
+            answer,
+            method=f"best of {len(swarm)} mixtures that were run at the target, the best predicted{law} first",
+            runs=tuple(sorted(history.runs)),
+        )
+
     def _fitted(self, swarm: Swarm, regressors: Sequence[Regressor]) -> Recommendation:
         settings, objective = self.settings, self.settings.objective
-        fit = OneShotFit.of(swarm, regressors, objective, self.bounds, self.natural.array, settings.kl)
+        fit = self._fit(swarm, regressors)
         mixture = self._named(fit.optimum.weights)
         replicates = fit.replicates(settings.replicates)
         baselines = {**self.baselines, BEST_RUN: self._named(swarm.weights[int(fit.values.argmin())])}
@@ -229,7 +321,8 @@ class OneShot:
             details=details,
         )
 
-    def _measured(self, swarm: Swarm) -> Recommendation:
+    def _measured(self, swarm: Swarm, tokens: int) -> Recommendation:
+        """The best of the mixtures that were trained for so many tokens."""
         settings, objective = self.settings, self.settings.objective
         values, noise = swarm.objective(objective), swarm.noise(objective)
         allowed = self._allowed(swarm)
@@ -254,7 +347,7 @@ class OneShot:
             warnings=(
                 *warn_of_gains(mixture, self.baselines, gains),
                 *best.warnings(objective.units, assumed=noise is None),
-                *warn_of_scale(self.tokens, self.target),
+                *warn_of_scale(tokens, self.target),
                 *warn_of_repetition(mixture, settings.supply),
             ),
             runs=swarm.history.runs,

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.methods.adso.candidates import abroad, near
+from mixopt.methods.candidates import abroad, near
 from mixopt.solve import Bounds
 
 NAMES = tuple("abcdefghijklmnopqrst")

@@ -1,0 +1,323 @@
+"""What a search may choose from: every mixture within bounds, or the rows of a finite table.
+
+Symbols: K domains, R runs, P candidates, B functions. A *place* is where a run is made: a preset of the model (None
+for the study's) and a number of tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mixopt.methods.swarm.designs import make_design
+from mixopt.methods.swarm.optimum import Optimum, minimise, search
+from mixopt.methods.swarm.sampling import dirichlet_within
+from mixopt.mixture import Mixture
+from mixopt.solve import Bounds
+from mixopt.solve.projection import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixopt.methods.swarm.designs import DesignSettings
+    from mixopt.methods.swarm.optimum import Function
+
+    Place = tuple[str | None, int]
+    Seen = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+# Total variation within which two mixtures are the same run: runs hold whole sequences.
+SAME = 0.005
+# How far the next mixture to be confirmed is from those that were run: nearer ones would tell the same.
+_APART = 0.05
+# Sums of Dirichlet parameters. About the natural shares those of RegMix's swarm, for each domain; about a centre
+# they give standard deviations from a fifth of the root of a share down to a fiftieth.
+_ABROAD, _NEAR = (0.1, 5.0), (30.0, 3000.0)
+# Lengths of steps, in weight.
+_STEPS = (0.01, 0.3)
+# Candidates of a pool from all over and about the best ones, and rounds of the latter.
+_ALL_OVER, _ABOUT, _ROUNDS = 512, 256, 2
+
+
+class Candidates(Protocol):
+    """Mixtures to choose from."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Floors and caps that all of them keep to."""
+        ...
+
+    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
+        """(K,) the candidate that stands for a mixture at a place."""
+        ...
+
+    def first(
+        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
+    ) -> list[NDArray[np.float64]]:
+        """At most `count` different mixtures (K,) to begin with at a place: the anchors, then from all over."""
+        ...
+
+    def swarm(
+        self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
+    ) -> tuple[Mixture, ...]:
+        """The design of a one-shot search; see `mixopt.methods.swarm.designs.make_design`."""
+        ...
+
+    def pool(
+        self,
+        ran: NDArray[np.float64],
+        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        """(P, K) mixtures at the target among which one is recommended.
+
+        Args:
+            ran: (R, K) mixtures of runs so far.
+            hopeful: which of some mixtures (P', K) look best, as rows.
+            rng: source of randomness.
+        """
+        ...
+
+    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P', K) what can be run at a place, given a `pool`; what was run there (R, K) may be left out."""
+        ...
+
+    def minimise(self, function: Function, seed: int = 0) -> Optimum:
+        """The candidate at the target of the least value of one function."""
+        ...
+
+    def minima(
+        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
+    ) -> NDArray[np.float64]:
+        """(B, K) the best candidates under B replicates of a law, `start` (K,) the best under the law itself."""
+        ...
+
+    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """(K,) the best candidate at the target that was not run there (R, K); None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Simplex:
+    """All mixtures within bounds, wherever they are run.
+
+    Attributes:
+        natural: natural shares, about which half of what is drawn lies.
+        bounds: floors and caps of the answer.
+        run_bounds: those of a swarm's runs; None for the same.
+    """
+
+    natural: Mixture
+    bounds: Bounds
+    run_bounds: Bounds | None = None
+
+    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:  # noqa: ARG002
+        """The projection onto the bounds."""
+        return project(mixture.array, self.bounds.floors, self.bounds.caps)
+
+    def first(
+        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
+    ) -> list[NDArray[np.float64]]:
+        """The anchors within bounds, then draws `abroad`."""
+        drawn = abroad(self.natural.array, self.bounds, count, rng)
+        return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
+
+    def swarm(
+        self,
+        settings: DesignSettings,
+        anchors: Sequence[Mixture],
+        place: Place,  # noqa: ARG002
+        seen: Seen | None,
+    ) -> tuple[Mixture, ...]:
+        """`make_design` within the bounds of runs."""
+        return make_design(settings, self.natural, self.run_bounds or self.bounds, anchors, seen)
+
+    def pool(
+        self,
+        ran: NDArray[np.float64],
+        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        """Those that were run, from all over, and ever closer about the best."""
+        bounds, run = self.bounds, np.unique(ran.round(12), axis=0)
+        # What a run saw is off its mixture by parts of a sequence, and so may be off the bounds.
+        within = ((run >= bounds.floors - SAME) & (run <= bounds.caps + SAME)).all(axis=1)
+        run = project(run[within], bounds.floors, bounds.caps) if within.any() else run[:0]
+        pool = np.vstack([run, abroad(self.natural.array, bounds, _ALL_OVER, rng)])
+        for _ in range(_ROUNDS):
+            pool = np.vstack([pool, near(pool[hopeful(pool)], bounds, _ABOUT, rng)])
+        return pool
+
+    def runnable(
+        self,
+        place: Place,  # noqa: ARG002
+        pool: NDArray[np.float64],
+        ran: NDArray[np.float64],  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        """The pool itself."""
+        return pool
+
+    def minimise(self, function: Function, seed: int = 0) -> Optimum:
+        """The minimum within bounds; see `mixopt.methods.swarm.optimum`."""
+        return minimise(function, self.bounds, self.natural.array, seed)
+
+    def minima(
+        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
+    ) -> NDArray[np.float64]:
+        """By `mixopt.methods.swarm.optimum.search`, with the optimum of the law itself among the starts."""
+        return search(functions, self.bounds, self.natural.array, start[None], draws=draws, descents=1, steps=steps)
+
+    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The minimum, then the best of a pool that is some way from all that was run."""
+        best = self.minimise(function).weights
+        if not _within(best[None], ran, SAME)[0]:
+            return best
+        pool = self.pool(
+            best[None], lambda some: function.value(some)[0].argsort()[:8], np.random.default_rng(len(ran))
+        )
+        apart = pool[~_within(pool, ran, _APART)]
+        return apart[function.value(apart)[0].argmin()] if len(apart) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a finite table; at each place some of them can be run.
+
+    Attributes:
+        domains: K names.
+        weights: (M, K) rows, each sums to 1.
+        available: (M,) which rows can be run, by place.
+        target: the place that the answer is for.
+    """
+
+    domains: tuple[str, ...]
+    weights: NDArray[np.float64]
+    available: Mapping[Place, NDArray[np.bool_]]
+    target: Place
+
+    @property
+    def bounds(self) -> Bounds:
+        """None: whatever is in the table is allowed."""
+        return Bounds.free(self.domains)
+
+    def at(self, place: Place) -> NDArray[np.float64]:
+        """(P, K) the rows that can be run at a place."""
+        return self.weights[self.available[place]]
+
+    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
+        """The nearest row (total variation) that can be run there."""
+        rows = self.at(place)
+        return rows[np.abs(rows - mixture.ordered(self.domains).array).sum(axis=1).argmin()]
+
+    def first(
+        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
+    ) -> list[NDArray[np.float64]]:
+        """The rows nearest to the anchors, then the others in random order."""
+        drawn = rng.permutation(self.at(place))
+        return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
+
+    def swarm(
+        self,
+        settings: DesignSettings,
+        anchors: Sequence[Mixture],
+        place: Place,
+        seen: Seen | None,  # noqa: ARG002
+    ) -> tuple[Mixture, ...]:
+        """`settings.runs` of `first`; whatever its kind, a design has only these rows to choose from."""
+        rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
+        return tuple(Mixture.normalised(dict(zip(self.domains, row.tolist(), strict=True))) for row in rows)
+
+    def pool(
+        self,
+        ran: NDArray[np.float64],  # noqa: ARG002
+        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],  # noqa: ARG002
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        """All rows of the target."""
+        return self.at(self.target)
+
+    def runnable(
+        self,
+        place: Place,
+        pool: NDArray[np.float64],  # noqa: ARG002
+        ran: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """The rows of the place that were not run there."""
+        rows = self.at(place)
+        return rows[~_within(rows, ran, SAME)]
+
+    def minimise(self, function: Function, seed: int = 0) -> Optimum:  # noqa: ARG002
+        """The best row of the target, which is the best there is."""
+        rows = self.at(self.target)
+        values = function.value(rows)[0]
+        best = int(values.argmin())
+        return Optimum(rows[best], float(values[best]), convex=True)
+
+    def minima(
+        self,
+        functions: Function,
+        start: NDArray[np.float64],  # noqa: ARG002
+        draws: int,  # noqa: ARG002
+        steps: int,  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        """The best row of each."""
+        rows = self.at(self.target)
+        return rows[functions.value(rows).argmin(axis=1)]
+
+    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The best of the rows that were not run at the target."""
+        rows = self.runnable(self.target, self.weights, ran)
+        return rows[function.value(rows)[0].argmin()] if len(rows) else None
+
+
+def abroad(
+    natural: NDArray[np.float64], bounds: Bounds, count: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mixtures (count, K) from all over: half uniformly on the simplex, half about the natural shares.
+
+    Rejection would keep one draw in a million at twenty domains; these are drawn within bounds at once.
+
+    Args:
+        natural: (K,) natural shares.
+        bounds: floors and caps.
+        count: how many.
+        rng: source of randomness.
+    """
+    strengths = np.exp(rng.uniform(*np.log(_ABROAD), size=(count - count // 2, 1)))
+    # Square roots of shares, as RegMix draws: small domains get their turn.
+    tempered = np.sqrt(natural) / np.sqrt(natural).sum()
+    parameters = np.vstack([np.ones((count // 2, len(natural))), strengths * len(natural) * tempered])
+    return dirichlet_within(parameters, bounds.floors, bounds.caps, rng)
+
+
+def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Mixtures (count, K) about some of the `centres` (c, K), close to them and farther off.
+
+    Half are drawn from Dirichlet distributions, where a domain that a centre leaves out may come back with a
+    thousandth of the mixture. The others are normal steps, projected onto the bounds, where the best often lies.
+    """
+    chosen = centres[rng.integers(len(centres), size=count)]
+    half = count // 2
+    strengths = np.exp(rng.uniform(*np.log(_NEAR), size=(half, 1)))
+    parameters = strengths * (chosen[:half] + 1e-3) / (1 + 1e-3 * chosen.shape[1])
+    drawn = dirichlet_within(parameters, bounds.floors, bounds.caps, rng)
+    lengths = np.exp(rng.uniform(*np.log(_STEPS), size=(count - half, 1)))
+    steps = lengths * rng.standard_normal((count - half, chosen.shape[1])) / np.sqrt(chosen.shape[1])
+    return np.vstack([drawn, project(chosen[half:] + steps, bounds.floors, bounds.caps)])
+
+
+def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(P,) which of some mixtures (P, K) are among those that were run (R, K)."""
+    return _within(weights, ran, SAME)
+
+
+def _within(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
+    """(P,) which mixtures (P, K) are within a total variation of one that was run (R, K)."""
+    return (0.5 * np.abs(weights[:, None, :] - ran[None, :, :]).sum(axis=2) <= distance).any(axis=1)
+
+
+def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    return list({row.tobytes(): row for row in rows}.values())
