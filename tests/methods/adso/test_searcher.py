@@ -10,8 +10,10 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
+from mixopt.methods.adso.fidelity_model import FidelityModel
 from mixopt.methods.adso.scales import Ladder, Scale
 from mixopt.methods.adso.searcher import Adso, AdsoSettings
+from mixopt.methods.candidates import Rows
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
 from mixopt.solve import Supply
@@ -211,3 +213,40 @@ def test_in_a_batch_too_the_baseline_comes_once():
 
 def test_every_run_has_the_search_s_seed():
     assert {proposal.seed for batch in run(searcher(seed=7))[1] for proposal in batch} == {7}
+
+
+def test_hyperparameters_are_fitted_after_each_target_run_and_every_eight_cheap_ones(monkeypatch):
+    fitted: list[int] = []
+    fit = FidelityModel.fit
+
+    def counting(points, losses, thetas=None):
+        if thetas is None:
+            fitted.append(len(points))
+        return fit(points, losses, thetas)
+
+    monkeypatch.setattr(FidelityModel, "fit", counting)
+    _, batches = run(searcher(batch=1))
+    ran = [proposal for batch in batches for proposal in batch]
+    at_target = [number for number, p in enumerate(ran, start=1) if p.tokens * SIZES[p.model][0] == 9e11]
+    assert fitted[0] == 8
+    assert set(at_target) <= {*fitted, len(ran)}
+    assert max(np.diff(fitted)) <= 8
+
+
+def test_a_table_of_mixtures_is_chosen_from_as_the_simplex_is():
+    rng = np.random.default_rng(1)
+    weights = rng.dirichlet(np.ones(3), 60)
+    places = {scale.place: np.ones(60, dtype=bool) for scale in LADDER.scales}
+    places[LADDER.target.place][30:] = False
+    rows = Rows(WORLD.domains, weights, places, LADDER.target.place)
+    natural = Mixture(WORLD.domains, (0.5, 0.3, 0.2))
+    search = Adso(natural, LADDER, replace(SETTINGS, batch=1), {"natural": natural}, rows)
+    history, batches = run(search)
+    for proposal in (p for batch in batches for p in batch):
+        away = np.abs(weights - proposal.mixture.array).sum(axis=1)
+        assert away.min() < 1e-9
+        assert places[proposal.model, proposal.tokens][away.argmin()]
+    found = search.recommend(history).mixture.array
+    losses = WORLD.losses(900_000 * weights[:30]).mean(axis=1)
+    np.testing.assert_allclose(found, weights[:30][np.abs(weights[:30] - found).sum(axis=1).argmin()])
+    assert losses[np.abs(weights[:30] - found).sum(axis=1).argmin()] <= np.sort(losses)[2]

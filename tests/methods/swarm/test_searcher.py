@@ -11,6 +11,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
+from mixopt.methods.adso.scales import Scale
 from mixopt.methods.swarm.designs import DesignSettings
 from mixopt.methods.swarm.fit import regressors_of
 from mixopt.methods.swarm.law_choice import LawChoice
@@ -248,3 +249,44 @@ def test_a_run_that_is_there_twice_is_no_repeat():
     )
     with pytest.raises(ConfigError, match="runs 'run 2' and 'again' are one run twice"):
         check_duplicates(twice)
+
+
+TARGET = Scale("big", 0, 4 * WORLD.tokens, 4.0)
+
+
+def joined(one: History, other: History) -> History:
+    names = ("tokens_seen", "losses", "seeds", "parameters")
+    both = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
+    return replace(one, runs=(*one.runs, *other.runs), **both)
+
+
+@pytest.mark.parametrize("regressor", ["loglinear", None])
+@pytest.mark.parametrize("target", [TARGET, None])
+def test_what_is_confirmed_was_measured_at_the_target(regressor: str | None, target: Scale | None):
+    """The best predictions first, one after the other; the answer is the best of what was measured there."""
+    world = MixingWorld(noise=0.002)
+    settings = search(regressor, confirm=3).settings
+    searcher = OneShot(world.natural, world.tokens, settings, target=target)
+    history = world.train(searcher.ask(empty_history()))
+    asked = []
+    while batch := searcher.ask(history):
+        asked += batch
+        history = joined(history, replace(world, tokens=batch[0].tokens).train(batch))
+    place = TARGET.place if target else (None, world.tokens)
+    assert {(proposal.model, proposal.tokens) for proposal in asked} <= {place}
+    # All of a swarm without a law was measured at its own scale.
+    assert len(asked) == (0 if regressor is None and target is None else 3)
+    found = searcher.recommend(history)
+    measured = [proposal.mixture for proposal in (asked if target else [*searcher.ask(empty_history()), *asked])]
+    nearest = min(found.mixture.distance(mixture) for mixture in measured)
+    assert nearest < 1e-6
+    assert set(found.runs) == set(history.runs)
+    if target:
+        assert "best of 3 mixtures that were run at the target" in found.method
+        values = world.losses(np.array([mixture.weights for mixture in measured])).mean(axis=1)
+        assert found.predicted["recommended"].value == pytest.approx(values.min(), rel=0.01)
+
+
+def test_a_number_of_mixtures_to_confirm_is_not_negative():
+    with pytest.raises(ConfigError, match="confirm: expected a number"):
+        search(confirm=-1)
