@@ -77,7 +77,7 @@ method:
   kl: 0                        # search: pull towards the natural mixture, in spreads of the objective; Olmix: 0.05
   pareto: null                 # search: two objectives to trade off, such as [mean_loss, worst]
   extend: null                 # search: a finished study whose mixture is kept while domains are added
-  confirm: 0                   # search: best predicted mixtures to run at the target; the best measured is the answer
+  confirm: 0                   # search: best predictions to run at the target; the best measured is the answer
   sizes: null                  # adso: models to train at, such as [gpt2-0.2m, gpt2-0.4m]; the largest is the target
   budget: 10                   # adso: most to spend, in runs at the target
   batch: 1                     # adso: runs asked for at once
