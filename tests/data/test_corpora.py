@@ -166,9 +166,7 @@ def test_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
     error = "Looking in indexes\nERROR: Could not find a version\nmore"
     result = subprocess.CompletedProcess([], 1, "", error)
     monkeypatch.setattr(corpora.subprocess, "run", lambda *args, **kwargs: result)
-    with pytest.raises(
-        DataError, match=r"Could not find a version\); check the connection, or put this file"
-    ) as caught:
+    with pytest.raises(DataError, match=r"Could not find a version.*connection") as caught:
         corpora.fetch(corpora.DJANGO, tmp_path)
     assert corpora.DJANGO.sha256 in str(caught.value)
     assert list(tmp_path.iterdir()) == []

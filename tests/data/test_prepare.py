@@ -145,7 +145,7 @@ def test_another_request_does_not_overwrite(text, tmp_path, changes, message):
 def test_changed_text_is_another_request(text, tmp_path):
     prepare(text, "bpe:300", tmp_path / "out")
     (text["chant"] / "00001.txt").write_text("something else")
-    with pytest.raises(DataError, match="the files of domain 'chant' have changed"):
+    with pytest.raises(DataError, match="'chant' have changed"):
         prepare(text, "bpe:300", tmp_path / "out")
 
 
@@ -173,18 +173,18 @@ def test_domain_left_without_training_documents_is_refused(tmp_path):
         "first": write_jsonl(tmp_path / "a.jsonl", ["a" * 900, "b" * 800]),
         "second": write_jsonl(tmp_path / "b.jsonl", ["b" * 800, "c" * 700]),
     }
-    with pytest.raises(DataError, match="'second': expected documents to train on"):
+    with pytest.raises(DataError, match=r"'second': .*documents"):
         prepare(sources, "bpe:300", tmp_path / "out")
 
 
 def test_bad_line_is_named_with_its_domain(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"text": "fine"}\n{"text"\n')
-    with pytest.raises(DataError, match=r"domain 'web': .*bad.jsonl, line 2: expected one JSON object"):
+    with pytest.raises(DataError, match=r"'web': .*bad.jsonl, line 2"):
         prepare({"web": path}, "bpe:300", tmp_path / "out")
 
 
 def test_a_tokenizer_that_is_not_there_does_not_claim_the_folder(text, tmp_path):
-    with pytest.raises(DataError, match="no such file or folder"):
+    with pytest.raises(DataError, match="no such file"):
         prepare(text, str(tmp_path / "nowhere.json"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

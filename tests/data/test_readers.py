@@ -90,7 +90,7 @@ def test_bad_line_is_named_by_file_and_number(tmp_path, line, message, suffix):
 def test_bad_json_is_placed_in_the_file_alone(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"text": "good"}\n' * 6 + '{"text": "cut"\n')
-    with pytest.raises(DataError, match=r"line 7: .*bad JSON \(Expecting ',' delimiter, column \d+\)") as caught:
+    with pytest.raises(DataError, match=r"line 7: .*bad JSON .*column \d+") as caught:
         read(path)
     assert str(caught.value).count("line ") == 1
 

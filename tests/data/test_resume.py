@@ -131,7 +131,7 @@ def test_full_disk_is_one_line_and_can_be_continued(text, tmp_path, small_batche
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"disk is full.*run the same command"):
+    with pytest.raises(DataError, match=r"disk is full.*same command"):
         prepare(text, "bpe:300", tmp_path / "out")
     unbroken = prepare(text, "bpe:300", tmp_path / "unbroken")
     assert prepare(text, "bpe:300", tmp_path / "out").fingerprint == unbroken.fingerprint

@@ -46,7 +46,7 @@ def test_windows_cover_the_split_and_end_inside(data_dir, split):
 
 def test_domain_shorter_than_a_sequence_is_named(data_dir):
     data = TokenData.open(data_dir)
-    with pytest.raises(DataError, match=r"'chant'.*at least one train sequence"):
+    with pytest.raises(DataError, match=r"'chant'.*one train sequence"):
         data.train_sequences(10**6)
 
 
@@ -120,12 +120,12 @@ def test_tokens_cannot_be_written_through(data_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 99}, "expected a manifest of format 1, found 99"),
+        ({"format": 99}, "format 1, found 99"),
         ({"surprise": 1}, "surprise"),
         ({"dtype": "uint8"}, "dtype"),
         ({"domains": []}, "distinct domains"),
-        ({"vocab_size": 100_000}, r"at most 65536 \(uint16\), found 0 and 100000"),
-        ({"eot_id": 300}, "end-of-text token below the vocabulary"),
+        ({"vocab_size": 100_000}, r"uint16.*found 0 and 100000"),
+        ({"eot_id": 300}, "end-of-text token"),
     ],
 )
 def test_manifest_that_is_wrong_is_refused(folder, changes, message):

@@ -85,10 +85,10 @@ def test_other_tokenizers_do_not_tell_where_words_begin(tmp_path: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>").save_pretrained(tmp_path / "unigram")
     prepare(write_text(tmp_path / "text", 8, domains=("words",)), str(tmp_path / "unigram"), tmp_path / "data")
     vocabulary = Vocabulary.of_data(tmp_path / "data", Manifest.load(tmp_path / "data"))
-    with pytest.raises(DataError, match=r"training\.whole_word: expected a byte-level BPE or WordPiece .* Unigram"):
+    with pytest.raises(DataError, match=r"training\.whole_word: .* Unigram"):
         vocabulary.word_bounds()
 
 
 def test_a_tokenizer_that_is_gone_is_named(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the tokenizer cannot be read .*; prepare the data again"):
+    with pytest.raises(DataError, match=r"tokenizer cannot be read .*prepare"):
         Vocabulary.of_data(tmp_path, Manifest.load(data_dir))

@@ -189,7 +189,7 @@ def test_remote_streams_are_cached() -> None:
 
 def test_megatron_refuses_paths_that_it_would_cut() -> None:
     made = Blend.of("m", Mixture.uniform(["a"]), {"a": "my data/a"})
-    with pytest.raises(ConfigError, match="splits blends at white space"):
+    with pytest.raises(ConfigError, match="white space"):
         FORMATS.get("megatron-lm").write(made)
     with pytest.raises(ConfigError, match=r"has no \{split\} in it"):
         FORMATS.get("megatron-lm-split").write(blend())
@@ -198,5 +198,5 @@ def test_megatron_refuses_paths_that_it_would_cut() -> None:
 def test_used_domains_need_their_numbers() -> None:
     with pytest.raises(ConfigError, match="training tokens of 'Code'"):
         blend(tokens=10, available={**AVAILABLE, "Code": 0})
-    with pytest.raises(ConfigError, match="tokens of a sample of 'maths'"):
+    with pytest.raises(ConfigError, match="sample of 'maths'"):
         blend(sample_tokens={"web text": 1.0, "Code": 2.0})

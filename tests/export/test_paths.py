@@ -36,8 +36,8 @@ def test_a_file_holds_any_names(tmp_path: Path) -> None:
     [
         (["ArXiv=x"], "no path for 'Pile-CC', 'a=b'"),
         (["ArXiv="], "no path for 'Pile-CC', 'ArXiv'"),
-        (["arxiv=x"], "no domain 'arxiv'; did you mean 'ArXiv'"),
-        (["zzz=x"], "no domain 'zzz'; it has Pile-CC, ArXiv, a=b"),
+        (["arxiv=x"], "'arxiv'; did you mean 'ArXiv'"),
+        (["zzz=x"], r"'zzz'; .*Pile-CC, ArXiv, a=b"),
         (["nowhere.yaml"], "expected DOMAIN=PATH, a pattern"),
     ],
 )

@@ -32,12 +32,12 @@ def test_weights_are_shares_of_the_tokens_seen():
     [
         (
             {"losses": np.array([[2.0, 2, 2], [2, np.nan, 2]])},
-            "run 'two': expected a loss of 'web' of at least 0, fo",
+            r"run 'two': .*'web' of at least 0",
         ),
-        ({"losses": np.array([[2.0, 2, -1], [2, 2, 2]])}, "run 'one': expected a loss of 'law' .* found -1.0"),
-        ({"tokens_seen": np.array([[1.0, 3], [np.inf, 2]])}, "run 'two': expected tokens of 'code' .* found inf"),
-        ({"runs": ("one", "one")}, "run 'one' is there more than once"),
-        ({"seeds": np.zeros(3, dtype=np.int64)}, r"seeds must have shape \(2,\), found \(3,\)"),
+        ({"losses": np.array([[2.0, 2, -1], [2, 2, 2]])}, r"run 'one': .*'law' .* found -1.0"),
+        ({"tokens_seen": np.array([[1.0, 3], [np.inf, 2]])}, r"run 'two': .*'code' .* found inf"),
+        ({"runs": ("one", "one")}, r"run 'one' .*more than once"),
+        ({"seeds": np.zeros(3, dtype=np.int64)}, r"seeds .*\(2,\), found \(3,\)"),
     ],
 )
 def test_a_run_that_is_not_whole_is_refused(changes: dict[str, object], message: str):

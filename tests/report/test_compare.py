@@ -251,13 +251,13 @@ def test_files_are_written_and_read_back(comparison: Comparison, tmp_path: Path)
 def test_a_file_that_is_no_comparison_is_named(tmp_path: Path):
     (tmp_path / "comparison.json").write_text('{"id": 1}')
     for path in (tmp_path, tmp_path / "nowhere.json"):
-        with pytest.raises(StoreError, match=r"comparison .*json: cannot be read .*`mixopt compare` writes one"):
+        with pytest.raises(StoreError, match=r"json: cannot be read .*`mixopt compare`"):
             load_comparison(path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(comparison: Comparison, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"output folder .*file: cannot be written .* choose another with --out"):
+    with pytest.raises(ConfigError, match=r"file: cannot be written .*--out"):
         save_comparison(comparison, tmp_path / "file", plots=False)
 
 

@@ -54,7 +54,7 @@ def test_a_missing_library_is_named_with_its_extra(name, monkeypatch, tmp_path):
 
 
 def test_an_unknown_tracker_is_refused_with_those_that_there_are(tmp_path):
-    with pytest.raises(ConfigError, match="expected tensorboard, wandb, mlflow or module:Class, found 'neptune'"):
+    with pytest.raises(ConfigError, match=r"mlflow.* found 'neptune'"):
         Trackers.open(["neptune"], "p", tmp_path)
 
 

@@ -98,8 +98,8 @@ def test_the_initial_design_costs_a_target_run_at_most():
     ("wrong", "message"),
     [
         ({"guard": 0.0}, "guard: expected a cost above 0"),
-        ({"patience": 0}, "patience: expected one cheap run or more"),
-        ({"initial": 1}, "initial: expected two runs or more"),
+        ({"patience": 0}, r"patience: .*one cheap run"),
+        ({"initial": 1}, r"initial: .*two runs"),
     ],
 )
 def test_refuses(wrong, message):

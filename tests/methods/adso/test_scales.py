@@ -92,10 +92,10 @@ def test_curves_follow_their_runs_when_some_are_selected():
 @pytest.mark.parametrize(
     ("scales", "message"),
     [
-        ((), "expected one or more, found none"),
-        ((SMALL,), "the target, small, 10k tokens, must cost 1, found 0.01"),
-        ((SMALL, SMALL, TARGET), "small, 10k tokens is there twice"),
-        ((Scale("small", 1_000, 200_000, 0.2), TARGET), "small, 200k tokens is larger than the target"),
+        ((), "one or more, found none"),
+        ((SMALL,), r"small, 10k tokens, .*cost 1, found 0.01"),
+        ((SMALL, SMALL, TARGET), r"small, 10k tokens .*twice"),
+        ((Scale("small", 1_000, 200_000, 0.2), TARGET), r"small, 200k tokens .*larger"),
     ],
 )
 def test_refuses(scales, message):

@@ -174,8 +174,8 @@ def test_at_the_target_alone_it_is_bayesian_optimisation():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"budget": 0.5}, r"budget: expected at least 1 \(one run at the target\), found 0.5"),
-        ({"batch": 0}, "batch: expected one run or more"),
+        ({"budget": 0.5}, r"budget: .*found 0.5"),
+        ({"batch": 0}, r"batch: .*one run"),
         ({"tolerance": 1.0}, "tolerance: expected a share"),
         ({"floor": 0.6}, "floors"),
     ],
@@ -186,10 +186,10 @@ def test_refuses(wrong, message):
 
 
 def test_refuses_to_recommend_from_too_few_runs_and_a_baseline_by_its_own_name():
-    with pytest.raises(ConfigError, match="expected 3 runs or more to recommend from, found 0"):
+    with pytest.raises(ConfigError, match=r"3 runs or more .*found 0"):
         searcher().recommend(empty_history())
     uniform = Mixture.uniform(WORLD.domains)
-    with pytest.raises(ConfigError, match="the name `recommended` is taken"):
+    with pytest.raises(ConfigError, match="`recommended` is taken"):
         Adso(uniform, LADDER, SETTINGS, {"recommended": uniform})
 
 

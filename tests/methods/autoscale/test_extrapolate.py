@@ -229,5 +229,5 @@ def test_noise_greater_than_growth_falls_back_on_the_totals():
 
 @pytest.mark.parametrize("totals", [[1e5], [1e5, 1e5], [4e5, 1e5]])
 def test_equal_or_falling_scales_are_refused(totals):
-    with pytest.raises(ConfigError, match="scales: expected two or more different ones"):
+    with pytest.raises(ConfigError, match=r"scales: .*two or more"):
         Growth.fit(np.array(totals), np.full((len(totals), 2), 0.5))

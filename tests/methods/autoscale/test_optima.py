@@ -88,20 +88,20 @@ def test_a_floor_holds_at_the_target(optima):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a line of column names and a line for each scale, found none"),
+        ("", "line for each scale, found none"),
         ("tokens,w.a,w.b\n", "found none"),
-        ("total,w.a,w.b\n200,0.5,0.5\n500,0.6,0.4\n", "expected a column `tokens`, found total, w.a, w.b"),
-        ("tokens,a,b\n200,0.5,0.5\n500,0.6,0.4\n", "a column `w.<domain>` for each of two domains or more"),
-        ("tokens,w.a\n200,1\n500,1\n", "a column `w.<domain>` for each of two domains or more"),
+        ("total,w.a,w.b\n200,0.5,0.5\n500,0.6,0.4\n", "`tokens`, found total, w.a, w.b"),
+        ("tokens,a,b\n200,0.5,0.5\n500,0.6,0.4\n", r"`w.<domain>` .*two domains"),
+        ("tokens,w.a\n200,1\n500,1\n", r"`w.<domain>` .*two domains"),
         ("tokens,w.a,w.a\n200,0.5,0.5\n500,0.6,0.4\n", "column 'w.a' is there twice"),
         ("tokens,w.a,w.b\n200,0.5\n", "line 2: expected 3 cells, found 2"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\nmany,0.6,0.4\n", "line 3: tokens: expected a count such as 800k"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,much\n", "line 3: column 'w.b': expected a number, found 'much'"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n500,1.4,-0.4\n", "line 3: the weight of 'b' must be at least 0"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,0.6\n", "line 3: the weights must sum to 1"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n500,1,\n", "the optimum at 500 has no weight for 'b'"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n200,0.6,0.4\n", "line 3: 200 tokens are there already, on line 2"),
-        ("tokens,w.a,w.b\n200,0.5,0.5\n", "expected two scales or more, found 200 alone"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\nmany,0.6,0.4\n", r"line 3: tokens: .*count"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,much\n", r"line 3: column 'w.b': .*found 'much'"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n500,1.4,-0.4\n", r"line 3: .*'b' .*at least 0"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n500,0.6,0.6\n", r"line 3: .*sum to 1"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n500,1,\n", r"optimum at 500 .*'b'"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n200,0.6,0.4\n", r"line 3: 200 tokens .*line 2"),
+        ("tokens,w.a,w.b\n200,0.5,0.5\n", r"two scales .*found 200"),
         ('tokens,w.a,w.b\n200,"0.5,0.5\n', "not CSV"),
     ],
 )  # fmt: skip
@@ -116,5 +116,5 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_unknown_pinned_domains_are_named(optima):
-    with pytest.raises(ConfigError, match="--pinned: unknown domain 'c'; the optima name a, b"):
+    with pytest.raises(ConfigError, match=r"--pinned: .*'c'; .*a, b"):
         extrapolate_optima(optima(EXAMPLE)[0], 1300, ["c"])

@@ -16,7 +16,7 @@ from tests.methods.growing import PURE, SETTINGS, TARGET, history_of, searcher
 
 
 def test_all_domains_at_their_caps_is_refused_in_one_line():
-    with pytest.raises(ConfigError, match=r"caps: they sum to 0\.5, below 1.*allow more epochs or fewer target"):
+    with pytest.raises(ConfigError, match=r"caps: .*0\.5, below 1.*allow more epochs"):
         searcher(settings=replace(SETTINGS, supply=Supply(dict.fromkeys(PURE.domains, 1e6), TARGET, 4.0)))
 
 
@@ -25,7 +25,7 @@ def test_missing_runs_are_named_with_their_scale():
     runs = history_of(PURE, search)
     gone = [f"code {factor} at 4M seed 0" for factor in ("x3", "x1/3")]
     some = runs.select(np.array([name not in gone for name in runs.runs]))
-    with pytest.raises(ConfigError, match=r"scale 4M: ddo: every domain needs two runs.*: code x3, code x1/3"):
+    with pytest.raises(ConfigError, match=r"scale 4M: ddo: .*: code x3, code x1/3"):
         search.recommend(some)
     base = runs.select(np.array([name != "base at 1M seed 0" for name in runs.runs]))
     with pytest.raises(ConfigError, match="scale 1M: ddo: no base run"):
@@ -34,19 +34,19 @@ def test_missing_runs_are_named_with_their_scale():
 
 @pytest.mark.parametrize("scales", [(), (1_000_000,)])
 def test_one_scale_is_not_enough(scales):
-    with pytest.raises(ConfigError, match="scales: autoscale needs two or more"):
+    with pytest.raises(ConfigError, match=r"scales: .*two or more"):
         searcher(scales)
 
 
 @pytest.mark.parametrize("scales", [(1_000_000, 1_000_000), (1_000_000, 1_100_000)])
 def test_equal_scales_are_refused(scales):
-    with pytest.raises(ConfigError, match="equal scales say nothing about growth"):
+    with pytest.raises(ConfigError, match="equal scales"):
         searcher(scales)
 
 
 def test_other_domains_at_one_scale_are_refused():
     designs = [Design(Mixture.uniform("ab"), 1000), Design(Mixture.uniform("ac"), 4000)]
-    with pytest.raises(ConfigError, match="the same domains at every scale, found a, b at 1k and a, c at 4k"):
+    with pytest.raises(ConfigError, match="found a, b at 1k and a, c at 4k"):
         AutoScale(designs, TARGET)
 
 
@@ -61,9 +61,9 @@ def test_models_of_several_sizes_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"predictor": "best"}, "predictor: expected auto, geometric, joint, found 'best'"),
-        ({"match_epochs": True}, "match-epochs: it needs to know how much text there is"),
-        ({"baselines": {"joint": PURE.uniform}}, "baselines: the name `joint` is taken"),
+        ({"predictor": "best"}, r"predictor: .*found 'best'"),
+        ({"match_epochs": True}, r"match-epochs: .*how much text"),
+        ({"baselines": {"joint": PURE.uniform}}, r"baselines: .*`joint` is taken"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(arguments, message):

@@ -114,7 +114,7 @@ def test_models_of_two_sizes_are_refused(world):
 
 def test_other_domains_are_refused(world):
     history = world.train([Proposal(world.uniform, 1000, 0, "base")])
-    with pytest.raises(ConfigError, match="its domains are code, web, books, law"):
+    with pytest.raises(ConfigError, match="domains are code, web, books, law"):
         Design(Mixture.uniform(["a", "b"]), 1000).match(history)
 
 
@@ -128,8 +128,8 @@ def test_factors_are_named_as_people_write_them(factor, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((SKEWED, 100, ()), "one or more different numbers"),
-        ((SKEWED, 100, (3.0, 3.0)), "one or more different numbers"),
+        ((SKEWED, 100, ()), "different numbers"),
+        ((SKEWED, 100, (3.0, 3.0)), "different numbers"),
         ((SKEWED, 100, (1.1,)), "differ from 1"),
         ((SKEWED, 100, (-3.0,)), "differ from 1"),
         ((SKEWED, 100, (3.0,), "swap"), "expected add or replace"),
@@ -163,7 +163,7 @@ def test_a_table_without_a_design_says_what_it_expected(world):
         )
         for i in range(6)
     ]
-    with pytest.raises(ConfigError, match="expected a base run, and runs that differ from it in one domain"):
+    with pytest.raises(ConfigError, match=r"base run, .*one domain"):
         find_design(world.train(runs))
 
 
@@ -223,5 +223,5 @@ def test_a_scale_without_its_base_is_no_scale_and_other_runs_are_left_aside(worl
 
 def test_a_table_without_any_design_is_refused(world):
     runs = world.train([Proposal(SKEWED, tokens, 0, f"{tokens}") for tokens in (1000, 5000, 20_000)])
-    with pytest.raises(ConfigError, match="no design of DDO is in it"):
+    with pytest.raises(ConfigError, match="no design of DDO"):
         find_designs(runs)

@@ -77,7 +77,7 @@ def test_every_run_of_the_history_counts_in_any_design():
 def test_missing_runs_are_named_and_do_without():
     answer = recommend(history=WORLD.train(WORLD.design()[[0, 1, 3, 4, 5, 6]]))
     assert warned(answer, "runs are missing: code x1/3")
-    with pytest.raises(ConfigError, match="expected at least 5 runs of different amounts"):
+    with pytest.raises(ConfigError, match="at least 5 runs"):
         recommend(history=WORLD.train(WORLD.design()[:3]))
 
 
@@ -132,7 +132,7 @@ def test_weights_outside_the_amounts_tested_are_said():
 
 
 def test_presets_of_lines_are_refused():
-    with pytest.raises(ConfigError, match="'paper' is of laws fitted line by line"):
+    with pytest.raises(ConfigError, match=r"'paper' .*line by line"):
         JointDdo(UNIFORM, WORLD.tokens, DdoSettings(preset="paper"))
 
 

@@ -202,14 +202,14 @@ def test_missing_runs_are_named(world):
     def without(*roles):
         return history.select(np.array([not run.startswith(roles) for run in history.runs]))
 
-    with pytest.raises(ConfigError, match="no base run is in the history"):
+    with pytest.raises(ConfigError, match="no base run"):
         searcher.recommend(without("base"))
-    with pytest.raises(ConfigError, match=r"missing \(1000000 tokens, perturb=add\): code x3, code x1/3"):
+    with pytest.raises(ConfigError, match=r"missing .*perturb=add.*: code x3, code x1/3"):
         searcher.recommend(without("code"))
     found = searcher.recommend(without("code x3"))
     assert any("runs are missing, their laws rest on fewer points: code x3" in w for w in found.warnings)
     plain = Ddo(world.uniform, world.tokens, DdoSettings(preset="paper"))
-    with pytest.raises(ConfigError, match=r"every domain needs two runs beside the base; missing .* web x1/3"):
+    with pytest.raises(ConfigError, match=r"two runs .*missing .* web x1/3"):
         plain.recommend(without("web x1/3"))
 
 
@@ -241,7 +241,7 @@ def test_an_objective_that_is_not_above_zero_is_refused(world):
     searcher = Ddo(world.uniform, world.tokens, DdoSettings(objective=MeanLoss()))
     history = world.train(searcher.ask(None))  # type: ignore[arg-type]
     flat = History(**{**history.__dict__, "losses": np.zeros_like(history.losses)})
-    with pytest.raises(ConfigError, match="must be finite and above 0"):
+    with pytest.raises(ConfigError, match="finite and above 0"):
         searcher.recommend(flat)
 
 
@@ -273,8 +273,8 @@ def test_intervals_of_weights_cover_the_truth():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "best"}, "preset: expected default, paper, official"),
-        ({"preset": "official", "factors": (3.0,)}, "one factor below 1 and one above"),
+        ({"preset": "best"}, r"preset: .*default, paper, official"),
+        ({"preset": "official", "factors": (3.0,)}, "one factor below 1"),
         ({"seeds": ()}, "seeds"),
         ({"seeds": (1, 1)}, "seeds"),
         ({"noise": 0.0}, "noise"),

@@ -130,7 +130,7 @@ def test_a_constant_feature_and_a_constant_output_are_no_obstacle():
 @pytest.mark.parametrize(
     ("inputs", "outputs", "message"),
     [
-        (np.zeros((1, 2)), np.zeros(1), "needs two points or more, found 1"),
+        (np.zeros((1, 2)), np.zeros(1), r"two points .*found 1"),
         (np.zeros((3, 2)), np.zeros(4), r"found \(3, 2\) and \(4, 1\)"),
         (np.zeros((3, 2)), np.array([0.0, np.nan, 1.0]), "must be finite"),
     ],

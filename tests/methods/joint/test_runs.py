@@ -45,7 +45,7 @@ def test_scales_of_mixtures_of_any_kind_are_told_apart_by_length():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda h: h.select(np.arange(4)), "expected at least 5 runs of different amounts .*, found 4"),
+        (lambda h: h.select(np.arange(4)), r"at least 5 runs .*found 4"),
         (lambda h: replace(h, parameters=np.arange(len(h))), "models with 0 and 1 parameters"),
         (lambda h: replace(h, tokens_seen=h.tokens_seen * [1, 1, 0] + [0, 0, 5e5]), "same tokens of 'maths'"),
         (
@@ -54,7 +54,7 @@ def test_scales_of_mixtures_of_any_kind_are_told_apart_by_length():
             ),
             "vary in 1 directions, expected 2",
         ),
-        (lambda h: replace(h, losses=h.losses * 0), "must be finite and above 0"),
+        (lambda h: replace(h, losses=h.losses * 0), "finite and above 0"),
     ],
 )
 def test_histories_that_carry_no_law_are_refused(change, says):

@@ -124,19 +124,19 @@ def test_a_lattice_keeps_no_more_points_than_runs_can_tell_apart():
 
 
 def test_too_short_runs_for_so_many_mixtures_are_refused():
-    with pytest.raises(ConfigError, match="or train each run for more tokens"):
+    with pytest.raises(ConfigError, match="more tokens"):
         make_design(DesignSettings(runs=9), Mixture.uniform("abc"), Bounds.free("abc"), seen=np.rint)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "latin"}, "design: expected dirichlet, two-level, sobol, lattice, found 'latin'"),
-        ({"runs": 0}, "runs: expected at least 1, found 0"),
-        ({"strengths": (5.0, 0.1)}, "strengths: expected the least and the greatest"),
-        ({"temperature": 2.0}, "temperature: expected a power from 0 to 1, found 2"),
-        ({"kind": "two-level"}, "design two-level: expected the domains of each source"),
-        ({"step": 0.1}, "step: only a lattice has one, and the design is dirichlet"),
+        ({"kind": "latin"}, r"design: .*found 'latin'"),
+        ({"runs": 0}, r"runs: .*found 0"),
+        ({"strengths": (5.0, 0.1)}, r"strengths: .*least"),
+        ({"temperature": 2.0}, r"temperature: .*found 2"),
+        ({"kind": "two-level"}, r"design two-level: .*source"),
+        ({"step": 0.1}, r"step: .*lattice.*dirichlet"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str):
@@ -147,9 +147,9 @@ def test_settings_out_of_range_are_refused(changes: dict[str, object], message: 
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"web": ("d0", "d9")}, "'web' names an unknown domain 'd9'"),
-        ({"web": ("d0", "d1"), "more": ("d1",)}, "domain 'd1' is in 'web' and again in 'more'"),
-        ({"web": ()}, "source 'web' has no domain"),
+        ({"web": ("d0", "d9")}, r"'web' .*'d9'"),
+        ({"web": ("d0", "d1"), "more": ("d1",)}, r"'d1' .*'web' .*'more'"),
+        ({"web": ()}, "'web' has no domain"),
     ],
 )
 def test_groups_name_each_domain_once(groups: dict[str, tuple[str, ...]], message: str):
@@ -159,5 +159,5 @@ def test_groups_name_each_domain_once(groups: dict[str, tuple[str, ...]], messag
 
 def test_bounds_without_room_say_how_many_mixtures_there_are():
     narrow = Bounds(("a", "b"), np.array([0.5, 0.49]), np.ones(2))
-    with pytest.raises(ConfigError, match=r"leave room for 2 different mixtures \(dirichlet\), 30 were asked for"):
+    with pytest.raises(ConfigError, match=r"2 different mixtures .* 30 were asked"):
         make_design(DesignSettings(runs=30), Mixture.uniform("ab"), narrow)

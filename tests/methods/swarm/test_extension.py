@@ -127,16 +127,16 @@ def test_text_and_floors_of_the_virtual_domain_are_its_scarcest_domains():
     assert frozen.supply({"a": 800.0, "b": 100.0, "c": 50.0}) == {VIRTUAL: 500.0, "c": 50.0}
     np.testing.assert_allclose(frozen.floors(0.1), [0.5, 0.1])
     assert frozen.reduce({"a": 3, "b": 4, "c": 5}) == {VIRTUAL: 7, "c": 5}
-    with pytest.raises(ConfigError, match="has nothing of 'b', so no floor of it can be kept"):
+    with pytest.raises(ConfigError, match=r"nothing of 'b', .*floor"):
         Frozen(("a", "b", "c"), Mixture(("a", "b"), (1.0, 0.0))).floors(0.1)
 
 
 @pytest.mark.parametrize(
     ("domains", "message"),
     [
-        (("code", "web", "law"), "the data has no domain 'books', which the earlier study trained on"),
-        (OLD, "the data has no new domain, as the earlier study trained on code, web, books already"),
-        ((*OLD, VIRTUAL), "a domain is called 'earlier mixture'"),
+        (("code", "web", "law"), "no domain 'books'"),
+        (OLD, r"no new domain, .*code, web, books"),
+        ((*OLD, VIRTUAL), "'earlier mixture'"),
     ],
 )
 def test_data_that_does_not_extend_the_earlier_is_refused(domains: tuple[str, ...], message: str):

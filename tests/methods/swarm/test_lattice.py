@@ -63,7 +63,7 @@ def test_a_size_that_nobody_could_list_is_counted():
 
 @pytest.mark.parametrize("step", [0.3, 0.0, -0.1, 2.0])
 def test_a_step_that_does_not_divide_1_is_refused(step: float):
-    with pytest.raises(ConfigError, match=r"step: expected a share that divides 1, such as 0\.1"):
+    with pytest.raises(ConfigError, match=r"step: .*divides 1"):
         parts_of_step(step)
 
 
@@ -73,9 +73,9 @@ def test_steps_are_whole_parts():
 
 def test_lattices_without_or_with_too_many_points_are_refused():
     tight = Bounds(("a", "b"), np.array([0.45, 0.45]), np.array([0.55, 0.55]))
-    with pytest.raises(ConfigError, match=r"no mixture of step 0\.3333 lies between floors and caps"):
+    with pytest.raises(ConfigError, match=r"step 0\.3333 .*floors and caps"):
         lattice(3, tight)
-    with pytest.raises(ConfigError, match="makes 1,961,256 mixtures of 15 domains"):
+    with pytest.raises(ConfigError, match="1,961,256 mixtures of 15"):
         lattice(10, free(15))
-    with pytest.raises(ConfigError, match=r"the coarsest lattice .* has 20 mixtures, found a count of 3"):
+    with pytest.raises(ConfigError, match="20 mixtures, found a count of 3"):
         parts_of_count(3, free(20))

@@ -183,7 +183,7 @@ def test_mixtures_beyond_the_targets_caps_are_not_recommended():
     found = answer(search(None, supply=Supply(tokens, 100_000, 1.0)))
     assert max(found.mixture.weights) <= 0.31
     alone = WORLD.runs(np.eye(4)[:3], ["a", "b", "c"], [0, 0, 0])
-    with pytest.raises(ConfigError, match="none of 3 trained mixtures is within the floors and caps"):
+    with pytest.raises(ConfigError, match=r"none of 3 trained mixtures .*floors and caps"):
         search(None, supply=Supply(tokens, 100_000, 1.0)).recommend(alone)
 
 
@@ -194,20 +194,20 @@ def changed(history: History, **changes: object) -> History:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda h: h.select(np.arange(4)), "of 4 domains needs at least 6 runs of different mixtures, found 4"),
-        (lambda h: changed(h, losses=np.full_like(h.losses, 2.0)), "objective mean_loss: it is 2 for each of 24"),
+        (lambda h: h.select(np.arange(4)), r"4 domains .*at least 6 runs .*found 4"),
+        (lambda h: changed(h, losses=np.full_like(h.losses, 2.0)), r"mean_loss: .*2 for each of 24"),
         (
             lambda h: changed(h, losses=np.random.default_rng(0).normal(3, 0.1, h.losses.shape)),
-            "no law of mean_loss predicts mixtures left out better than their mean",
+            r"no law of mean_loss .*left out",
         ),
         (lambda h: changed(h, parameters=np.arange(24) % 2 + 1), "models with 1 and 2 parameters"),
         (lambda h: changed(h, tokens_seen=h.tokens_seen * np.linspace(1, 2, 24)[:, None]), "1M to 2M tokens long"),
-        (lambda h: changed(h, domains=("code", "web", "books", "more")), "expected runs on code, web, books, law"),
+        (lambda h: changed(h, domains=("code", "web", "books", "more")), "runs on code, web, books, law"),
         (lambda h: h.select(np.arange(0)), "no run is finished"),
         (
             lambda h: changed(h, tokens_seen=np.column_stack([h.tokens_seen[:, :3], np.full(24, 0.0)])
                               * (1e6 / h.tokens_seen[:, :3].sum(axis=1))[:, None]),
-            "every run has the same share of 'law'",
+            "same share of 'law'",
         ),
     ],
 )  # fmt: skip
@@ -217,20 +217,20 @@ def test_what_no_law_can_be_of_is_refused_in_a_line(spoil, message: str):
 
 
 def test_too_few_runs_are_refused_before_they_are_trained():
-    with pytest.raises(ConfigError, match="needs at least 6 runs of different mixtures, found 5; train 1 more"):
+    with pytest.raises(ConfigError, match=r"at least 6 runs .*found 5; train 1 more"):
         search(design=DesignSettings(runs=5)).ask(empty_history())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kl": 0.1, "regressors": None}, "kl: the best measured mixture is not pulled anywhere"),
+        ({"kl": 0.1, "regressors": None}, r"kl: .*best measured"),
         (
             {"pareto": (MeanLoss(), WorstLoss()), "regressors": None},
-            "pareto: a front is one of predicted objectives",
+            r"pareto: .*predicted",
         ),
-        ({"seeds": ()}, "seeds: expected one or more different numbers"),
-        ({"kl": -1.0}, "kl: expected a strength of at least 0"),
+        ({"seeds": ()}, r"seeds: .*different numbers"),
+        ({"kl": -1.0}, r"kl: .*at least 0"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, object], message: str):
@@ -247,7 +247,7 @@ def test_a_run_that_is_there_twice_is_no_repeat():
         tokens_seen=history.tokens_seen[[0, 1, 2, 3, 2]],
         losses=history.losses[[0, 1, 2, 3, 2]],
     )
-    with pytest.raises(ConfigError, match="runs 'run 2' and 'again' are one run twice"):
+    with pytest.raises(ConfigError, match=r"'run 2' and 'again' .*twice"):
         check_duplicates(twice)
 
 

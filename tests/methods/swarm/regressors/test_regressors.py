@@ -180,9 +180,7 @@ def test_it_is_called_what_its_line_says(name: str):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(
-        ConfigError, match=r"law: expected loglinear, mixing-law, ddo, gp, regmix or module:Class, found 'best'"
-    ):
+    with pytest.raises(ConfigError, match=r"law: .*found 'best'"):
         LAWS.get("best")()
 
 
