@@ -73,7 +73,7 @@ def test_a_study_file_may_stand_among_the_mixtures(mixopt: Callable[..., Result]
     result = mixopt("compare", "half=data.yaml", "study.yaml", "--seeds", "1", "--format", "markdown", "-q")
     assert "2 mixtures, 2.05k tokens, 1 seed; objective worst" in result.stdout
     assert re.search(r"\| +\| +uniform \| +half \|", result.stdout)
-    with pytest.raises(ConfigError, match=r"expected one study file, found study.yaml and study.yaml"):
+    with pytest.raises(ConfigError, match=r"one study file.*study.yaml and study.yaml"):
         mixopt("compare", "study.yaml", "study.yaml")
 
 
@@ -106,9 +106,9 @@ def test_no_train_refuses_what_was_asked_for_and_is_not_there(mixopt: Callable[.
     words = ["compare", "--data", "DATA", *SMALL, "--no-train", "-q", "--no-plots"]
     shown = mixopt(*words, "--seeds", "2").stdout
     assert "warning: 'uniform': the table has no run of seed 1 (--no-train)" in shown
-    with pytest.raises(ConfigError, match=r"'uniform': none of its 3 runs of 7.94k tokens is in"):
+    with pytest.raises(ConfigError, match="'uniform': none of its 3 runs"):
         mixopt(*words, "uniform", "natural", "--tokens", "8k")
-    with pytest.raises(ConfigError, match="found none; leave out --no-train to train what is missing"):
+    with pytest.raises(ConfigError, match=r"found none; .*--no-train"):
         mixopt(*words, "--tokens", "8k")
 
 

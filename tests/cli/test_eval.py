@@ -171,7 +171,7 @@ def test_a_masked_models_fine_tunings_are_averaged_over_seeds(
     assert row["standard_error"] == pytest.approx(0.02 / 3**0.5)
     assert "200 x 3 seeds" in mixopt(*words).stdout
     assert len(asked) == 3
-    with pytest.raises(ConfigError, match="sciq: a task for causal models, and this one is masked"):
+    with pytest.raises(ConfigError, match=r"sciq: .*causal.*masked"):
         mixopt("eval", "masked", "--tasks", "sciq", *INLINE)
 
 
@@ -207,17 +207,17 @@ def test_nothing_at_all_ends_with_status_one(
 @pytest.mark.parametrize(
     ("words", "kind", "line"),
     [
-        (("--tasks", "sciq"), ConfigError, "expected a run's id, a folder or a name on the hub, found nothing"),
+        (("--tasks", "sciq"), ConfigError, r"run's id.*found nothing"),
         (("RUN",), ConfigError, "expected --tasks or --suite"),
-        (("RUN", "--tasks", "siq"), ConfigError, "unknown task 'siq'; nearest: sciq"),
-        (("RUN", "--suite", "glue"), ConfigError, "--suite glue: fine-tuning is for masked models"),
-        (("RUN", "--tasks", "sciq", "--device", "tpu"), ConfigError, "--device: expected auto, cpu or cuda"),
+        (("RUN", "--tasks", "siq"), ConfigError, r"'siq'.*nearest: sciq"),
+        (("RUN", "--suite", "glue"), ConfigError, r"--suite glue: .*masked"),
+        (("RUN", "--tasks", "sciq", "--device", "tpu"), ConfigError, r"--device: .*cuda"),
         (
             ("RUN", "--tasks", "sciq", "--batch-size", "0"),
             ConfigError,
-            "--batch-size: expected at least 1, found 0",
+            r"--batch-size: .*found 0",
         ),
-        (("RUN", "--tasks", "sciq", "--executor", "slurm"), ConfigError, "--executor: expected ray or inline"),
+        (("RUN", "--tasks", "sciq", "--executor", "slurm"), ConfigError, r"--executor: .*inline"),
         (("fffff", "--tasks", "sciq"), StoreError, "run 'fffff' is not in"),
         (("nowhere/at/all", "--tasks", "sciq"), DataError, "expected a run's id, a folder"),
         (

@@ -109,16 +109,16 @@ def test_the_canary_stays_in_the_package(package: Path) -> None:
 @pytest.mark.parametrize("example", [{"input": "Say it.", "target": "it"}, {"input": "?", "target_scores": {}}, 3])
 def test_a_task_without_choices_is_refused(package: Path, example: Any) -> None:
     write_task(package / "physics", example)
-    with pytest.raises(DataError, match=r"bigbench_physics: expected a multiple-choice task .*task\.json"):
+    with pytest.raises(DataError, match=r"bigbench_physics: .*multiple-choice .*task\.json"):
         bigbench.tasks(["bigbench_physics"])
 
 
 def test_mistakes_get_one_line(package: Path) -> None:
     write_task(package / "novel_concepts", {"input": "?", "target_scores": {"a": 1, "b": 0}})
-    with pytest.raises(ConfigError, match="no task 'bigbench_novel_concept'; nearest: bigbench_novel_concepts"):
+    with pytest.raises(ConfigError, match="'bigbench_novel_concept'; nearest: bigbench_novel_concepts"):
         bigbench.tasks(["bigbench_novel_concept"])
     write_task(package / "empty")
-    with pytest.raises(DataError, match="bigbench_empty: the split has no items"):
+    with pytest.raises(DataError, match=r"bigbench_empty: .*no items"):
         bigbench.tasks(["bigbench_empty"])
     (package / "empty" / "task.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):
@@ -127,5 +127,5 @@ def test_mistakes_get_one_line(package: Path) -> None:
 
 def test_without_the_package_the_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bigbench, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"bigbench: expected the package .*PYTHONPATH"):
+    with pytest.raises(ConfigError, match=r"bigbench: .*package .*PYTHONPATH"):
         bigbench.tasks(["bigbench"])

@@ -54,17 +54,17 @@ def test_padded_rows_fit(copy: Path) -> None:
     [
         (lambda folder: (folder / "config.json").unlink(), "found no config.json"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: cannot be read"),
-        (lambda folder: (folder / "config.json").write_text("[]"), r"expected a model's config .* found list"),
+        (lambda folder: (folder / "config.json").write_text("[]"), r"config .* found list"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"expected weights \(model.safetensors\)"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), "expected a tokenizer beside the weights"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "expected a tokenizer"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "the tokenizer cannot be read"),
         (
             lambda folder: edit(folder / "config.json", vocab_size=100),
-            "has ids up to 299 and its model only 100 rows; it is another model's tokenizer",
+            r"ids up to 299 .*100 rows",
         ),
         (
             lambda folder: edit(folder / "config.json", architectures=["T5ForConditionalGeneration"]),
-            "expected a causal or a masked language model, found T5ForConditionalGeneration",
+            "found T5ForConditionalGeneration",
         ),
     ],
 )
@@ -80,18 +80,18 @@ def test_a_tokenizer_other_than_the_datas_is_refused(checkpoint: Path, data_dir:
     content = json.loads((copy / "tokenizer.json").read_text())
     content["model"]["merges"] = content["model"]["merges"][:-1]
     (copy / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="its tokenizer is not the one of"):
+    with pytest.raises(DataError, match="tokenizer is not the one"):
         checkpoints.check_tokenizer(copy, data_dir)
 
 
 @pytest.mark.parametrize("word", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])
 def test_no_such_folder(word: str) -> None:
-    with pytest.raises(DataError, match=r"expected a run's id, a folder .* or a name on the hub"):
+    with pytest.raises(DataError, match=r"run's id, a folder .*hub"):
         checkpoints.find(word)
 
 
 def test_a_name_on_the_hub_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(harness_setup, "hub_is_reachable", lambda: False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match=r"owner/model: no folder here, .*the Hugging Face hub does not answer"):
+    with pytest.raises(DataError, match=r"owner/model: .*hub does not answer"):
         checkpoints.find("owner/model")

@@ -84,22 +84,22 @@ def test_what_changes_scores_changes_the_identity(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("names", "objective", "options", "line"),
     [
-        (["helaswag"], "causal", {}, "unknown task 'helaswag'; nearest: hellaswag"),
+        (["helaswag"], "causal", {}, r"'helaswag'.*nearest: hellaswag"),
         (["zzzz"], "causal", {}, "`mixopt eval --tasks list` shows"),
-        (["hellaswag@few"], "causal", {}, r"expected NAME@SHOTS such as hellaswag@10"),
-        (["ado@5"], "causal", {}, "the preset ado has its own shots"),
-        (["truthfulqa_mc2@5"], "causal", {}, "its file fixes the shots at 0"),
-        ([""], "causal", {}, "expected a task, a preset or a suite"),
+        (["hellaswag@few"], "causal", {}, "NAME@SHOTS"),
+        (["ado@5"], "causal", {}, r"preset ado .*shots"),
+        (["truthfulqa_mc2@5"], "causal", {}, "shots at 0"),
+        ([""], "causal", {}, "task, a preset or a suite"),
         (["offline"], "causal", {}, "--data"),
-        (["glue_mrpc"], "causal", {}, "fine-tuning is for masked models, and this one is causal"),
-        (["hellaswag"], "masked", {}, "a task for causal models, and this one is masked"),
-        (["offline"], "masked", {}, "a task for causal models, and this one is masked"),
-        (["glu"], "masked", {}, "unknown task 'glu'; nearest: glue"),
-        (["glue"], "masked", {"shots": 2}, "leave it out for a masked model"),
-        (["hellaswag"], "causal", {"shots": -1}, "--shots: expected at least 0, found -1"),
-        (["hellaswag"], "causal", {"limit": 0}, "--limit: expected at least 1, found 0"),
+        (["glue_mrpc"], "causal", {}, r"for masked models.*causal"),
+        (["hellaswag"], "masked", {}, r"for causal models.*masked"),
+        (["offline"], "masked", {}, r"for causal models.*masked"),
+        (["glu"], "masked", {}, r"'glu'.*nearest: glue"),
+        (["glue"], "masked", {"shots": 2}, "leave it out"),
+        (["hellaswag"], "causal", {"shots": -1}, r"--shots: .*found -1"),
+        (["hellaswag"], "causal", {"limit": 0}, r"--limit: .*found 0"),
         (["hellaswag"], "causal", {"seeds": 3}, "only fine-tuning has seeds"),
-        (["no/such.yaml"], "causal", {}, "no/such.yaml: no such file or folder"),
+        (["no/such.yaml"], "causal", {}, "no/such.yaml: no such file"),
     ],
 )
 def test_a_mistake_gives_one_line(names: list[str], objective: str, options: dict[str, int], line: str) -> None:
@@ -141,20 +141,20 @@ def test_includes_and_functions_beside_a_task_file_are_packed(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "kind", "line"),
     [
-        (("doc_to_target: gold", ""), ConfigError, r"bad.yaml: the task has no doc_to_target; lm-eval needs"),
-        (("doc_to_choice: endings", ""), ConfigError, "the task has no doc_to_choice"),
-        (("output_type: multiple_choice", ""), ConfigError, "the task has no output_type"),
+        (("doc_to_target: gold", ""), ConfigError, r"bad.yaml: .*doc_to_target"),
+        (("doc_to_choice: endings", ""), ConfigError, "no doc_to_choice"),
+        (("output_type: multiple_choice", ""), ConfigError, "no output_type"),
         (("test_split: test", ""), ConfigError, "neither test_split nor validation_split"),
-        (("test_split: test", "test_split: dev"), ConfigError, "scores the split 'dev', and its data_files have"),
-        (("task: made_choices", "task: [a, b]"), ConfigError, "expected the name of one task, found a list"),
-        (("task: made_choices", "task: {"), ConfigError, "cannot be read as an lm-eval task"),
-        (("{{start}}", "{{begin}}"), DataError, r"line 1 \(train\): the item has no begin, which bad.yaml uses"),
-        (("{{start}}", "{{start"), ConfigError, "bad.yaml: the task's doc_to_text is no template"),
-        (("doc_to_choice: endings", "doc_to_choice: options"), DataError, "the item has no options"),
-        (("choices.jsonl", "absent.jsonl"), DataError, "its data file absent.jsonl is not there"),
-        (("choices.jsonl", "empty.jsonl"), DataError, "the split 'test' has no items"),
-        (("choices.jsonl", "broken.jsonl"), DataError, "broken.jsonl: cannot be read as JSON lines"),
-        (("choices.jsonl", "numbers.jsonl"), DataError, r"line 1: expected an item \(a JSON object\), found int"),
+        (("test_split: test", "test_split: dev"), ConfigError, r"split 'dev', .*data_files"),
+        (("task: made_choices", "task: [a, b]"), ConfigError, "one task, found a list"),
+        (("task: made_choices", "task: {"), ConfigError, "cannot be read"),
+        (("{{start}}", "{{begin}}"), DataError, r"line 1 \(train\): .*no begin"),
+        (("{{start}}", "{{start"), ConfigError, r"bad.yaml: .*doc_to_text"),
+        (("doc_to_choice: endings", "doc_to_choice: options"), DataError, "no options"),
+        (("choices.jsonl", "absent.jsonl"), DataError, "absent.jsonl is not there"),
+        (("choices.jsonl", "empty.jsonl"), DataError, "'test' has no items"),
+        (("choices.jsonl", "broken.jsonl"), DataError, "broken.jsonl: cannot be read"),
+        (("choices.jsonl", "numbers.jsonl"), DataError, r"line 1: .*found int"),
     ],
 )
 def test_a_broken_task_file_gives_one_line(
@@ -176,7 +176,7 @@ def test_a_file_outside_the_tasks_folder_is_refused(tmp_path: Path) -> None:
     folder = write_tasks(tmp_path / "tasks", items=4)
     (tmp_path / "common.yaml").write_text((folder / "made_texts.yaml").read_text())
     (folder / "ours.yaml").write_text("include: ../common.yaml\ntask: ours\n")
-    with pytest.raises(ConfigError, match="lies outside the task's folder"):
+    with pytest.raises(ConfigError, match="outside the task's folder"):
         resolve([str(folder / "ours.yaml")], "causal", data_dir=None)
 
 
@@ -186,5 +186,5 @@ def test_data_that_is_one_json_list_is_read(tmp_path: Path) -> None:
     (folder / "texts.jsonl").write_text(json.dumps(rows))
     assert asked(str(folder / "made_texts.yaml")) == [("made_texts", 0)]
     (folder / "texts.jsonl").write_text(json.dumps([*rows, {"words": 1}]))
-    with pytest.raises(DataError, match=r"line 5 \(test\): the item has no text"):
+    with pytest.raises(DataError, match=r"line 5 \(test\): .*no text"):
         asked(str(folder / "made_texts.yaml"))

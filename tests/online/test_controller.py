@@ -181,7 +181,7 @@ class TestBadInput:
         online = make()
         batch = next(iter(DataLoader(online.dataset, batch_size=3)))
         online.observe(losses_of(batch), batch["i"], batch["domain_id"])
-        with pytest.raises(DataError, match=r"expected 6 sequences in step 0, observed 3; call observe\(\)"):
+        with pytest.raises(DataError, match="6 sequences in step 0, observed 3"):
             online.step()
 
     def test_step_forgotten(self) -> None:
@@ -191,12 +191,12 @@ class TestBadInput:
             batch = next(batches)
             online.observe(losses_of(batch), batch["i"], batch["domain_id"])
         batch = next(batches)
-        with pytest.raises(DataError, match=r"expected 6 sequences between two calls of step\(\), observed 9"):
+        with pytest.raises(DataError, match=r"6 sequences .*step\(\), observed 9"):
             online.observe(losses_of(batch), batch["i"], batch["domain_id"])
 
     def test_loader_runs_on_without_steps(self) -> None:
         online = make()
-        with pytest.raises(DataError, match="step 2 were asked for while step 0 is still to be trained"):
+        with pytest.raises(DataError, match=r"step 2 .*step 0 is still"):
             list(DataLoader(online.dataset, batch_size=3))
 
     def test_a_waiting_worker_says_for_what(self, monkeypatch, caplog) -> None:
@@ -211,9 +211,7 @@ class TestBadInput:
         online = make(batch_size=6, accumulate=1)
         batch = next(iter(DataLoader(online.dataset, batch_size=6)))
         online.observe(losses_of(batch), batch["i"], torch.full((6,), 7))
-        with pytest.raises(
-            DataError, match=r"step 0 drew \[2, 2, 2\] sequences of web, code, maths, observed were"
-        ):
+        with pytest.raises(DataError, match=r"step 0 drew \[2, 2, 2\] .*observed"):
             online.step()
 
     @pytest.mark.parametrize(
@@ -223,33 +221,29 @@ class TestBadInput:
     )
     def test_wrong_shapes(self, losses, ids) -> None:
         ids = torch.zeros(3) if ids is None else torch.zeros(ids, dtype=torch.int64)
-        with pytest.raises(
-            DataError, match=r"expected loss_sums, tokens and integer domain_ids of one shape \(B,\)"
-        ):
+        with pytest.raises(DataError, match="domain_ids of one shape"):
             make().observe(torch.zeros(losses), torch.zeros(losses), ids)
 
     def test_policy_of_other_domains(self) -> None:
-        with pytest.raises(
-            ConfigError, match=r"a policy of 3 domains \(web, code, maths\), found one with weights"
-        ):
+        with pytest.raises(ConfigError, match=r"3 domains \(web, code, maths\), found"):
             make(Following(4))
 
     def test_options_of_a_made_policy(self) -> None:
-        with pytest.raises(ConfigError, match="prior and options belong to a policy given by name"):
+        with pytest.raises(ConfigError, match=r"prior and options .*name"):
             make(Following(), options={"preset": "paper"})
 
     def test_a_policy_that_weighs_losses(self) -> None:
-        with pytest.raises(ConfigError, match="found group_dro, which weighs losses against a reference model"):
+        with pytest.raises(ConfigError, match=r"found group_dro.*reference"):
             make("group_dro")
 
     def test_unknown_policy_and_domain(self) -> None:
-        with pytest.raises(ConfigError, match="unknown name 'adoo'; nearest: ado"):
+        with pytest.raises(ConfigError, match=r"'adoo'.*nearest: ado"):
             make("adoo")
         with pytest.raises(ConfigError, match="unknown domain 'news'"):
             make("static", prior=Mixture.uniform(["web", "news"]))
 
     def test_dataset_without_a_length(self) -> None:
-        with pytest.raises(ConfigError, match=r"domain 'b': expected a dataset with a length .* found generator"):
+        with pytest.raises(ConfigError, match=r"domain 'b': .*found generator"):
             OnlineMixture({"a": [1], "b": (i for i in range(3))}, "static", batch_size=1)
 
     @pytest.mark.parametrize("name", ["batch_size", "accumulate"])
@@ -259,14 +253,14 @@ class TestBadInput:
 
     def test_item_with_a_domain_id_of_its_own(self) -> None:
         online = OnlineMixture({"a": [{"domain_id": 3}]}, "static", batch_size=1)
-        with pytest.raises(DataError, match="an item has 'domain_id' of its own; rename that column"):
+        with pytest.raises(DataError, match=r"'domain_id' .*rename"):
             next(iter(online.dataset))
 
     def test_state_of_another_policy_domains_or_seed(self) -> None:
         state = make().state_dict()
-        with pytest.raises(ConfigError, match="the saved state has policy Following, this mixture Odm"):
+        with pytest.raises(ConfigError, match=r"policy Following, .*Odm"):
             make(Odm(Mixture.uniform(LENGTHS))).load_state_dict(state)
-        with pytest.raises(ConfigError, match="the saved state has domains"):
+        with pytest.raises(ConfigError, match=r"saved state .*domains"):
             OnlineMixture({"a": [1], "b": [1], "c": [1]}, Following(), batch_size=1).load_state_dict(state)
         with pytest.raises(DataError, match="another seed, other data"):
             make(seed=6).load_state_dict(state)
@@ -277,9 +271,7 @@ class TestBadInput:
         train(online, loader, 3)
         other = StatefulDataLoader(make().dataset, batch_size=3)
         other.load_state_dict(loader.state_dict())
-        with pytest.raises(
-            DataError, match="the loader's saved state is at step 3, the mixture at 0; load the states"
-        ):
+        with pytest.raises(DataError, match="at step 3, the mixture at 0"):
             next(iter(other))
 
     def test_old_iterator_after_loading(self) -> None:
@@ -289,5 +281,5 @@ class TestBadInput:
         later = make()
         train(later, DataLoader(later.dataset, batch_size=3), 5)
         online.load_state_dict(later.state_dict())
-        with pytest.raises(DataError, match="the loader is at step 0, training at step 5; make a new iterator"):
+        with pytest.raises(DataError, match="at step 0, training at step 5"):
             list(batches)

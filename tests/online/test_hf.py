@@ -226,26 +226,24 @@ def test_a_loss_function_of_the_users_stays(tmp_path) -> None:
 
 class TestBadInput:
     def test_epochs_instead_of_steps(self, tmp_path) -> None:
-        with pytest.raises(ConfigError, match=r"expected TrainingArguments\(max_steps=...\) above 0, found -1"):
+        with pytest.raises(ConfigError, match=r"max_steps=.* found -1"):
             attach(make_trainer(tmp_path, max_steps=-1))
 
     def test_batch_size_that_is_searched_for(self, tmp_path) -> None:
-        with pytest.raises(ConfigError, match="auto_find_batch_size is not supported; set per_device"):
+        with pytest.raises(ConfigError, match=r"auto_find_batch_size .*per_device"):
             attach(make_trainer(tmp_path, auto_find_batch_size=True))
 
     def test_policy_of_other_domains(self, tmp_path) -> None:
         trainer = make_trainer(tmp_path)
         attach(trainer, Following(2))
-        with pytest.raises(
-            ConfigError, match=r"a policy of 3 domains \(low, middle, high\), found one with weights"
-        ):
+        with pytest.raises(ConfigError, match=r"3 domains \(low, middle, high\), found"):
             trainer.train()
 
     def test_checkpoint_without_or_with_another_policys_state(self, trained, tmp_path) -> None:
         folder = trained[0].args.output_dir
         other = make_trainer(tmp_path)
         attach(other, "odm")
-        with pytest.raises(ConfigError, match="the saved state has policy Following, this mixture Odm"):
+        with pytest.raises(ConfigError, match=r"policy Following, .*Odm"):
             other.train(resume_from_checkpoint=f"{folder}/checkpoint-2")
         plain = make_trainer(tmp_path, max_steps=2)
         plain.train_dataset = sentences()["low"]
@@ -260,7 +258,7 @@ class TestBadInput:
         (tmp_path / "checkpoint-4" / STATE_FILE).write_text((tmp_path / "checkpoint-2" / STATE_FILE).read_text())
         second = make_trainer(tmp_path)
         attach(second)
-        with pytest.raises(ConfigError, match="the trainer resumes at step 4, the mixture at 2"):
+        with pytest.raises(ConfigError, match="at step 4, the mixture at 2"):
             second.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
 
     def test_loader_that_is_not_ours(self, tmp_path) -> None:
@@ -269,7 +267,7 @@ class TestBadInput:
         theirs = trainer.get_train_dataloader
         online = attach(trainer)
         trainer.get_train_dataloader = lambda: [online.get_train_dataloader(), theirs()][1]
-        with pytest.raises(DataError, match="a training batch has no 'domain_id'; leave the trainer's"):
+        with pytest.raises(DataError, match="no 'domain_id'"):
             trainer.train()
 
     def test_model_without_logits(self, tmp_path) -> None:
@@ -280,7 +278,7 @@ class TestBadInput:
 
         trainer = make_trainer(tmp_path, model_class=Fused)
         attach(trainer)
-        with pytest.raises(DataError, match="no logits to tell each sequence's loss from; turn off fused losses"):
+        with pytest.raises(DataError, match=r"no logits .*fused losses"):
             trainer.train()
 
     def test_collator_that_packs(self, tmp_path) -> None:
@@ -289,16 +287,16 @@ class TestBadInput:
             key: torch.tensor([[token for item in items for token in item[key]]]) for key in ("input_ids", "labels")
         }
         attach(trainer)
-        with pytest.raises(DataError, match="the collator made 1 rows of 3 items; one that packs items"):
+        with pytest.raises(DataError, match="1 rows of 3 items"):
             trainer.train()
 
     def test_items_without_labels_or_columns(self, tmp_path) -> None:
         trainer = make_trainer(tmp_path)
         attach(trainer, Following(1), {"bare": [{"input_ids": [1, 2, 3]}] * 8})
-        with pytest.raises(DataError, match="a training batch has no 'labels'; use a collator that makes them"):
+        with pytest.raises(DataError, match=r"no 'labels'; .*collator"):
             trainer.train()
         attach(trainer, Following(1), {"bare": [[1, 2, 3]] * 8})
-        with pytest.raises(DataError, match="expected datasets whose items are mappings of columns, found list"):
+        with pytest.raises(DataError, match="mappings of columns, found list"):
             trainer.train()
 
 

@@ -56,5 +56,5 @@ def test_batches_are_those_of_mixopts_own_training(data_dir) -> None:
 def test_unknown_domain_and_sequences_too_long(data_dir) -> None:
     with pytest.raises(DataError, match="no domain 'news'"):
         token_windows(data_dir, LENGTH, ["news"])
-    with pytest.raises(DataError, match="expected at least one train sequence"):
+    with pytest.raises(DataError, match="one train sequence"):
         token_windows(data_dir, 10**6)

@@ -129,15 +129,15 @@ def test_a_dry_run_counts_the_epochs_that_matched_proxies_go_through(data_dir: P
 @pytest.mark.parametrize(
     ("method", "training", "message"),
     [
-        ({"target_tokens": None}, {}, "expected the tokens that the mixture is for, such as --target 10B"),
-        ({"scales": "2k,2k"}, {}, "equal scales say nothing about growth"),
-        ({"scales": "2000,2040"}, {}, "equal scales say nothing about growth"),
+        ({"target_tokens": None}, {}, "--target 10B"),
+        ({"scales": "2k,2k"}, {}, "equal scales"),
+        ({"scales": "2000,2040"}, {}, "equal scales"),
         ({"scales": "4k"}, {}, "autoscale needs two or more"),
         ({"target_tokens": "10M"}, {"max_epochs": 2}, r"caps: they sum to .*, below 1"),
         ({"scales": "2k,50M"}, {}, "run `base at 50M` asks for"),
-        ({"fit": "joint"}, {}, r"method\.fit: joint is for `mixopt ddo`.*--predictor joint"),
+        ({"fit": "joint"}, {}, r"method\.fit: .*`mixopt ddo`.*--predictor joint"),
         ({"match_epochs": True, "target_tokens": "10M", "scales": "1k,4k"}, {"max_epochs": 1e4},
-         r"match-epochs: at 1.02k tokens 'chant' would have \d distinct tokens, and a sequence needs"),
+         r"match-epochs: .*'chant' .*\d distinct tokens"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_before_training(

@@ -82,7 +82,7 @@ def test_a_study_of_another_method_is_refused(study: Study) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"a": 1.0}, "its domains are not the data's"),
+        ({"a": 1.0}, "domains are not the data's"),
         ({"a": 0.7}, "must sum to 1"),
         ({"a": "much"}, "holds no weights"),
         ([1.0], "holds no weights"),
@@ -98,7 +98,7 @@ def test_a_spoilt_recommendation_is_refused(study: Study, weights: object, messa
 def test_a_study_without_a_recommendation_says_how_to_get_one(study: Study) -> None:
     with Store(study.config.results) as store:
         store.save_study(study.study_id, "ddo", study.resolved(), [])
-    with pytest.raises(ConfigError, match="is not there; run the study again"):
+    with pytest.raises(ConfigError, match="run the study again"):
         resolve_mixture(f"ddo:{study.study_id}", study)
 
 
@@ -107,9 +107,9 @@ def test_a_study_without_a_recommendation_says_how_to_get_one(study: Study) -> N
     [
         ("unifrom", "nearest: uniform"),
         ("pile-naturl", "nearest: pile-natural"),
-        ("mix.yaml", "no such file and no mixture of that name"),
-        ('{"a": 0.5, ' + '"b": 0.5, ' * 60, "no such file and no mixture of that name"),
-        ("redpajama-llama", "its domains are not the data's"),
+        ("mix.yaml", "no such file"),
+        ('{"a": 0.5, ' + '"b": 0.5, ' * 60, "no such file"),
+        ("redpajama-llama", "domains are not the data's"),
         (".", "cannot be read"),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_is_no_mixture_is_refused(study: Study, text: str, message: str) ->
 def test_an_unknown_study_is_refused(study: Study) -> None:
     with pytest.raises(MixoptError, match="no results table at"):
         resolve_mixture("ddo:abc", study)
-    with Store(study.config.results), pytest.raises(StoreError, match="study 'abc' is not in"):
+    with Store(study.config.results), pytest.raises(StoreError, match="'abc' is not in"):
         resolve_mixture("ddo:abc", study)
 
 
@@ -134,5 +134,5 @@ def test_mixtures_of_the_data_need_data(tmp_path: Path) -> None:
 
 
 def test_no_text_is_no_mixture(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no mixture of that name"):
+    with pytest.raises(ConfigError, match="no mixture"):
         resolve_mixture("", make_study(data_dir, tmp_path))

@@ -99,18 +99,18 @@ def test_a_planned_policy_survives_json_and_can_be_made(study: Study) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("adoo", {}, "policy: unknown name 'adoo'; nearest: ado"),
-        ("ado", {"preset": "best"}, "ado: preset: expected paper, official, robust, found 'best'"),
-        ("ado", {"gama1": 0.1}, "ado: unknown option 'gama1'; nearest: gamma1"),
-        ("ado", {"refit_interval": 0}, "ado: refit_interval: expected at least 1, found 0"),
-        ("ado", {"delta_min": 0.5}, r"ado: delta_min: expected at most 0\.333 \(1 / 3 domains\), found 0\.5"),
-        ("ado", {"max_drift": math.inf}, "policy ado: max_drift: expected a finite number"),
-        ("ado", {"s": [1, 2]}, r"policy ado: s: expected a finite number, true, false or a text, found \[1, 2\]"),
-        ("odm", {"interval": 0}, "odm: interval: expected at least 1 step, found 0"),
-        ("odm", {"preset": "paper"}, "policy odm: .*unexpected keyword argument 'preset'"),
+        ("adoo", {}, r"policy: .*'adoo'.*nearest: ado"),
+        ("ado", {"preset": "best"}, r"ado: preset: .*found 'best'"),
+        ("ado", {"gama1": 0.1}, r"ado: .*'gama1'.*nearest: gamma1"),
+        ("ado", {"refit_interval": 0}, r"ado: refit_interval: .*found 0"),
+        ("ado", {"delta_min": 0.5}, r"ado: delta_min: .*found 0\.5"),
+        ("ado", {"max_drift": math.inf}, r"policy ado: max_drift: .*finite"),
+        ("ado", {"s": [1, 2]}, r"policy ado: s: .*found \[1, 2\]"),
+        ("odm", {"interval": 0}, r"odm: interval: .*found 0"),
+        ("odm", {"preset": "paper"}, r"policy odm: .*'preset'"),
         ("schedule", {"pieces": "half"}, "schedule: pieces: expected JSON"),
-        ("custom", {}, "policy custom: .*missing 1 required positional argument: 'function'"),
-        ("custom", {"function": "nowhere:mixture"}, "custom policy: function: expected module:name"),
+        ("custom", {}, r"policy custom: .*'function'"),
+        ("custom", {"function": "nowhere:mixture"}, r"custom policy: function: .*module:name"),
     ],
 )
 def test_mistakes_are_found_before_training(study: Study, name: str, options: dict[str, Any], message: str) -> None:
@@ -121,10 +121,10 @@ def test_mistakes_are_found_before_training(study: Study, name: str, options: di
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("ado:paper,quick", "policy 'ado:paper,quick': expected OPTION=VALUE, found 'quick'"),
+        ("ado:paper,quick", "OPTION=VALUE, found 'quick'"),
         ("custom:paper", "expected OPTION=VALUE, found 'paper'"),
-        ("ado:s=[", r"policy: s: '\[' is not a YAML value"),
-        ("Ado!", r"policy: expected POLICY\[:VARIANT\]\[,OPTION=VALUE\]\[@PRIOR\], found 'Ado!'"),
+        ("ado:s=[", r"policy: s: '\[' .*YAML"),
+        ("Ado!", r"VARIANT.*@PRIOR\], found 'Ado!'"),
     ],
 )
 def test_words_that_are_not_understood_say_how_they_are_written(word: str, message: str) -> None:

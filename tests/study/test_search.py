@@ -106,10 +106,10 @@ def test_settings_of_searches_leave_older_studies_their_identity(data_dir: Path)
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ({"name": "grid", "design": "sobol"}, "grid: its design is a lattice, found 'sobol'"),
-        ({"name": "grid", "step": 0.5, "runs": 5}, "leave --step or --count out"),
-        ({"name": "random", "step": 0.5}, "step: only a lattice has one"),
-        ({"name": "loglinear", "groups": {"a": ["lint"]}}, "'a' names an unknown domain 'lint'"),
+        ({"name": "grid", "design": "sobol"}, "lattice, found 'sobol'"),
+        ({"name": "grid", "step": 0.5, "runs": 5}, "--step or --count"),
+        ({"name": "random", "step": 0.5}, r"step: .*lattice"),
+        ({"name": "loglinear", "groups": {"a": ["lint"]}}, r"'a' .*'lint'"),
         ({"name": "nothing"}, "--method: expected"),
     ],
 )

@@ -232,7 +232,7 @@ def test_a_study_of_which_no_run_comes_through_says_why(data_dir: Path, tmp_path
     study = make_study(data_dir, tmp_path)
     with (
         Store(tmp_path) as store,
-        pytest.raises(ExecutorError, match=r"none of 7 runs finished \(the first: RuntimeError: lost\)"),
+        pytest.raises(ExecutorError, match=r"none of 7 runs .*RuntimeError: lost"),
     ):
         run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer(lose=lambda spec: True)))
 

@@ -135,8 +135,8 @@ def test_what_is_only_measured_is_part_of_a_study(data_dir: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        (("poems",), r"data\.eval_only: unknown domain 'poems'; the data has chant, arithmetic, words"),
-        (("chant", "words", "arithmetic"), "leaves none to train on"),
+        (("poems",), r"data\.eval_only: .*'poems'; .*chant, arithmetic, words"),
+        (("chant", "words", "arithmetic"), "none to train on"),
     ],
 )
 def test_wrong_names_are_refused(data_dir: Path, tmp_path: Path, only: tuple[str, ...], message: str) -> None:

@@ -108,7 +108,7 @@ def test_scores_stand_beside_the_run_and_its_losses(data_dir: Path, tmp_path: Pa
         history = store.history(runs, tasks=study.tasks)
         frame = store.frame(runs)
         store.scores.remove(runs[-1:])
-        with pytest.raises(StoreError, match="has no score of task 'spelling'"):
+        with pytest.raises(StoreError, match="no score of task 'spelling'"):
             store.history(runs, tasks=study.tasks)
     assert history.eval_domains == (*study.domains, "task:spelling", "task:singing")
     expected = [error("spelling", scored.specs[run].mixture.to_dict()) for run in runs]
@@ -209,9 +209,7 @@ def test_a_task_that_cannot_be_had_ends_the_study_at_its_first_run(
 ) -> None:
     scored.refuse = {"singing": "its data needs the network"}
     study = small(data_dir, tmp_path)
-    with pytest.raises(
-        ExecutorError, match=r"task 'singing' could not be had for run \w+: its data needs the network"
-    ):
+    with pytest.raises(ExecutorError, match=r"'singing' .*for run \w+: .*network"):
         answer(study, scored)
     assert len(scored.trained) == 1
     scored.refuse = {}
@@ -227,9 +225,7 @@ def test_an_evaluation_that_breaks_loses_no_training(
 
     monkeypatch.setattr("mixopt.evaluate.worker.evaluate", broken)
     study = small(data_dir, tmp_path)
-    with pytest.raises(
-        ExecutorError, match=r"task 'spelling' could not be had .*: MemoryError: no room for the logits"
-    ):
+    with pytest.raises(ExecutorError, match=r"'spelling' .*MemoryError: no room"):
         answer(study, scored)
     with Store(tmp_path) as store:
         assert [row["status"] for row in store.rows()] == ["finished"]
@@ -241,10 +237,10 @@ def test_an_evaluation_that_breaks_loses_no_training(
         (
             "task:juggling",
             ["spelling"],
-            "expected scores of the task 'juggling', found spelling; name it in evaluation",
+            r"'juggling', found spelling; .*evaluation",
         ),
-        ("task:spelling", [], "expected scores of the task 'spelling', found no task"),
-        ("downstream", [], "objective downstream: expected scores of a task, found no task"),
+        ("task:spelling", [], "'spelling', found no task"),
+        ("downstream", [], r"downstream: .*found no task"),
     ],
 )
 @pytest.mark.parametrize("method", ["ddo", "loglinear", "adso"])

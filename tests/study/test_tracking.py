@@ -73,7 +73,5 @@ def test_trackers_are_named_in_any_of_three_ways(given):
 
 
 def test_an_unknown_tracker_is_one_clear_line():
-    with pytest.raises(
-        ConfigError, match="to: expected tensorboard, wandb, mlflow or module:Class, found 'neptune'"
-    ):
+    with pytest.raises(ConfigError, match=r"to: .*found 'neptune'"):
         StudyConfig.build({"tracking": {"to": ["neptune"]}}, "test")

@@ -130,7 +130,7 @@ def test_an_only_measured_domain_has_the_loss_that_it_has_with_weight_zero(make_
 
 def test_a_domain_that_the_data_lacks_is_refused(make_spec, runtime):
     spec = make_spec(evaluation=EvalSpec(only=("poems",)))
-    with pytest.raises(DataError, match="no domain 'poems'; the data has chant, arithmetic, words"):
+    with pytest.raises(DataError, match=r"'poems'; .*chant, arithmetic, words"):
         train(spec, runtime)
 
 

@@ -193,5 +193,5 @@ def test_the_kept_model_loads_with_from_pretrained_and_its_tokenizer_has_the_mas
 
 
 def test_a_model_without_a_row_for_the_mask_token_is_refused(make_masked, runtime):
-    with pytest.raises(DataError, match=r"model\.vocab_size: expected at least 301 .*mask token\), found 300"):
+    with pytest.raises(DataError, match=r"model\.vocab_size: .*found 300"):
         train(make_masked(model_options={"vocab_size": 300}), runtime)

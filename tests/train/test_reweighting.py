@@ -187,10 +187,10 @@ def test_a_proxy_counts_its_reference_s_passes(reference, proxy, whole):
 
 
 def test_a_reference_that_is_not_there_or_of_other_dimensions_is_one_line(proxy, against, reference, tmp_path):
-    with pytest.raises(DataError, match=r"reference model /nowhere: cannot be read .*; `mixopt doremi` trains it"):
+    with pytest.raises(DataError, match=r"reference model /nowhere: .*`mixopt doremi`"):
         train(proxy, replace(against, reference_dir="/nowhere"))
     narrow = replace(proxy, model=replace(proxy.model, width=16))
-    with pytest.raises(DataError, match="has other dimensions than the model that is held against it"):
+    with pytest.raises(DataError, match="other dimensions"):
         train(narrow, against)
 
 

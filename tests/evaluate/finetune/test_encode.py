@@ -130,12 +130,10 @@ def test_the_best_window_of_a_question_answers_it(make_encoder):
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(bert):
-    with pytest.raises(
-        DataError, match="the tokenizer has 301 tokens and the model knows 256: it is another model's"
-    ):
+    with pytest.raises(DataError, match=r"301 tokens .*model knows 256"):
         Encoder(bert, rows=256, context=64, length=48)
 
 
 def test_a_context_without_room_for_a_question_is_refused(bert):
-    with pytest.raises(DataError, match="a context of at least 32 tokens, found 16"):
+    with pytest.raises(DataError, match="at least 32 tokens, found 16"):
         Encoder(bert, rows=301, context=16, length=48)

@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_is_told(load, features):
     with torch.no_grad():
         model.classifier.weight.fill_(torch.nan)
     tuning = FineTuning(learning_rate=1e-4)
-    with pytest.raises(DataError, match="fine-tuning diverged: a value was not finite in epoch 1 of 3"):
+    with pytest.raises(DataError, match=r"diverged: .*epoch 1 of 3"):
         fine_tune(model, features, tuning, CPU, padding=0)
     with pytest.raises(DataError, match="not finite after training"):
         predict(model, features.inputs, lambda output, _: output.logits, CPU, 8, 0)

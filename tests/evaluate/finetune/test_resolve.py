@@ -71,10 +71,10 @@ def test_large_files_stay_where_they_are_and_have_to_be_the_same_there(task_data
     assert len(sources.read(task)["train"]) == 256
     (moved,) = tasks(["squad"], task_data)
     assert moved.identity == task.identity
-    with pytest.raises(DataError, match=r"this node sees none; .* put them in a folder that all nodes see"):
+    with pytest.raises(DataError, match="this node sees none"):
         sources.read(replace(task, folder=str(tmp_path / "other")))
     write_rows(folder / "squad/train.jsonl", [number_row(random.Random(1))])
-    with pytest.raises(DataError, match="files have changed since the task was resolved"):
+    with pytest.raises(DataError, match="files have changed"):
         sources.read(task)
 
 
@@ -151,10 +151,10 @@ def test_without_a_network_it_says_so_at_once(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["glue_mprc"], {}, "unknown fine-tuning task 'glue_mprc'; nearest: glue_mrpc"),
-        (["zzz"], {}, "there are glue, squad, glue_cola"),
-        (["glue"], {"limit": 0}, "limit: expected at least 1 example, found 0"),
-        (["glue"], {"seeds": 0}, "seeds: expected at least 1, found 0"),
+        (["glue_mprc"], {}, r"'glue_mprc'.*nearest: glue_mrpc"),
+        (["zzz"], {}, "glue, squad, glue_cola"),
+        (["glue"], {"limit": 0}, r"limit: .*found 0"),
+        (["glue"], {"seeds": 0}, r"seeds: .*found 0"),
     ],
 )
 def test_bad_requests_are_one_line(names, options, message):
@@ -173,34 +173,34 @@ SPAN = {"question": "q", "context": "la ho", "answers": {"text": ["ho"], "answer
 @pytest.mark.parametrize(
     ("name", "train", "message"),
     [
-        ("glue_rte", b"", "train.jsonl: expected examples of glue_rte, found none"),
+        ("glue_rte", b"", r"train.jsonl: .*found none"),
         (
             "glue_rte",
             _lines([{"sentence1": "la", "label": 1}]),
-            r"line 1: .* sentence1, sentence2, label, found sent",
+            r"line 1: .*sentence2, label, found sent",
         ),
-        ("glue_rte", _lines([RTE, [1]]), r"line 2: .* needs the columns .*, found '\[1\]'|found \[1\]"),
-        ("glue_rte", _lines([{**RTE, "sentence1": None}]), "line 1: sentence1: expected text, found None"),
+        ("glue_rte", _lines([RTE, [1]]), r"line 2: .*found '?\[1\]"),
+        ("glue_rte", _lines([{**RTE, "sentence1": None}]), r"line 1: sentence1: .*found None"),
         (
             "glue_rte",
             _lines([{**RTE, "label": -1}]),
-            r"a class from 0 to 1, found -1 \(a hidden label has no score",
+            r"found -1 \(a hidden label",
         ),
-        ("glue_rte", _lines([{**RTE, "sentence1": "\ud800"}]), "line 1: sentence1: half of a surrogate pair"),
-        ("glue_rte", _lines([{**RTE, "label": float("inf")}]), "a class from 0 to 1, found inf"),
-        ("glue_rte", _lines([{**RTE, "label": 0.5}]), "a class from 0 to 1, found 0.5"),
-        ("glue_rte", _lines([{**RTE, "label": "yes"}]), "a class from 0 to 1, found 'yes'"),
-        ("glue_rte", _lines([RTE, RTE]), "expected several labels, found 1 in all of 2 examples"),
-        ("glue_rte", GOOD + b"{", "line 3: expected one JSON object a line, found bad JSON"),
+        ("glue_rte", _lines([{**RTE, "sentence1": "\ud800"}]), r"line 1: sentence1: .*surrogate"),
+        ("glue_rte", _lines([{**RTE, "label": float("inf")}]), "0 to 1, found inf"),
+        ("glue_rte", _lines([{**RTE, "label": 0.5}]), "0 to 1, found 0.5"),
+        ("glue_rte", _lines([{**RTE, "label": "yes"}]), "0 to 1, found 'yes'"),
+        ("glue_rte", _lines([RTE, RTE]), "several labels, found 1"),
+        ("glue_rte", GOOD + b"{", r"line 3: .*found bad JSON"),
         ("glue_rte", b"\xff", "expected UTF-8"),
-        ("glue_stsb", _lines([{**RTE, "label": 7}]), "a similarity from 0 to 5, found 7"),
-        ("glue_stsb", _lines([{**RTE, "label": None}]), "a similarity from 0 to 5, found None"),
-        ("squad", _lines([{**SPAN, "answers": {"text": []}}]), "lists `text` and `answer_start`"),
-        ("squad", _lines([{**SPAN, "answers": "ho"}]), "lists `text` and `answer_start`"),
+        ("glue_stsb", _lines([{**RTE, "label": 7}]), "0 to 5, found 7"),
+        ("glue_stsb", _lines([{**RTE, "label": None}]), "0 to 5, found None"),
+        ("squad", _lines([{**SPAN, "answers": {"text": []}}]), "`text` and `answer_start`"),
+        ("squad", _lines([{**SPAN, "answers": "ho"}]), "`text` and `answer_start`"),
         (
             "squad",
             _lines([{**SPAN, "answers": {"text": ["ho"], "answer_start": [1]}}]),
-            "expected 'ho' at character 1 of the context, found 'a '",
+            r"'ho' at character 1 .*found 'a '",
         ),
     ],
 )
@@ -216,10 +216,10 @@ def test_bad_files_are_one_line_that_says_where(tmp_path, name, train, message):
 
 
 def test_a_folder_without_the_tasks_or_with_half_of_one_is_refused(task_data, tmp_path):
-    with pytest.raises(DataError, match=r"expected files of the tasks, such as glue/cola/train\.jsonl, found none"):
+    with pytest.raises(DataError, match=r"such as glue/cola/train\.jsonl, found none"):
         tasks(["glue_cola"], task_data)
     write_rows(tmp_path / "glue/mnli/train.jsonl", [{"premise": "la", "hypothesis": "ho", "label": 2}])
-    with pytest.raises(DataError, match=r"needs a file validation_matched \(\.jsonl, .*found no such file"):
+    with pytest.raises(DataError, match=r"validation_matched .*no such file"):
         tasks(["glue_mnli"], tmp_path)
     write_rows(tmp_path / "squad/train.json", [SPAN])
     write_rows(tmp_path / "squad/train.jsonl", [SPAN])
@@ -228,13 +228,13 @@ def test_a_folder_without_the_tasks_or_with_half_of_one_is_refused(task_data, tm
 
 
 def test_a_damaged_parquet_file_is_one_line():
-    with pytest.raises(DataError, match=r"here/train\.parquet: not a Parquet file, or damaged"):
+    with pytest.raises(DataError, match=r"here/train\.parquet: .*damaged"):
         sources.read_files({"train.parquet": b"PAR1", "validation.jsonl": GOOD}, TASKS["glue_rte"], "here")
 
 
 def test_a_table_that_cannot_be_read_is_one_line():
     table = b'sentence1,sentence2,label\n"' + b"la " * 50_000 + b'",ho,1\n'
-    with pytest.raises(DataError, match=r"here/train\.csv, line \d: not a table that can be read \(field larger"):
+    with pytest.raises(DataError, match=r"here/train\.csv, line \d: .*field larger"):
         sources.read_files({"train.csv": table, "validation.jsonl": GOOD}, TASKS["glue_rte"], "here")
 
 

@@ -118,12 +118,10 @@ def test_a_task_that_cannot_be_had_says_so_and_the_others_go_on(bert, task_data,
 def test_a_causal_model_is_refused(data_dir, tmp_path, task_data):
     spec = model_spec("gpt2-0.2m", 300, width=32, layers=1)
     save_final(tmp_path, build_model(spec, 0), data_dir / "tokenizer")
-    with pytest.raises(
-        DataError, match="fine-tuning tasks need a masked model, found a gpt2; ask a causal model lm"
-    ):
+    with pytest.raises(DataError, match="masked model, found a gpt2"):
         score(tmp_path / "final", resolve(["squad"], task_data))
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, task_data):
-    with pytest.raises(DataError, match="no checkpoint of transformers that can be read"):
+    with pytest.raises(DataError, match="no checkpoint"):
         score(tmp_path, resolve(["squad"], task_data))

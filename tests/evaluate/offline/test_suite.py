@@ -245,7 +245,7 @@ def test_a_domain_without_held_out_text_is_named(data_dir: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["offline_cloze_chants"], {}, "unknown task 'offline_cloze_chants'; nearest: offline_cloze_chant"),
+        (["offline_cloze_chants"], {}, r"'offline_cloze_chants'.*nearest: offline_cloze_chant"),
         (["offline_braces"], {}, "nearest: offline_brackets"),
         (["offline_brackets"], {"shots": 5}, "expected 0 shots, found 5"),
     ],
@@ -257,7 +257,7 @@ def test_mistakes_get_one_line(data_dir: Path, names: list[str], options: dict[s
 
 
 def test_tasks_of_documents_need_data() -> None:
-    with pytest.raises(ConfigError, match="offline_cloze: expected prepared data"):
+    with pytest.raises(ConfigError, match=r"offline_cloze: .*prepared data"):
         offline.tasks(["offline_cloze"], None)
 
 

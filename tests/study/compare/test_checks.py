@@ -31,21 +31,19 @@ def masked(**changes: Any) -> RunSpec:
 
 
 def test_causal_against_masked_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"'own' is a masked model and 'base' a causal one: .* cannot be compared"
-    ):
+    with pytest.raises(ConfigError, match=r"'own' is a masked .*'base' a causal"):
         check(masked())
 
 
 def test_masks_of_whole_words_and_of_tokens_are_different_predictions():
     specs = {"base": masked(), "own": masked(whole_word=True)}
-    with pytest.raises(ConfigError, match="'own' is a whole-word masked model and 'base' a masked one"):
+    with pytest.raises(ConfigError, match=r"'own' is a whole-word masked .*'base' a masked"):
         check_comparable(specs, "base", "perplexity")
     assert check_comparable({"base": masked(), "own": masked(seed=3)}, "base", "perplexity") == []
 
 
 def test_masked_models_have_no_bits_per_byte():
-    with pytest.raises(ConfigError, match="--metric bits-per-byte: 'base' is a masked model"):
+    with pytest.raises(ConfigError, match=r"--metric bits-per-byte: 'base' .*masked"):
         check_comparable({"base": masked(), "own": masked(seed=3)}, "base", "bits-per-byte")
 
 

@@ -152,14 +152,12 @@ def test_a_run_that_did_not_finish_is_named_and_left_out():
 
 def test_a_mixture_without_a_finished_run_is_refused():
     failed = [make_run(make_spec(HALVES), law(52.0), status="failed")]
-    with pytest.raises(
-        ConfigError, match=r"'lost': none of its 1 runs finished \(run [0-9a-f]{16} \(seed 0\) failed"
-    ):
+    with pytest.raises(ConfigError, match=r"'lost': none of its 1 runs .*[0-9a-f]{16} \(seed 0\) failed"):
         compare_runs({"uniform": group(AMPLITUDE), "lost": failed}, MeanLoss(), ["uniform"])
 
 
 def test_one_mixture_is_no_comparison():
-    with pytest.raises(ConfigError, match="expected two mixtures or more to compare, found uniform"):
+    with pytest.raises(ConfigError, match=r"two mixtures .*found uniform"):
         compare_runs({"uniform": group(AMPLITUDE)}, MeanLoss(), ["uniform"])
 
 
@@ -208,7 +206,7 @@ def test_bits_per_byte_compare_across_tokenizers():
         for seed in range(3)
     ]
     groups = {"uniform": group(AMPLITUDE), "other": other}
-    with pytest.raises(ConfigError, match="perplexities are not comparable; use --metric bits-per-byte"):
+    with pytest.raises(ConfigError, match=r"not comparable; .*--metric bits-per-byte"):
         compare_runs(groups, MeanPerplexity(), ["uniform"])
     found = compare_runs(groups, MeanPerplexity(), ["uniform"], "bits-per-byte")
     entry = found.entries["other"]
@@ -236,5 +234,5 @@ def test_runs_without_bits_per_byte_say_so():
     ]
     groups = {"uniform": group(AMPLITUDE), "bare": bare}
     assert compare_runs(groups, MeanLoss(), ["uniform"]).entries["bare"].mean_bits_per_byte is None
-    with pytest.raises(ConfigError, match="'bare': its runs have no bits per byte"):
+    with pytest.raises(ConfigError, match=r"'bare': .*no bits per byte"):
         compare_runs(groups, MeanLoss(), ["uniform"], "bits-per-byte")

@@ -54,7 +54,7 @@ def test_words_may_be_named(word: str, text: str, label: str | None):
 
 @pytest.mark.parametrize("word", ["=uniform", "mine=", " =x", "a\nb=x"])
 def test_a_name_has_to_be_printable_and_to_name_something(word: str):
-    with pytest.raises(ConfigError, match="expected NAME=MIXTURE or NAME=RUN with a printable name"):
+    with pytest.raises(ConfigError, match="NAME=MIXTURE or NAME=RUN"):
         Contender.parse(word)
 
 
@@ -88,7 +88,7 @@ def test_labels_name_runs_and_keep_them_apart(store: Store):
     first, second, third = ids(MOSTLY)
     groups = group_runs([Contender(first, "a"), Contender(second, "a"), Contender(third, "b")], store)
     assert {name: len(runs) for name, runs in groups.items()} == {"a": 2, "b": 1}
-    with pytest.raises(ConfigError, match="both called 'a', differ in more than their seed"):
+    with pytest.raises(ConfigError, match="'a', differ in more than their seed"):
         group_runs([Contender(first, "a"), Contender(ids(HALVES)[0], "a")], store)
 
 
@@ -151,7 +151,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
 def test_two_mixtures_of_one_name_are_refused(study: Study, tmp_path: Path):
     with (
         Store(tmp_path / "results") as store,
-        pytest.raises(ConfigError, match="two mixtures are called 'a'; name one of them: NAME=natural"),
+        pytest.raises(ConfigError, match=r"called 'a'; .*NAME=natural"),
     ):
         plan_mixtures(study, [Contender("uniform", "a"), Contender("natural", "a")], 4096, [0], store)
 
@@ -166,7 +166,7 @@ def test_missing_runs_are_noted_or_refused(study: Study, tmp_path: Path):
             "'uniform': the table has no run of seed 1 (--no-train)",
             "'natural': the table has no run of seed 0, 1 (--no-train)",
         ]
-        with pytest.raises(ConfigError, match=r"'natural': none of its 2 runs of 4.1k tokens is in .*--no-train"):
+        with pytest.raises(ConfigError, match=r"'natural': none of its 2 runs .*--no-train"):
             recorded(planned, store, [], named={"natural"})
 
 
@@ -184,12 +184,12 @@ def test_runs_alone_need_no_data(store: Store, tmp_path: Path):
 def test_a_baseline_that_is_not_there_is_named(store: Store, tmp_path: Path):
     bare = Study(tmp_path / "nowhere", results=store.folder)
     question = Question(contenders=(ids(HALVES)[0], ids(MOSTLY)[0]), baselines=("llama",))
-    with pytest.raises(ConfigError, match="--baseline: expected one of uniform, doremi, found 'llama'"):
+    with pytest.raises(ConfigError, match=r"--baseline: .*found 'llama'"):
         compare(bare, question)
 
 
 def test_no_seed_at_all_is_refused():
-    with pytest.raises(ConfigError, match="--seeds: expected at least 1, found 0"):
+    with pytest.raises(ConfigError, match=r"--seeds: .*found 0"):
         Question(seeds=0)
 
 

@@ -128,13 +128,11 @@ def test_a_task_is_what_gains_are_told_in():
 
 def test_an_objective_that_was_not_measured_or_is_nought_is_refused():
     groups, scores = scored()
-    with pytest.raises(
-        ConfigError, match="expected scores of the task 'juggling', found recall, spelling, surprise"
-    ):
+    with pytest.raises(ConfigError, match="'juggling', found recall, spelling, surprise"):
         compare_runs(groups, parse_objective("task:juggling"), ["uniform"], scores=scores)
     for some in scores.values():
         some[0] = score("recall", 1.0)
-    with pytest.raises(ConfigError, match="objective task:recall: a run has 0, of which no share can be told"):
+    with pytest.raises(ConfigError, match="task:recall: a run has 0"):
         compare_runs(groups, parse_objective("task:recall"), ["uniform"], scores=scores)
 
 
