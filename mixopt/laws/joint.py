@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mixopt.laws.batched_fit import Rows, fit_rows
+from mixopt.laws.batched_fit import Dense, Rows, effective_parameters, fit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,14 +129,18 @@ class Additive:
         log_shifted = np.log(a + self.x)
         return a, b, log_shifted, amplitude * np.exp(-b * log_shifted)
 
+    def some(self, rows: NDArray[np.intp]) -> Additive:  # noqa: ARG002
+        """The same runs for every problem."""
+        return self
+
     def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R)."""
         return self._parts(theta)[3].sum(axis=2)
 
-    def jacobian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:  # noqa: ARG002
         """(n, R, 3K)."""
         a, b, log_shifted, part = self._parts(theta)
-        return np.concatenate([part, -a * b * part * np.exp(-log_shifted), -b * log_shifted * part], axis=2)
+        return Dense(np.concatenate([part, -a * b * part * np.exp(-log_shifted), -b * log_shifted * part], axis=2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,18 +211,22 @@ class PerDomain:
                 starts.append(start)
         return np.stack(starts)
 
+    def some(self, rows: NDArray[np.intp]) -> PerDomain:  # noqa: ARG002
+        """The same runs for every problem."""
+        return self
+
     def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, R)."""
         effective = np.exp(theta[:, 1:]) @ self.x.T
         return effective ** -np.exp(theta[:, :1])
 
-    def jacobian(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:
         """(n, R, 1 + K)."""
         alpha, kappa = np.exp(theta[:, :1]), np.exp(theta[:, 1:])
         effective = kappa @ self.x.T
-        slope = -alpha * effective**-alpha
+        slope = -alpha * curve
         shares = kappa[:, None, :] * self.x / effective[..., None]
-        return np.concatenate([(slope * np.log(effective))[..., None], slope[..., None] * shares], axis=2)
+        return Dense(np.concatenate([(slope * np.log(effective))[..., None], slope[..., None] * shares], axis=2))
 
 
 def fit_law(
@@ -259,6 +267,7 @@ def fit_law(
         high=flat(form.box[1], size),
         free_amplitude=form.free_amplitude,
         floor_from_zero=form.free_amplitude,
+        robust=True,
     )
     starts = form.starts[:, None] if starts is None else starts
     fit = fit_rows(form, rows, np.stack([flat(start, size) for start in starts]), iterations)
@@ -267,7 +276,7 @@ def fit_law(
         floor=fit.floor.reshape(count, targets),
         amplitude=fit.amplitude.reshape(count, targets),
         residual=np.swapaxes(fit.residual.reshape(count, targets, runs), 1, 2),
-        used=fit.used.reshape(count, targets),
+        used=effective_parameters(form, rows, fit).reshape(count, targets),
         weight=np.swapaxes(fit.weight.reshape(count, targets, runs), 1, 2),
     )
 

@@ -5,8 +5,7 @@
 As Σ_j w_j = 1, a factor k > 0 is a shift of every t_j: with k = 1 this is the log-linear law L = exp(c') + exp(t·w)
 of Olmix (2026). So the laws differ only where k < 0, a loss that flattens as it rises.
 
-c enters linearly and is solved in closed form inside (variable projection, Golub and Pereyra 1973, with Kaufman's
-1975 Jacobian); t is found by damped Gauss-Newton. The Jacobian of a law is its value times w, so that every
+c is solved inside, t by `mixopt.laws.batched_fit`. The Jacobian of a law is its value times w, so that every
 Gauss-Newton matrix is one product with the outer products w wᵀ of the runs: thousands of problems at once. float64.
 
 Symbols: R runs, K training domains, N problems (losses, folds, replicates, in one axis), S starts.
@@ -14,10 +13,12 @@ Symbols: R runs, K training domains, N problems (losses, folds, replicates, in o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mixopt.laws.batched_fit import HUBER, Rows, fit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,12 +29,10 @@ _STARTS = (0.05, 0.3, 1.5, 10.0)
 # Prior precision of t_j − mean t, in variances of the loss: far too weak to move what the runs tell (a standard
 # deviation of 30 where a law's error is a tenth of the losses' spread), enough to settle one that never varies.
 _RIDGE = 1e-5
-_ITERATIONS = 100
+_ITERATIONS = 40
 _LONGEST_STEP = 3.0
-_TOLERANCE = 1e-9
+_TOLERANCE = 3e-5
 _LARGEST_EXPONENT = 50.0
-# 95 % as efficient as least squares under normal errors (Huber and Ronchetti 2009, section 4.5).
-_HUBER = 1.345
 _REWEIGHTINGS = 6
 
 
@@ -103,72 +102,69 @@ def fit_mixing_law(
     Returns:
         N laws: of each loss, the best of its starts.
     """
-    problems = _Problems.of(weights, losses, np.ones_like(losses) if precision is None else precision)
-    law = _fit(problems, start, negative)
-    if not robust:
-        return law
-    for _ in range(_REWEIGHTINGS):
+    precision = np.ones_like(losses) if precision is None else precision
+    curves = _Curves.of(weights, np.ones(len(losses)))
+    if start is not None:
+        law = _fit(replace(curves, sign=start.sign), losses, precision, start.slope[None])
+    else:
+        law = _from_starts(curves, losses, precision)
+        if negative:
+            law = _better(law, _from_starts(replace(curves, sign=-curves.sign), losses, precision))
+    for _ in range(_REWEIGHTINGS if robust else 0):
         off = np.abs(losses - law.predict(weights))
-        reweighted = problems.precision * np.minimum(1.0, _HUBER * _scale(off, problems.precision) / (off + 1e-300))
+        reweighted = precision * np.minimum(1.0, HUBER * _scale(off, precision) / (off + 1e-300))
         before = law
-        law = _descend(_Problems.of(weights, losses, reweighted), law.slope, law.sign)
+        law = _fit(replace(curves, sign=law.sign), losses, reweighted, law.slope[None])
         if np.abs(law.floor - before.floor).max() < 1e-6:
             break
     return law
 
 
 @dataclass(frozen=True, eq=False)
-class _Problems:
-    """N weighted least squares problems over the same R runs.
+class _Curves:
+    """k·exp(t·w) over the same R runs, k of N signs; see `mixopt.laws.batched_fit.Curves`.
 
     Attributes:
         weights: (R, K).
         outer: (R, K²) w wᵀ of each run.
-        losses: (N, R).
-        precision: (N, R).
-        ridge: (N,) prior precision of t_j − mean t.
+        sign: (N,).
     """
 
     weights: NDArray[np.float64]
     outer: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    ridge: NDArray[np.float64]
+    sign: NDArray[np.float64]
 
     @classmethod
-    def of(
-        cls, weights: NDArray[np.float64], losses: NDArray[np.float64], precision: NDArray[np.float64]
-    ) -> _Problems:
-        outer = (weights[:, :, None] * weights[:, None, :]).reshape(len(weights), -1)
-        total = precision.sum(axis=1)
-        mean = (precision * losses).sum(axis=1) / total
-        variance = (precision * (losses - mean[:, None]) ** 2).sum(axis=1) / total
-        return cls(weights, outer, losses, precision, _RIDGE * variance + 1e-12)
+    def of(cls, weights: NDArray[np.float64], sign: NDArray[np.float64]) -> _Curves:
+        return cls(weights, (weights[:, :, None] * weights[:, None, :]).reshape(len(weights), -1), sign)
 
-    def some(self, rows: NDArray[np.intp]) -> _Problems:
-        return _Problems(self.weights, self.outer, self.losses[rows], self.precision[rows], self.ridge[rows])
+    def some(self, rows: NDArray[np.intp]) -> _Curves:
+        return replace(self, sign=self.sign[rows])
+
+    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.sign[:, None] * np.exp(np.minimum(theta @ self.weights.T, _LARGEST_EXPONENT))
+
+    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> _Jacobian:  # noqa: ARG002
+        return _Jacobian(self, curve)
 
     def second_moments(self, share: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, K, K) Σ_r share_r w_r w_rᵀ."""
         size = self.weights.shape[1]
         return (share @ self.outer).reshape(-1, size, size)
 
-    def penalty(self) -> NDArray[np.float64]:
-        """(N, K, K) the ridge's matrix."""
-        size = self.weights.shape[1]
-        return self.ridge[:, None, None] * (np.eye(size) - 1 / size)
 
-    def floor(self, curve: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) the best c ≥ 0."""
-        return np.maximum((self.precision * (self.losses - curve)).sum(axis=1) / self.precision.sum(axis=1), 0.0)
+@dataclass(frozen=True, eq=False)
+class _Jacobian:
+    """The laws' values times w, never written out."""
 
-    def curve(self, slope: NDArray[np.float64], sign: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, R) k·exp(t·w)."""
-        return sign[:, None] * np.exp(np.minimum(slope @ self.weights.T, _LARGEST_EXPONENT))
+    curves: _Curves
+    values: NDArray[np.float64]
 
-    def cost(self, slope: NDArray[np.float64], residual: NDArray[np.float64]) -> NDArray[np.float64]:
-        apart = slope - slope.mean(axis=1, keepdims=True)
-        return (self.precision * residual**2).sum(axis=1) + self.ridge * (apart**2).sum(axis=1)
+    def pull(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (values * self.values) @ self.curves.weights
+
+    def square(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.curves.second_moments(weight * self.values**2)
 
 
 def _scale(off: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -177,74 +173,57 @@ def _scale(off: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[
     return np.maximum(1.4826 * median, 1e-9)
 
 
-def _fit(problems: _Problems, start: MixingLaw | None, negative: bool) -> MixingLaw:
-    if start is not None:
-        return _descend(problems, start.slope, start.sign)
-    count = len(problems.losses)
-    signs = (1.0, -1.0) if negative else (1.0,)
-    slopes = np.concatenate([_linear_start(problems, far, sign) for sign in signs for far in _STARTS])
-    tries = len(signs) * len(_STARTS)
-    sign = np.repeat(signs, len(_STARTS) * count)
-    tried = _descend(problems.some(np.tile(np.arange(count), tries)), slopes, sign)
-    best = tried.cost.reshape(tries, count).argmin(axis=0) * count + np.arange(count)
-    return tried.take(best)
+def _ridge(losses: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) prior precision of t_j − mean t."""
+    total = precision.sum(axis=1)
+    mean = (precision * losses).sum(axis=1) / total
+    return _RIDGE * (precision * (losses - mean[:, None]) ** 2).sum(axis=1) / total + 1e-12
 
 
-def _linear_start(problems: _Problems, far: float, sign: float) -> NDArray[np.float64]:
+def _from_starts(curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64]) -> MixingLaw:
+    return _fit(curves, losses, precision, np.stack([_start(curves, losses, precision, far) for far in _STARTS]))
+
+
+def _better(one: MixingLaw, other: MixingLaw) -> MixingLaw:
+    """Of each loss the law that costs less."""
+    count = len(one.cost)
+    both = MixingLaw(
+        *(np.concatenate([getattr(one, field.name), getattr(other, field.name)]) for field in fields(MixingLaw))
+    )
+    return both.take(np.arange(count) + count * (other.cost < one.cost))
+
+
+def _start(
+    curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64], far: float
+) -> NDArray[np.float64]:
     """(N, K) t by least squares of log|L − c|, each run weighted by (L − c)², as errors are of L."""
-    there = problems.precision > 0
-    signed = np.where(there, sign * problems.losses, np.nan)
-    lowest, spread = np.nanmin(signed, axis=1), np.nanmax(signed, axis=1) - np.nanmin(signed, axis=1)
-    floor = lowest - far * spread - 1e-6
-    floor = np.maximum(floor, 0.0) if sign > 0 else floor
-    rest = np.maximum(sign * problems.losses - floor[:, None], 1e-9)
-    share = problems.precision * rest**2
-    matrix = problems.second_moments(share)
-    trace = np.trace(matrix, axis1=1, axis2=2)[:, None, None]
-    matrix = matrix + problems.penalty() + 1e-9 * trace * np.eye(matrix.shape[1])
-    return np.linalg.solve(matrix, ((share * np.log(rest)) @ problems.weights)[..., None])[..., 0]
+    sign = curves.sign[:, None]
+    signed = np.where(precision > 0, sign * losses, np.nan)
+    lowest, highest = np.nanmin(signed, axis=1, keepdims=True), np.nanmax(signed, axis=1, keepdims=True)
+    floor = lowest - far * (highest - lowest) - 1e-6
+    rest = np.maximum(sign * losses - np.where(sign > 0, np.maximum(floor, 0.0), floor), 1e-9)
+    share = precision * rest**2
+    matrix, size = curves.second_moments(share), curves.weights.shape[1]
+    matrix += _ridge(losses, precision)[:, None, None] * (np.eye(size) - 1 / size)
+    matrix += 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(size)
+    return np.linalg.solve(matrix, ((share * np.log(rest)) @ curves.weights)[..., None])[..., 0]
 
 
-def _descend(problems: _Problems, slope: NDArray[np.float64], sign: NDArray[np.float64]) -> MixingLaw:
-    """Levenberg-Marquardt in step for all problems; those that have converged drop out."""
-    slope = slope.copy()
-    count, size = slope.shape
-    diagonal = np.arange(size)
-    damping, active = np.full(count, 1e-3), np.arange(count)
-    floors, costs = np.empty(count), np.empty(count)
-    curve = problems.curve(slope, sign)
-    floors[:] = problems.floor(curve)
-    costs[:] = problems.cost(slope, problems.losses - floors[:, None] - curve)
-    part, kept = problems, curve
-    for _ in range(_ITERATIONS):
-        here, curve, floor = slope[active], kept, floors[active]
-        pull = part.precision * curve
-        apart = here - here.mean(axis=1, keepdims=True)
-        residual = part.losses - floor[:, None] - curve
-        gradient = part.ridge[:, None] * apart - (pull * residual) @ part.weights
-        mean = pull @ part.weights
-        # A floor at 0 does not follow along.
-        share = (floor > 0) / part.precision.sum(axis=1)
-        hessian = part.second_moments(pull * curve) - share[:, None, None] * mean[:, :, None] * mean[:, None, :]
-        hessian += part.penalty()
-        scale = hessian[:, diagonal, diagonal]
-        scale = np.maximum(scale, 1e-12 * scale.max(axis=1, keepdims=True) + 1e-300)
-        hessian[:, diagonal, diagonal] += damping[active, None] * scale
-        step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        trial = here + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
-        curve = part.curve(trial, sign[active])
-        floor = part.floor(curve)
-        cost = part.cost(trial, part.losses - floor[:, None] - curve)
-        better = cost < costs[active]
-        done = better & (costs[active] - cost <= _TOLERANCE * costs[active])
-        done |= np.abs(step).max(axis=1) < _TOLERANCE
-        won = active[better]
-        slope[won], floors[won], costs[won] = trial[better], floor[better], cost[better]
-        kept = np.where(better[:, None], curve, kept)
-        damping[active] = np.where(better, np.maximum(damping[active] * 0.2, 1e-12), damping[active] * 6)
-        going = np.flatnonzero(~(done | (damping[active] > 1e9)))
-        if not going.size:
-            break
-        if going.size < active.size:
-            active, part, kept = active[going], part.some(going), kept[going]
-    return MixingLaw(floors, slope, sign.copy(), costs)
+def _fit(
+    curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64], starts: NDArray[np.float64]
+) -> MixingLaw:
+    """The best of starts (S, N, K), by least squares."""
+    size, ridge = curves.weights.shape[1], _ridge(losses, precision)
+    rows = Rows(
+        y=losses,
+        precision=precision / ridge[:, None],  # in units in which all have one prior
+        centre=np.zeros(size),
+        root=np.eye(size) - 1 / size,
+        low=np.full(size, -np.inf),
+        high=np.full(size, np.inf),
+        floor_from_zero=True,
+        longest=_LONGEST_STEP,
+        tolerance=_TOLERANCE,
+    )
+    fit = fit_rows(curves, rows, starts, _ITERATIONS)
+    return MixingLaw(fit.floor, fit.theta, curves.sign, fit.cost * ridge)

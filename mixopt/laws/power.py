@@ -6,9 +6,7 @@ Symbols: K problems (domains), P points each, B replicates. x is the domain's to
 the base run, y the objective in multiples of the base run's. The form has no amplitude, so its fit depends on these
 units: x = 1, y = 1 at the base is the normalisation of the published notebook, and the one used throughout.
 
-c enters linearly and is solved in closed form inside (variable projection, Golub and Pereyra 1973); as its column
-of the design is constant, the projection is exact: centre y and the curve. a and b are found by damped Gauss-Newton
-in (log a, log b), started from a grid. float64.
+c is solved inside, (log a, log b) by `mixopt.laws.batched_fit` from the best points of a grid. float64.
 """
 
 from __future__ import annotations
@@ -17,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mixopt.laws.batched_fit import Dense, Rows, fit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,18 +123,23 @@ def fit_power(
     else:
         starts = np.broadcast_to(start, (1, count, problems, 2))
 
-    def tiled(array: NDArray[np.float64], last: int) -> NDArray[np.float64]:
-        return np.broadcast_to(array, (len(starts), count, problems, last)).reshape(-1, last)
+    def flat(array: NDArray[np.float64], last: int) -> NDArray[np.float64]:
+        return np.broadcast_to(array, (count, problems, last)).reshape(-1, last)
 
-    rows = _Rows(tiled(x, points), tiled(y, points), tiled(precision, points), tiled(centre, 2), weight)
-    theta, cost = _gauss_newton(rows, starts.reshape(-1, 2))
-    best = cost.reshape(len(starts), -1).argmin(axis=0) * (count * problems) + np.arange(count * problems)
-    rows, theta = rows.some(best), theta[best]
-    a, b = np.exp(theta).T
-    curve, c = rows.curve_and_floor(theta)
-    residual = (rows.precision * (rows.y - curve - c[:, None]) ** 2).sum(axis=1)
+    rows = Rows(
+        y=flat(y, points),
+        precision=flat(precision, points),
+        centre=flat(centre, 2),
+        root=np.diag(weight),
+        low=np.array([LOG_A[0], LOG_B[0]]),
+        high=np.array([LOG_A[1], LOG_B[1]]),
+        tolerance=1e-9,
+    )
+    fit = fit_rows(_Curves(flat(x, points)), rows, starts.reshape(len(starts), -1, 2), _ITERATIONS)
+    a, b = np.exp(fit.theta).T
+    residual = (rows.precision * fit.residual**2).sum(axis=1)
     shape = (problems,) if single else (count, problems)
-    return PowerFit(*(part.reshape(shape) for part in (a, b, c, residual)))
+    return PowerFit(*(part.reshape(shape) for part in (a, b, fit.floor, residual)))
 
 
 def exact_branches(x: NDArray[np.float64], y: NDArray[np.float64], sd: NDArray[np.float64]) -> list[PowerFit]:
@@ -168,56 +173,22 @@ def exact_branches(x: NDArray[np.float64], y: NDArray[np.float64], sd: NDArray[n
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
-    """Independent problems as rows: x, y, precision (N, P); prior centre (N, 2) and precision (2,)."""
+class _Curves:
+    """(x + a)^(−b) at amounts (N, P), by (log a, log b); see `mixopt.laws.batched_fit.Curves`."""
 
     x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    weight: NDArray[np.float64]
 
-    def some(self, rows: NDArray[np.intp]) -> _Rows:
-        return _Rows(self.x[rows], self.y[rows], self.precision[rows], self.centre[rows], self.weight)
+    def some(self, rows: NDArray[np.intp]) -> _Curves:
+        return _Curves(self.x[rows])
 
-    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) weighted mean over the points."""
-        return (self.precision * values).sum(axis=1) / self.precision.sum(axis=1)
+    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        a, b = np.exp(theta).T[..., None]
+        return (self.x + a) ** -b
 
-    def curve_and_floor(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        a, b = np.exp(theta).T
-        curve = (self.x + a[:, None]) ** -b[:, None]
-        return curve, self.mean(self.y - curve)
-
-    def cost(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        curve, c = self.curve_and_floor(theta)
-        misfit = (self.precision * (self.y - curve - c[:, None]) ** 2).sum(axis=1)
-        return misfit + (self.weight * (theta - self.centre) ** 2).sum(axis=1)
-
-    def normal_equations(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Half the cost's gradient (N, 2) and Gauss-Newton Hessian (N, 3: aa, ab, bb)."""
-        a, b = np.exp(theta).T
-        shifted = self.x + a[:, None]
-        log_shifted = np.log(shifted)
-        curve = np.exp(-b[:, None] * log_shifted)
-        by_a = -(a * b)[:, None] * curve / shifted
-        by_b = -b[:, None] * log_shifted * curve
-        rest = self.y - curve
-        rest = rest - self.mean(rest)[:, None]
-        by_a = by_a - self.mean(by_a)[:, None]
-        by_b = by_b - self.mean(by_b)[:, None]
-        p = self.precision
-        pull = self.weight * (theta - self.centre)
-        gradient = np.stack([-(p * by_a * rest).sum(axis=1), -(p * by_b * rest).sum(axis=1)], axis=1) + pull
-        hessian = np.stack(
-            [
-                (p * by_a * by_a).sum(axis=1) + self.weight[0],
-                (p * by_a * by_b).sum(axis=1),
-                (p * by_b * by_b).sum(axis=1) + self.weight[1],
-            ],
-            axis=1,
-        )
-        return gradient, hessian
+    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:
+        a, b = np.exp(theta).T[..., None]
+        shifted, slope = self.x + a, -b * curve
+        return Dense(np.stack([slope * a / shifted, slope * np.log(shifted)], axis=2))
 
 
 def _grid_starts(
@@ -240,41 +211,3 @@ def _grid_starts(
         cost += weight[axis] * (grid[:, axis, None] - centre[:, None, :, axis]) ** 2
     bands = np.split(np.arange(grid.shape[0]).reshape(_GRID_A.size, *_GRID_B.shape), len(_GRID_B), axis=1)
     return np.stack([grid[band.ravel()][cost[:, band.ravel()].argmin(axis=1)] for band in bands])
-
-
-def _gauss_newton(rows: _Rows, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Levenberg-Marquardt inside the box, row by row in step; rows that have converged drop out.
-
-    Returns:
-        The parameters (N, 2) and their costs (N,).
-    """
-    low, high = np.array([LOG_A[0], LOG_B[0]]), np.array([LOG_A[1], LOG_B[1]])
-    theta = np.clip(theta, low, high)
-    cost = rows.cost(theta)
-    damping = np.full(theta.shape[0], 1e-3)
-    active = np.arange(theta.shape[0])
-    for _ in range(_ITERATIONS):
-        if not active.size:
-            break
-        part, here, lam = rows.some(active), theta[active], damping[active]
-        gradient, hessian = part.normal_equations(here)
-        # A parameter at its bound that wants out stays there in this step.
-        held = ((here <= low) & (gradient > 0)) | ((here >= high) & (gradient < 0))
-        gradient = np.where(held, 0.0, gradient)
-        diagonal = hessian[:, [0, 2]]
-        scale = np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300)
-        aa, bb = (np.where(held, 1.0, diagonal + lam[:, None] * scale)).T
-        ab = np.where(held.any(axis=1), 0.0, hessian[:, 1])
-        determinant = np.maximum(aa * bb - ab * ab, 1e-300)
-        step = np.stack(
-            [ab * gradient[:, 1] - bb * gradient[:, 0], ab * gradient[:, 0] - aa * gradient[:, 1]], axis=1
-        )
-        step = np.clip(step / determinant[:, None], -2.0, 2.0)
-        trial = np.clip(here + step, low, high)
-        trial_cost = part.cost(trial)
-        better = trial_cost < cost[active]
-        theta[active[better]], cost[active[better]] = trial[better], trial_cost[better]
-        damping[active] = np.clip(np.where(better, lam * 0.1, lam * 8.0), 1e-12, 1e12)
-        moved = np.abs(trial - here).max(axis=1)
-        active = active[~((moved < 1e-9) | (damping[active] >= 1e12))]
-    return theta, cost

@@ -174,7 +174,8 @@ class AdditiveFit(Fitted):
 
     def _by_theta(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(V, P, 3K) derivatives of the curves of (P, K) mixtures."""
-        return replace(self.form, x=weights / self.form.unit).jacobian(self.law.theta[0])
+        form, theta = replace(self.form, x=weights / self.form.unit), self.law.theta[0]
+        return form.jacobian(theta, form.curve(theta)).values
 
     @cached_property
     def _laplace(self) -> _Laplace:
