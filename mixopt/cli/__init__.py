@@ -27,6 +27,7 @@ from mixopt.cli import (
     search,
     train,
 )
+from mixopt.cli.listing import listing
 
 app = typer.Typer(
     name="mixopt",
@@ -46,13 +47,13 @@ app.command("search")(search.search)
 app.command("doremi")(doremi.doremi)
 app.command("recommend")(recommend.recommend)
 app.command("train")(train.train)
-app.command("ado-train")(ado_train.ado_train)
+app.command("ado-train", cls=listing(ado_train.policies))(ado_train.ado_train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("eval")(eval.evaluate)
 app.command("bench")(bench.bench)
 app.command("mixtures")(mixtures.mixtures)
-app.command("export", cls=export.Command)(export.export)
+app.command("export", cls=listing(export.formats))(export.export)
 
 _INTERRUPTED = 130
 

@@ -38,7 +38,7 @@ def compare(
         typer.Argument(
             metavar="MIXTURE|RUN|STUDY.yaml",
             help="Mixtures (uniform, natural, FILE, a published name, ddo:STUDY, autoscale:STUDY), online policies"
-            " (ado, ado:paper, odm, odm:code; @uniform for another prior), runs by the start of their id, and a"
+            " (ado, ado:paper, module:Class; @uniform for another prior), runs by the start of their id, and a"
             " study file; NAME=… to name one [uniform, natural, what studies recommend].",
         ),
     ] = None,

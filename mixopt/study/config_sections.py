@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mixopt.errors import ConfigError
 from mixopt.model_spec import FAMILIES
+from mixopt.policy import POLICIES
 from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.trackers import TRACKERS
 from mixopt.units import parse_count
@@ -214,7 +215,7 @@ class MethodSection(Section):
 class PolicySection(Section):
     """The policy that `mixopt ado-train` trains with (see `mixopt.policy`), its prior mixture and its options."""
 
-    name: str = "ado"
+    name: Annotated[str, _of(POLICIES)] = "ado"
     prior: str = "natural"
     options: dict[str, float | int | bool | str] = Field(default_factory=dict)
 

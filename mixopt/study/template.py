@@ -85,7 +85,7 @@ method:
   tolerance: 0                 # adso: stop when no run promises to lower the objective by this share of it
 
 policy:                        # of `mixopt ado-train`
-  name: ado                    # ado, odm, static, schedule or custom
+  name: ado                    # `mixopt ado-train --help` lists them; or module:Class
   prior: natural               # uniform, natural, a YAML file of weights or a published name
   options: {}                  # the policy's own, such as {preset: paper, s: 1}; docs/ado.md has them all
 
@@ -107,7 +107,7 @@ executor:
   mfu: 0.4                     # the share of the GPU's peak FLOP/s that training reaches, for that count
 
 tracking:
-  to: []                       # tensorboard, wandb, mlflow: each finished run is shown there
+  to: []                       # trackers that show each finished run, such as tensorboard; or module:Class
   project: mixopt              # project of wandb, experiment of MLflow
   dir: null                    # where their files go; null: results/tracking
 
