@@ -92,10 +92,11 @@ def verify(
         ConfigError: a run failed, so that a mixture has no measurement; or it repeats its data too often.
     """
     mixtures, method = {"recommended": recommendation.mixture, **baselines}, study.config.method
+    first = len(method.search_seeds)
     proposals = [
         Proposal(mixture, study.tokens, seed, f"verify {name}")
         for name, mixture in mixtures.items()
-        for seed in range(method.seeds, method.seeds + method.verify_seeds)
+        for seed in range(first, first + method.verify_seeds)
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)

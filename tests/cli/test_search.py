@@ -195,13 +195,16 @@ def test_other_training_makes_earlier_runs_another_matter(
     ("words", "message"),
     [
         (["search", "--method", "magic"], "--method: expected"),
-        (["search", "--method", "regmx"], "--method: expected regmix, found 'regmx'"),
+        (["search", "--method", "regmx"], "--method: expected regmix or module:Class, found 'regmx'"),
         (
             ["search", "--method", "loglinear", "--runs", "4"],
             "needs at least 5 runs of different mixtures, found 4",
         ),
-        (["search", "--runs", "none"], "--runs"),
-        (["search", "--regressor", "tree"], "law: expected regmix or module:Class, found 'tree'"),
+        (["search", "--runs", "none"], "method.runs"),
+        (
+            ["search", "--method", "random", "--regressor", "tree"],
+            "law: expected regmix or module:Class, found 'tree'",
+        ),
         (["search", "--floor", "0.4"], "floors: they sum to 1.2"),
         (["search", "--max-epochs", "0.01"], "the cap is 0.01"),
         (["search", "--target", "10M"], "caps: they sum to"),
@@ -215,7 +218,7 @@ def test_other_training_makes_earlier_runs_another_matter(
         (["grid", "--step", "0.002"], "makes 125,751 mixtures"),
         (["grid", "--step", "0.1", "--count", "5"], "leave --step or --count out"),
         (["grid", "--count", "2"], "the coarsest lattice between floors and caps has 3 mixtures"),
-        (["grid", "--set", "method.design=sobol"], "grid: its design is a lattice, found 'sobol'"),
+        (["grid", "--set", "method.design=sobol"], "`method.design` for the method grid; it is an option of auto"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mixopt.methods.names import command_of
+from mixopt.methods.registry import method_named
 from mixopt.report.html import figures, tables
 from mixopt.report.html.comparison import comparison_section
 from mixopt.report.html.joint import joint_section
@@ -62,9 +62,10 @@ def make_page(study: Gathered) -> Page:
     recorded = max((run.row["created"] for run in study.runs), default=study.created)
     tokens = (study.recommendation or study.config).get("tokens")
     wanted = f" for {format_count(tokens)} tokens" if tokens else ""
+    command = method_named(study.command).command_line
     return Page(
         title=f"Mixture of {len(study.domains)} domains{wanted}",
-        subtitle=f"mixopt {command_of(study.command)}, study {study.study_id}, {len(study.runs)} runs",
+        subtitle=f"mixopt {command}, study {study.study_id}, {len(study.runs)} runs",
         sections=[section for section in made if section],
         config=yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True),
         recorded=recorded[:16].replace("T", " ") + " UTC",
