@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_names
 from mixopt.mixture import Mixture
 from mixopt.plugins import is_path
 from mixopt.policy import POLICIES, make_policy, options_in, weighs_losses
 from mixopt.spec import PolicySpec
 from mixopt.study.loop import Planned
-from mixopt.study.mixtures import METHODS, resolve_mixture
+from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.target import plan_targets
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PolicyAsked:
     def is_word(cls, word: str) -> bool:
         """Whether `word` begins as a policy does that is no fixed mixture; `ddo:STUDY` is one."""
         name = _parts(word)[0]
-        return name in POLICIES and name != "static" and name.partition(":")[0] not in METHODS
+        return name in POLICIES and name != "static" and name.partition(":")[0] not in method_names()
 
     @classmethod
     def parse(cls, word: str) -> PolicyAsked:
