@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from mixopt.cli import common
 from mixopt.cli.targets import check_asked, run_targets
@@ -73,21 +73,8 @@ def ado_train(
     from mixopt.study import Study, StudyConfig
     from mixopt.study.policies import PolicyAsked, plan_policies
 
-    flags: dict[str, Any] = {
-        "data.dir": data,
-        "model.preset": model,
-        "training.max_epochs": max_epochs,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "executor.processes_per_run": processes_per_run,
-        "executor.keep_checkpoints": keep or None,
-        "results": results,
-        "tracking.to": track or None,
-        **common.parse_settings(settings),
-    }
-    study = Study.of(StudyConfig.load(study_file, flags))
+    given = common.study_flags(locals())
+    study = Study.of(StudyConfig.load(study_file, given))
     count, seeds_of = check_asked(study, tokens, seeds)
     chosen = study.config.policy
     asked = PolicyAsked(chosen.name, chosen.prior, chosen.options).changed(policy, preset, prior, law)

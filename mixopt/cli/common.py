@@ -11,7 +11,7 @@ import typer
 from mixopt.trackers import TRACKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -57,6 +57,7 @@ ProcessesPerRun = Annotated[
         "Data-parallel processes of a run, each with these CPUs and GPUs; --set executor.sharding=fsdp splits"
         " the model over them.",
         WHERE,
+        hidden=True,
     ),
 ]
 Results = Annotated[str | None, flag("--results", "Folder of the results table.", WHERE)]
@@ -75,6 +76,39 @@ Verify = Annotated[
 ]
 QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
 AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]
+
+
+# Where the parameters above stand in a study file.
+_KEYS = {
+    "data": "data.dir",
+    "model": "model.preset",
+    "max_epochs": "training.max_epochs",
+    "executor": "executor.kind",
+    "ray_address": "executor.ray_address",
+    "cpus_per_run": "executor.cpus_per_run",
+    "gpus_per_run": "executor.gpus_per_run",
+    "processes_per_run": "executor.processes_per_run",
+    "results": "results",
+    "objective": "method.objective",
+}
+
+
+def study_flags(given: Mapping[str, Any], **others: Any) -> dict[str, Any]:
+    """Values by dotted key of a study file, None for those not given.
+
+    Args:
+        given: a command's parameters by name (`locals()`); those that are no keys of a study are left.
+        others: keys of the command's own, with `__` for the dot.
+
+    Raises:
+        ConfigError: a `--set` that is not KEY=VALUE.
+    """
+    flags = {key: given[name] for name, key in _KEYS.items() if name in given}
+    flags |= {key.replace("__", "."): value for key, value in others.items()}
+    # An empty list is what is there when nobody says anything.
+    flags["tracking.to"] = given.get("track") or None
+    flags["executor.keep_checkpoints"] = given.get("keep") or None
+    return flags | parse_settings(given.get("settings"))
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from mixopt.cli.common import (
     Settings,
     Track,
     flag,
-    parse_settings,
+    study_flags,
 )
 
 if TYPE_CHECKING:
@@ -103,21 +103,8 @@ def compare(
         train=not no_train,
     )
     chosen = _choice("--format", form, FORMATS)
-    flags = {
-        "data.dir": data,
-        "model.preset": model,
-        "evaluation.tasks": [name for word in tasks for name in word.split(",")] if tasks else None,
-        "training.max_epochs": max_epochs,
-        "method.objective": objective,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "results": results,
-        "tracking.to": track or None,
-        **parse_settings(settings),
-    }
-    study = Study.of(StudyConfig.load(study_file, flags))
+    names = [name for word in tasks for name in word.split(",")] if tasks else None
+    study = Study.of(StudyConfig.load(study_file, study_flags(locals(), evaluation__tasks=names)))
     comparison = run_comparison(study, question, Quiet() if quiet else Live(Console(stderr=True)))
     folder = out or Path(study.config.results) / "comparisons" / comparison.id
     files = save_comparison(comparison, folder, plots)

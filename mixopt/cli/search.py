@@ -44,20 +44,7 @@ def _run(
     from mixopt.cli.answer import answer
     from mixopt.study import Study, StudyConfig
 
-    flags: dict[str, Any] = {
-        **options,
-        "data.dir": data,
-        "model.preset": model,
-        "training.tokens": tokens,
-        "training.max_epochs": max_epochs,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "results": results,
-        "tracking.to": track or None,
-        **common.parse_settings(settings),
-    }
+    flags = {**options, "training.tokens": tokens, **common.study_flags(locals())}
     study = Study.of(StudyConfig.load(study_file, flags, method=method, default=DEFAULT))
     searcher = study.searcher()
     if dry_run:
