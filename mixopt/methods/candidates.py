@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.methods.swarm.designs import make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Bounds
 from mixopt.solve.projection import project
 
@@ -228,7 +228,7 @@ class Rows:
     ) -> tuple[Mixture, ...]:
         """`settings.runs` of `first`; whatever its kind, a design has only these rows to choose from."""
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
-        return tuple(Mixture.normalised(dict(zip(self.domains, row.tolist(), strict=True))) for row in rows)
+        return tuple(Mixture.of_array(self.domains, row) for row in rows)
 
     def pool(
         self,
@@ -316,7 +316,7 @@ def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[n
 
 def _within(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
     """(P,) which mixtures (P, K) are within a total variation of one that was run (R, K)."""
-    return (0.5 * np.abs(weights[:, None, :] - ran[None, :, :]).sum(axis=2) <= distance).any(axis=1)
+    return np.asarray((total_variation(weights[:, None, :], ran[None, :, :]) <= distance).any(axis=1))
 
 
 def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:

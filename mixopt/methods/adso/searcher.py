@@ -227,7 +227,7 @@ class Adso:
         return best is not None and choice.worth < self.settings.tolerance * abs(best)
 
     def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.natural.domains, weights)
 
     def _rng(self, runs: int) -> np.random.Generator:
         return np.random.default_rng([self.settings.seed, runs])

@@ -116,14 +116,15 @@ def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: NDArray[np.float64]
     """Weights at a bound, with what another 0.01 would cost; `prices` (K,) are per unit of weight."""
     warnings = []
     cost = prices * 0.01
-    for index, (domain, weight) in enumerate(mixture.to_dict().items()):
+    at_floor, at_cap = bounds.at_floor(mixture.array), bounds.at_cap(mixture.array)
+    for index, domain in enumerate(mixture.domains):
         floor, cap = bounds.floors[index], bounds.caps[index]
-        if weight <= floor + 1e-9:
+        if at_floor[index]:
             where = f"at its floor of {floor:.3g}" if floor > 0 else "at 0"
             warnings.append(
                 f"{domain} is {where}: raising it by 0.01 would cost {max(cost[index], 0.0):.2g} {units}"
             )
-        elif weight >= cap - 1e-9:
+        elif at_cap[index]:
             warnings.append(
                 f"{domain} is at its cap of {cap:.3g}: "
                 f"raising it by 0.01 would save {max(-cost[index], 0.0):.2g} {units}"

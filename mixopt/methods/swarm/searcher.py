@@ -381,4 +381,4 @@ class OneShot:
         return other_objectives(self.settings.objective, swarm.history.eval_domains)
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.natural.domains, weights)
