@@ -1,111 +1,136 @@
-"""Search methods for replays, by name. A new one is a class with `next` and `recommend`, and a line here."""
+"""The searchers that a benchmark replays: those of `mixopt search`, set up for a table."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from mixopt.bench.methods.adso import Adso
-from mixopt.bench.methods.one_shot import OneShot
-from mixopt.bench.methods.random_search import RandomSearch
+import numpy as np
+
+from mixopt.bench.stall import place_of, rows_of
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.regressors.gp import GaussianProcessRegressor
-from mixopt.methods.swarm.regressors.loglinear import LogLinear
-from mixopt.methods.swarm.regressors.mixing_law import MixingLawRegressor
-from mixopt.methods.swarm.regressors.regmix import RegMix
+from mixopt.methods.adso.choice import ChoiceSettings
+from mixopt.methods.adso.scales import Ladder, Scale
+from mixopt.methods.adso.searcher import Adso, AdsoSettings
+from mixopt.methods.names import SEQUENTIAL
+from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.swarm.fit import regressors_of
+from mixopt.methods.swarm.regressors import LAWS
+from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
+from mixopt.mixture import Mixture
+from mixopt.objective import WeightedLoss
+from mixopt.plugins import is_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from mixopt.bench.base import Method, Problem
-    from mixopt.methods.swarm.regressors.base import Regressor
+    from numpy.typing import NDArray
 
+    from mixopt.bench.base import Table
+    from mixopt.methods.base import Searcher
 
-@dataclass(frozen=True)
-class Entry:
-    """A method as the command line offers it.
-
-    Attributes:
-        title: in words, for tables and plots.
-        make: a new method of a problem; the number is that of cheap runs, for methods that take one.
-        runs: that number, unless `name:runs` gives another; None for methods that choose by themselves.
-        learns_from: what it needs beside target runs: nothing, cheaper runs, or shorter runs of the target's size.
-    """
-
-    title: str
-    make: Callable[[Problem, int], Method]
-    runs: int | None = None
-    learns_from: Literal["nothing", "cheaper", "shorter"] = "cheaper"
-
-    def possible(self, problem: Problem) -> bool:
-        """Whether the problem has what it learns from."""
-        *below, target = problem.fidelities
-        if self.learns_from == "shorter":
-            return any(fidelity.parameters == target.parameters for fidelity in below)
-        return self.learns_from == "nothing" or bool(below)
-
-
-def _one_shot(regressor: type[Regressor], runs: int) -> Entry:
-    return Entry(regressor.title, lambda _, count: OneShot(regressor(), count), runs)
-
-
-def _screen(_: Problem, runs: int) -> Method:
-    return OneShot(GaussianProcessRegressor(), runs, by_domain=False)
-
-
-METHODS: dict[str, Entry] = {
-    "random": Entry("random search", lambda *_: RandomSearch(), learns_from="nothing"),
-    "single-fidelity": Entry(
-        "Bayesian optimisation at the target",
-        lambda problem, _: Adso(problem, "single-fidelity"),
-        learns_from="nothing",
-    ),
-    "tokens-only": Entry(
-        "ADSO over tokens only", lambda problem, _: Adso(problem, "tokens-only"), learns_from="shorter"
-    ),
-    "screen": Entry("screening: a Gaussian process of the objective alone", _screen, 64),
-    "regmix": _one_shot(RegMix, 128),
-    "loglinear": _one_shot(LogLinear, 64),
-    "mixing-law": _one_shot(MixingLawRegressor, 64),
-    "gp": _one_shot(GaussianProcessRegressor, 64),
-    "adso": Entry("ADSO", lambda problem, _: Adso(problem)),
-}
+# What a table is replayed with where nobody names methods; those that it does not allow are left out.
+USUAL = ("random", "single-fidelity", "tokens-only", "regmix", "loglinear", "mixing-law", "gp", "adso")
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A method with its number of cheap runs.
+class Asked:
+    """A method as it was asked for.
 
     Attributes:
-        name: as it was written: `gp` or `gp:32`.
-        entry: what the registry has.
-        runs: cheap runs; 0 for methods that take no number.
+        text: as it was written: `gp` or `gp:32`.
+        name: of the method: `gp`, or `module:Class`.
+        settings: its options by name, the runs of `gp:32` among them.
     """
 
+    text: str
     name: str
-    entry: Entry
-    runs: int
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, problem: Problem) -> Method:
-        """A new one."""
-        return self.entry.make(problem, self.runs)
+    @classmethod
+    def parse(cls, text: str) -> Asked:
+        """From `NAME`, `NAME:RUNS` or `module:Class`.
+
+        Raises:
+            ConfigError: a number of runs that is none.
+        """
+        name, colon, runs = text.rpartition(":")
+        if not colon or is_path(text):
+            return cls(text, text)
+        if not (runs.isdigit() and int(runs) > 0):
+            raise ConfigError(f"method {name}: expected a number of cheap runs such as {name}:32, found {text!r}")
+        return cls(text, name, {"runs": int(runs)})
+
+    def having(self, settings: Mapping[str, Any]) -> Asked:
+        """The same with other options."""
+        return replace(self, settings={**settings, **self.settings})
+
+    @property
+    def title(self) -> str:
+        """In words, for pictures."""
+        return self.text
 
 
-def find_method(text: str) -> Chosen:
-    """The method called `name`, or `name:runs` with another number of cheap runs.
+def searcher_for(
+    asked: Asked, table: Table, objective: tuple[str, NDArray[np.float64]], seed: int, budget: float | None
+) -> Searcher:
+    """The searcher of a method on a table.
+
+    Args:
+        asked: the method.
+        table: the runs, with the evaluation domains that count.
+        objective: its name and its (V,) weights.
+        seed: of the order in which rows come first.
+        budget: most that it may spend, in target runs; None for all that the table has.
 
     Raises:
-        ConfigError: no such method, or a number where it takes none.
+        ConfigError: no such method, or one that the table does not allow.
     """
-    name, colon, runs = text.partition(":")
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
-        raise ConfigError(f"method: expected {', '.join(near or METHODS)}, found {text!r}")
-    entry = METHODS[name]
-    if not colon:
-        return Chosen(text, entry, entry.runs or 0)
-    if entry.runs is None or not (runs.isdigit() and int(runs) > 0):
-        takes = f"a number of cheap runs such as {name}:32" if entry.runs else "no number"
-        raise ConfigError(f"method {name}: it takes {takes}, found {text!r}")
-    return Chosen(text, entry, int(runs))
+    title, weights = objective
+    loss = WeightedLoss(Mixture(table.eval_domains, tuple(weights.tolist())), title)
+    uniform, rows = Mixture.uniform(table.domains), rows_of(table, seed)
+    scales = [Scale(*place_of(f)[:1], f.parameters, f.tokens, f.cost) for f in table.fidelities]
+    everything = float(np.array([scale.cost for scale in scales]) @ table.available.sum(axis=1))
+    own = {key: value for key, value in asked.settings.items() if key in options_of(asked.name)}
+    if asked.name in SEQUENTIAL:
+        kept = {
+            "adso": scales,
+            "tokens-only": [scale for scale in scales if scale.parameters == scales[-1].parameters],
+            "single-fidelity": scales[-1:],
+        }[asked.name]
+        if asked.name != "single-fidelity" and len(kept) < 2:
+            raise ConfigError(f"expected two scales or more, found one ({scales[-1]})")
+        guard = own.pop("guard", ChoiceSettings.guard)
+        choice = ChoiceSettings(guard=guard)
+        settings = AdsoSettings(budget=budget or everything, objective=loss, choice=choice, **own)
+        return Adso(uniform, Ladder(tuple(kept)), settings, None, rows)
+    law = None if asked.name == "random" else regressors_of(asked.name)
+    scale = scales[-1] if law is None else scales[0]
+    runs = own.get("runs") or max(16, 4 * len(table.domains))
+    if law is None:
+        runs = len(table.candidates)
+    elif budget is not None:
+        runs = min(runs, int((budget - 1 + 1e-9) / scale.cost))
+    settings = OneShotSettings(
+        design=DesignSettings(runs=runs),
+        regressors=law,
+        objective=loss,
+        confirm=0 if law is None else own.get("confirm", len(table.candidates)),
+    )
+    return OneShot(uniform, scale.tokens, settings, {"uniform": uniform}, None, rows, scale.model, scales[-1])
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """Names of a method's options.
+
+    Raises:
+        ConfigError: there is no such method; the message has the nearest name.
+    """
+    if name in SEQUENTIAL:
+        return ("guard", "batch", "tolerance")
+    if name in ("random", "auto", *LAWS):
+        return ("runs", "confirm")
+    known = (*SEQUENTIAL, "random", "auto", *LAWS)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    raise ConfigError(f"method: expected {', '.join(near or known)}, found {name!r}")

@@ -191,12 +191,14 @@ class Rows:
         weights: (M, K) rows, each sums to 1.
         available: (M,) which rows can be run, by place.
         target: the place that the answer is for.
+        seed: of the order in which rows come first: one that all methods share.
     """
 
     domains: tuple[str, ...]
     weights: NDArray[np.float64]
     available: Mapping[Place, NDArray[np.bool_]]
     target: Place
+    seed: int = 0
 
     @property
     def bounds(self) -> Bounds:
@@ -213,10 +215,14 @@ class Rows:
         return rows[np.abs(rows - mixture.ordered(self.domains).array).sum(axis=1).argmin()]
 
     def first(
-        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
+        self,
+        count: int,
+        anchors: Sequence[Mixture],
+        place: Place,
+        rng: np.random.Generator,  # noqa: ARG002
     ) -> list[NDArray[np.float64]]:
         """The rows nearest to the anchors, then the others in random order."""
-        drawn = rng.permutation(self.at(place))
+        drawn = np.random.default_rng(self.seed).permutation(self.at(place))
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
 
     def swarm(

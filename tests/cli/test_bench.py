@@ -73,25 +73,25 @@ def test_json_is_one_object() -> None:
 
 
 def test_ones_own_runs_from_a_csv() -> None:
-    found = json.loads(run("--csv", "runs.csv", "--methods", "screen:6", "--seeds", "2", "--top", "1", "--json",
+    found = json.loads(run("--csv", "runs.csv", "--methods", "gp:9", "--seeds", "2", "--top", "1", "--json",
                            "--no-plots").stdout)  # fmt: skip
     assert found["table"] == "runs"
     assert [(f["name"], f["cost"], f["runs"]) for f in found["fidelities"]] == [
         ("1M x 1B", 0.1, 11),
         ("10M x 1B", 1.0, 11),
     ]
-    assert found["methods"]["screen:6"]["seeds_that_missed"] == 0
+    assert found["methods"]["gp:9"]["seeds_that_missed"] == 0
 
 
 def test_ones_own_law_as_a_surrogate() -> None:
     found = json.loads(
         run(
             "--surrogate", "law_of_mine:loss", "--domains", "web,code,books", "--fidelities", "1Mx200M,60Mx1B",
-            "--pool", "40", "--methods", "screen:20,random", "--seeds", "2", "--json", "--no-plots",
+            "--pool", "40", "--methods", "loglinear:20,random", "--seeds", "2", "--json", "--no-plots",
         ).stdout
     )  # fmt: skip
     assert (
-        found["methods"]["screen:20"]["cost_to_reach"]["value"]
+        found["methods"]["loglinear:20"]["cost_to_reach"]["value"]
         < found["methods"]["random"]["cost_to_reach"]["value"]
     )
 
@@ -150,5 +150,21 @@ def test_a_csv_of_one_scale_is_told_what_it_lacks(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "runs.csv").write_text("\n".join(ROWS[:12]) + "\n")
-    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "gp")
-    assert "its fidelity never varies (every run is 1M x 1B), but gp learns from cheaper runs" in line
+    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "adso")
+    assert "table runs: adso: expected two scales or more, found one" in line
+
+
+def test_options_reach_the_methods_that_have_them() -> None:
+    found = json.loads(
+        run("--csv", "runs.csv", "--methods", "gp,random", "--set", "runs=9", "--set", "confirm=1", "--seeds", "1",
+            "--top", "1", "--json", "--no-plots").stdout
+    )  # fmt: skip
+    (replay,) = found["methods"]["gp"]["replays"]
+    assert replay["fidelity"] == [0] * 9 + [1]
+
+
+def test_an_option_that_no_method_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "gp", "--set", "gaurd=1")
+    assert "--set gaurd" in line

@@ -161,6 +161,17 @@ class Adso:
         pool = state.pool(self.candidates, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
 
+    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) the objective of mixtures (P, K) at the target, by the model that the next run is chosen with.
+
+        Raises:
+            ConfigError: fewer than three runs.
+        """
+        if len(history) < _FEWEST:
+            raise ConfigError(f"ADSO: expected {_FEWEST} runs or more to predict from, found {len(history)}")
+        state = State.of(history, self.ladder, self.settings.objective, self._first, self._memory)
+        return state.belief(weights).mean
+
     @property
     def _first(self) -> int:
         """Runs of the initial design."""
