@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.bench.outcome import Bench, Outcome
 from mixopt.bench.pool import Job, run_jobs
-from mixopt.bench.registry import USUAL, Asked, options_of
+from mixopt.bench.registry import USUAL, Asked
 from mixopt.bench.replay import CHECKS, COSTS, Replay
 from mixopt.bench.score import Truth, random_reach, random_regret
 from mixopt.errors import ConfigError
@@ -66,10 +66,9 @@ def bench(
     truth = Truth.of(table, weights)
     _check_fidelities(table, weights)
     asked = [Asked.parse(text).having(settings or {}) for text in dict.fromkeys(methods or USUAL)]
-    options = {method.text: options_of(method.name) for method in asked}
     for key in settings or {}:
-        if not any(key in own for own in options.values()):
-            raise ConfigError(f"--set {key}: none of {', '.join(options)} has this option")
+        if not any(key in method.settings for method in asked):
+            raise ConfigError(f"--set {key}: none of {', '.join(method.text for method in asked)} has this option")
     firsts = {method.text: Job(method, table, objective, 0, top, budget) for method in asked}
     asked = [method for method in asked if _is_possible(firsts[method.text], named=methods is not None)]
     jobs = [
@@ -102,7 +101,7 @@ def _is_possible(job: Job, *, named: bool) -> bool:
     except ConfigError as error:
         if not named:
             return False
-        raise ConfigError(f"table {job.table.name}: {job.method.text}: {error}") from error
+        raise ConfigError(f"table {job.table.name}: {error}") from error
     return True
 
 
@@ -142,7 +141,7 @@ def _outcome(
     predicted = [r.rank_correlation for r in replays if math.isfinite(r.rank_correlation)]
     return Outcome(
         name=method.text,
-        title=method.title,
+        title=method.method.summary,
         reach=_interval(_resampled(own), own.mean()),
         missed=sum(not math.isfinite(replay.reached) for replay in replays),
         regret={

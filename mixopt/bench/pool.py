@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from mixopt.bench.registry import searcher_for
 from mixopt.bench.replay import COSTS, Replay, replay
 from mixopt.bench.score import Truth
 from mixopt.errors import ExecutorError
@@ -43,7 +42,7 @@ class Job:
         """A new one, of the evaluation domains that count."""
         name, weights = self.objective
         used = weights > 0
-        return searcher_for(self.method, self.table.only(used), (name, weights[used]), self.seed, self.budget)
+        return self.method.searcher(self.table.only(used), (name, weights[used]), self.seed, self.budget)
 
     def run(self, least: float = COSTS[-1]) -> Replay:
         """Make the searcher and replay it; see `replay` for `least`."""

@@ -1,23 +1,18 @@
-"""The searchers that a benchmark replays: those of `mixopt search`, set up for a table."""
+"""The searchers that a benchmark replays: those of `mixopt search`, asked about a table."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from mixopt.bench.stall import place_of, rows_of
 from mixopt.errors import ConfigError
-from mixopt.methods.adso.choice import ChoiceSettings
-from mixopt.methods.adso.scales import Ladder, Scale
-from mixopt.methods.adso.searcher import Adso, AdsoSettings
-from mixopt.methods.names import SEQUENTIAL
-from mixopt.methods.swarm.designs import DesignSettings
-from mixopt.methods.swarm.fit import regressors_of
-from mixopt.methods.swarm.regressors import LAWS
-from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
+from mixopt.history import empty_history
+from mixopt.methods.problem import Problem, Size
+from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
 from mixopt.objective import WeightedLoss
 from mixopt.plugins import is_path
@@ -29,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixopt.bench.base import Table
     from mixopt.methods.base import Searcher
+    from mixopt.methods.method import Method
 
 # What a table is replayed with where nobody names methods; those that it does not allow are left out.
 USUAL = ("random", "single-fidelity", "tokens-only", "regmix", "loglinear", "mixing-law", "gp", "adso")
@@ -53,84 +49,78 @@ class Asked:
         """From `NAME`, `NAME:RUNS` or `module:Class`.
 
         Raises:
-            ConfigError: a number of runs that is none.
+            ConfigError: no such method, or a number of runs where it takes none.
         """
         name, colon, runs = text.rpartition(":")
         if not colon or is_path(text):
+            method_named(text)
             return cls(text, text)
-        if not (runs.isdigit() and int(runs) > 0):
-            raise ConfigError(f"method {name}: expected a number of cheap runs such as {name}:32, found {text!r}")
+        takes = "runs" in method_named(name).Settings.model_fields
+        if not (takes and runs.isdigit() and int(runs) > 0):
+            wanted = f"a number of cheap runs such as {name}:32" if takes else "no number"
+            raise ConfigError(f"method {name}: it takes {wanted}, found {text!r}")
         return cls(text, name, {"runs": int(runs)})
 
     def having(self, settings: Mapping[str, Any]) -> Asked:
-        """The same with other options."""
-        return replace(self, settings={**settings, **self.settings})
+        """The same with other options, where it has them."""
+        own = {key: value for key, value in settings.items() if key in self.method.Settings.option_names()}
+        return replace(self, settings={**own, **self.settings})
 
     @property
-    def title(self) -> str:
-        """In words, for pictures."""
-        return self.text
+    def method(self) -> Method[Any]:
+        """What is asked for."""
+        return method_named(self.name)
+
+    def searcher(
+        self, table: Table, objective: tuple[str, NDArray[np.float64]], seed: int, budget: float | None
+    ) -> Searcher:
+        """The method's searcher of a table.
+
+        Options that nobody set and that a benchmark has its own answer to: all of the budget may be spent, every
+        candidate confirmed, and a swarm is no larger than leaves a run at the target to be paid for.
+
+        Args:
+            table: the runs, with the evaluation domains that count.
+            objective: its name and its (V,) weights.
+            seed: of the order in which rows come first.
+            budget: most that it may spend, in target runs; None for all that the table has.
+
+        Raises:
+            ConfigError: an option out of its range, or a table that the method cannot search.
+        """
+        problem = problem_of(table, objective, seed)
+        everything = float(np.array([fidelity.cost for fidelity in table.fidelities]) @ table.available.sum(axis=1))
+        asked = {"budget": budget or everything, "confirm": len(table.candidates)}
+        searcher = self._searcher(problem, asked)
+        if budget is not None and "runs" in self.method.Settings.model_fields:
+            cost = table.fidelities[0].cost
+            affordable = max(1, int((budget - (cost < 1)) / cost + 1e-9))
+            if len(searcher.ask(empty_history())) > affordable:
+                return replace(self, settings={**self.settings, "runs": affordable})._searcher(problem, asked)
+        return searcher
+
+    def _searcher(self, problem: Problem, chosen: dict[str, Any]) -> Searcher:
+        fields = self.method.Settings.model_fields
+        section = {key: value for key, value in chosen.items() if key in fields} | self.settings
+        try:
+            settings = self.method.Settings.model_validate({**section, "name": self.name})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"--set {key}: {first['msg']}, found {first['input']!r:.60}") from error
+        return self.method.searcher(problem, settings)
 
 
-def searcher_for(
-    asked: Asked, table: Table, objective: tuple[str, NDArray[np.float64]], seed: int, budget: float | None
-) -> Searcher:
-    """The searcher of a method on a table.
-
-    Args:
-        asked: the method.
-        table: the runs, with the evaluation domains that count.
-        objective: its name and its (V,) weights.
-        seed: of the order in which rows come first.
-        budget: most that it may spend, in target runs; None for all that the table has.
-
-    Raises:
-        ConfigError: no such method, or one that the table does not allow.
-    """
-    title, weights = objective
-    loss = WeightedLoss(Mixture(table.eval_domains, tuple(weights.tolist())), title)
-    uniform, rows = Mixture.uniform(table.domains), rows_of(table, seed)
-    scales = [Scale(*place_of(f)[:1], f.parameters, f.tokens, f.cost) for f in table.fidelities]
-    everything = float(np.array([scale.cost for scale in scales]) @ table.available.sum(axis=1))
-    own = {key: value for key, value in asked.settings.items() if key in options_of(asked.name)}
-    if asked.name in SEQUENTIAL:
-        kept = {
-            "adso": scales,
-            "tokens-only": [scale for scale in scales if scale.parameters == scales[-1].parameters],
-            "single-fidelity": scales[-1:],
-        }[asked.name]
-        if asked.name != "single-fidelity" and len(kept) < 2:
-            raise ConfigError(f"expected two scales or more, found one ({scales[-1]})")
-        guard = own.pop("guard", ChoiceSettings.guard)
-        choice = ChoiceSettings(guard=guard)
-        settings = AdsoSettings(budget=budget or everything, objective=loss, choice=choice, **own)
-        return Adso(uniform, Ladder(tuple(kept)), settings, None, rows)
-    law = None if asked.name == "random" else regressors_of(asked.name)
-    scale = scales[-1] if law is None else scales[0]
-    runs = own.get("runs") or max(16, 4 * len(table.domains))
-    if law is None:
-        runs = len(table.candidates)
-    elif budget is not None:
-        runs = min(runs, int((budget - 1 + 1e-9) / scale.cost))
-    settings = OneShotSettings(
-        design=DesignSettings(runs=runs),
-        regressors=law,
-        objective=loss,
-        confirm=0 if law is None else own.get("confirm", len(table.candidates)),
+def problem_of(table: Table, objective: tuple[str, NDArray[np.float64]], seed: int) -> Problem:
+    """What a table asks of a method: the best of its rows, whatever `--objective` a method's options name."""
+    name, weights = objective
+    loss = WeightedLoss(Mixture(table.eval_domains, tuple(weights.tolist())), name)
+    return Problem(
+        domains=table.domains,
+        natural=None,
+        tokens=table.fidelities[-1].tokens,
+        objectives=lambda _: loss,
+        measured=table.eval_domains,
+        sizes=tuple(Size(*place_of(f)[:1], f.parameters, f.tokens, f.cost) for f in table.fidelities),
+        candidates=rows_of(table, seed),
     )
-    return OneShot(uniform, scale.tokens, settings, {"uniform": uniform}, None, rows, scale.model, scales[-1])
-
-
-def options_of(name: str) -> tuple[str, ...]:
-    """Names of a method's options.
-
-    Raises:
-        ConfigError: there is no such method; the message has the nearest name.
-    """
-    if name in SEQUENTIAL:
-        return ("guard", "batch", "tolerance")
-    if name in ("random", "auto", *LAWS):
-        return ("runs", "confirm")
-    known = (*SEQUENTIAL, "random", "auto", *LAWS)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    raise ConfigError(f"method: expected {', '.join(near or known)}, found {name!r}")

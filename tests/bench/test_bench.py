@@ -128,8 +128,10 @@ def test_a_number_of_cheap_runs_is_one(name: str) -> None:
 
 def test_a_number_replaces_the_methods_own() -> None:
     assert Asked.parse("gp").settings == {}
-    assert Asked.parse("gp:32").having({"runs": 8, "guard": 1.0}).settings == {"runs": 32, "guard": 1.0}
-    assert Asked.parse("my_module:Greedy").name == "my_module:Greedy"
+    assert Asked.parse("gp:32").having({"runs": 8, "guard": 1.0}).settings == {"runs": 32}
+    assert Asked.parse("adso").having({"runs": 8, "guard": 1.0}).settings == {"guard": 1.0}
+    with pytest.raises(ConfigError, match="adso: it takes no number"):
+        Asked.parse("adso:32")
 
 
 def test_what_a_table_does_not_allow_is_left_out_unless_it_was_asked_for() -> None:

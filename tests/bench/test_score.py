@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.bench.registry import Asked, searcher_for
+from mixopt.bench.registry import Asked
 from mixopt.bench.score import Truth, parse_top, random_reach, random_regret
 from mixopt.errors import ConfigError
 from tests.bench.made import OBJECTIVE, made_table, replayed
@@ -37,9 +37,9 @@ def test_expected_cost_is_the_mean_over_all_orders(count: int, data: st.DataObje
 @pytest.mark.slow
 def test_closed_forms_agree_with_replays_of_random_search() -> None:
     table = made_table(40, fidelities=1)
-    random = Asked.parse("random")
+    random = Asked.parse("random:40")
     replays = [
-        replayed(searcher_for(random, table, ("mean", OBJECTIVE), seed, None), table, top=3) for seed in range(600)
+        replayed(random.searcher(table, ("mean", OBJECTIVE), seed, None), table, top=3) for seed in range(600)
     ]
     costs = np.array([found.reached for found in replays])
     assert costs.mean() == pytest.approx(random_reach(40, 3), abs=4 * costs.std() / np.sqrt(600))

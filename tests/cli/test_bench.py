@@ -154,6 +154,52 @@ def test_a_csv_of_one_scale_is_told_what_it_lacks(
     assert "table runs: adso: expected two scales or more, found one" in line
 
 
+GREEDY = """
+import numpy as np
+from mixopt.methods.base import Proposal, Recommendation, Role
+from mixopt.methods.method import Method
+from mixopt.methods.settings import MethodSettings, option
+from mixopt.mixture import Mixture
+
+class Options(MethodSettings):
+    name: str = "greedy"
+    runs: int = option("Runs at the target.", 3)
+
+class Greedy(Method[Options]):
+    name, summary, Settings = "greedy", "the first rows of a table", Options
+
+    def searcher(self, problem, settings):
+        return Searcher(problem, settings)
+
+class Searcher:
+    def __init__(self, problem, settings):
+        self.problem, self.settings, self.size = problem, settings, problem.sizes[-1]
+
+    def ask(self, history):
+        place = (self.size.model, self.size.tokens)
+        rows = self.problem.candidates.first(self.settings.runs, (), place, np.random.default_rng(0))
+        mixtures = [Mixture.normalised(dict(zip(self.problem.domains, row.tolist()))) for row in rows]
+        return [Proposal(mixture, place[1], 0, Role("mine"), model=place[0]) for mixture in mixtures]
+
+    def recommend(self, history):
+        values = self.problem.objective("mean").value(history.losses, history.eval_domains, history.domains)
+        best = dict(zip(history.domains, history.weights[values.argmin()].tolist()))
+        return Recommendation(method="greedy", objective="mean", units="nats/token", tokens=1,
+                              mixture=Mixture.normalised(best), intervals={}, predicted={})
+"""
+
+
+def test_a_method_of_ones_own(folder: Path) -> None:
+    (folder / "my_module.py").write_text(GREEDY)
+    found = json.loads(
+        run("--csv", "runs.csv", "--methods", "my_module:Greedy,gp:9", "--set", "runs=4", "--seeds", "1", "--top",
+            "1", "--budget", "6", "--json", "--no-plots").stdout
+    )["methods"]  # fmt: skip
+    (replay,) = found["my_module:Greedy"]["replays"]
+    assert replay["fidelity"] == [1] * 4
+    assert len(found["gp:9"]["replays"][0]["mixture"]) > 9
+
+
 def test_options_reach_the_methods_that_have_them() -> None:
     found = json.loads(
         run("--csv", "runs.csv", "--methods", "gp,random", "--set", "runs=9", "--set", "confirm=1", "--seeds", "1",
