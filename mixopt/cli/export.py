@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
 
 
-def formats() -> dict[str, str]:
-    """What help says of each format."""
-    from mixopt.export import FORMATS
+class Command(TyperCommand):
+    """The command, with help that lists the formats, read when it is shown."""
 
-    found = {name: FORMATS.get(name) for name in FORMATS}
-    numbers = {"probability": "probabilities", "epochs": "epochs"}
-    return {name: f"{it.consumer}, {it.reader}; numbers are {numbers[it.weight]}" for name, it in found.items()}
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Help with a line a format."""
+        from mixopt.export import FORMATS
+
+        numbers = {"probability": "probabilities", "epochs": "epochs"}
+        lines = [
+            f"- **{name}**: {form.consumer}, {form.reader}; numbers are {numbers[form.weight]}"
+            for name, form in ((name, FORMATS.get(name)) for name in FORMATS)
+        ]
+        self.help = (self.help or "").replace("FORMATS", "\n\n".join(lines))
+        super().format_help(ctx, formatter)
 
 
 def export(
@@ -60,7 +68,7 @@ def export(
     MIXTURE is a file of weights, a name of `mixopt mixtures`, `ddo:STUDY`, `autoscale:STUDY`, or with --data
     `uniform` or `natural`. Shares are of training tokens; each format turns them into what its trainer counts:
 
-    LIST
+    FORMATS
 
     `--to module:FORMAT` is a `mixopt.export.Format` of your own.
 

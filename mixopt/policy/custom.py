@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
-from mixopt.plugins import is_path, load
-from mixopt.policy.base import Policy
 from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     Function = Callable[[int, NDArray[np.float64]], NDArray[np.float64]]
 
 
-class Custom(Policy):
+class Custom:
     """A `MixturePolicy` from a pure function of the step and the last losses.
 
     Args:
@@ -34,8 +33,6 @@ class Custom(Policy):
     Raises:
         ConfigError: there is no such function.
     """
-
-    summary = "a function of yours, `function=module:name`"
 
     def __init__(self, prior: Mixture, function: Function | str) -> None:
         self._function = _find(function) if isinstance(function, str) else function
@@ -80,9 +77,11 @@ class Custom(Policy):
 
 
 def _find(path: str) -> Any:
-    if not is_path(path):
-        raise ConfigError(f"custom policy: function: expected module:name, found {path!r:.80}")
-    found = load(path, "custom policy: function")
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"custom policy: function: expected module:name, found {path!r} ({error})") from error
     if not callable(found):
         raise ConfigError(f"custom policy: function: {path!r} is no function")
     return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mixopt.policy.base import Policy
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -13,10 +11,8 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
 
 
-class Static(Policy):
+class Static:
     """A `MixturePolicy` that keeps its prior and learns nothing."""
-
-    summary = "the prior at every step"
 
     def __init__(self, prior: Mixture) -> None:
         self._weights = prior.array

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.history import CurvePoints
+from mixopt.store import curves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
+    from pathlib import Path
 
     from mixopt.history import History
 
 
-def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequence[Any]]]) -> History:
+def with_curves(history: History, path_of: Callable[[str], Path]) -> History:
     """The history with the points of its runs' curves; a point that lacks a domain is left out.
 
     Args:
         history: the runs.
-        curve_of: the curve of a run (`mixopt.result.RunResult.curve`).
+        path_of: where the curve of a run is.
+
+    Raises:
+        StoreError: a curve is damaged.
     """
     runs: list[int] = []
     tokens: list[float] = []
     losses: list[list[float]] = []
     for index, run in enumerate(history.runs):
-        curve = curve_of(run)
+        curve, _ = curves.split(curves.read(path_of(run)))
         points: dict[int, dict[str, float]] = {}
         for split, domain, at, loss in zip(
             *(curve.get(name, ()) for name in ("split", "domain", "tokens", "loss")), strict=True

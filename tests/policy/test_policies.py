@@ -41,7 +41,8 @@ def make(request):
 
 
 def test_every_policy_is_a_case():
-    assert [*OPTIONS] == [*POLICIES]
+    # Other tests register policies of their own for a while.
+    assert OPTIONS.keys() == {name for name, made in POLICIES.items() if made.__module__.startswith("mixopt.")}
 
 
 def test_weights_are_a_mixture_and_have_no_side_effects(make):
@@ -71,7 +72,7 @@ def test_save_load_continue_is_bitwise_equal(make):
 
 
 def test_unknown_policy_and_option():
-    with pytest.raises(ConfigError, match="policy: expected static or module:Class, found 'statc'"):
+    with pytest.raises(ConfigError, match="nearest: static"):
         make_policy("statc", PRIOR)
     with pytest.raises(ConfigError, match="policy static"):
         make_policy("static", PRIOR, {"speed": 3})

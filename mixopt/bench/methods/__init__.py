@@ -1,0 +1,1 @@
+"""Search methods written for replays: a file each."""
