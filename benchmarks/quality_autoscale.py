@@ -23,11 +23,11 @@ import yaml
 from rich.console import Console
 
 from mixopt.mixture import Mixture
-from mixopt.report.compare_formats import render, save_comparison
+from mixopt.report.compare_files import save_comparison
+from mixopt.report.compare_formats import render
 from mixopt.report.progress import Live, Quiet
 from mixopt.store import Store
-from mixopt.study import Study, StudyConfig
-from mixopt.study.autoscale import autoscale, autoscale_searcher
+from mixopt.study import Study, StudyConfig, autoscale
 from mixopt.study.compare.compare import Question, compare
 
 if TYPE_CHECKING:
@@ -98,12 +98,12 @@ def print_slopes(study: Study, advice: Recommendation, comparison: Comparison) -
     At the scales from the runs with the most of one domain, against the base; at the target by regression of each
     domain's loss on its share, over mixtures (own), and against the base of the largest scale (own and others).
     """
-    designs = [ddo.design for ddo in autoscale_searcher(study).ddos]
+    designs = [ddo.design for ddo in study.searcher().ddos]
     base = np.zeros(0)
     with Store(study.config.results, read_only=True) as store:
         history = store.history(advice.runs)
     for design in designs:
-        cells = design.match(history, study.seeds)
+        cells = design.match(history, study.config.method.search_seeds)
         base = history.losses[cells == 0].mean(axis=0)
         own, others = [], []
         for index, cell in enumerate(design.cells):

@@ -24,7 +24,6 @@ from mixopt.report.progress import Live, Quiet
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
 from mixopt.study.compare.compare import compare_runs
-from mixopt.study.ddo import ddo_searcher
 from mixopt.study.loop import run_study, train_missing
 from mixopt.study.policies import PolicyAsked, plan_policies
 
@@ -95,7 +94,7 @@ def objectives(study: Study) -> dict[str, Objective]:
 
 def _ddo(study: Study, objective: Objective, store: Store, executor: Executor, watch: Watch) -> Mixture:
     """The best fixed mixture for `objective`, of a DDO sweep at the study's own tokens."""
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     searcher = type(searcher)(
         study.reference, study.tokens, replace(searcher.settings, objective=objective),
         baselines={"natural": study.natural},

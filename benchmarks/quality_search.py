@@ -36,9 +36,7 @@ from mixopt.objective import parse_objective
 from mixopt.report.progress import Live, Quiet
 from mixopt.store import Store
 from mixopt.study import Study
-from mixopt.study.adso import ladder_of
 from mixopt.study.loop import Planned, plan_runs, train_missing
-from mixopt.study.search import searcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,15 +135,15 @@ def make_search(method: str, seed: int, options: argparse.Namespace) -> Search:
         sizes = [options.proxy_model, model] if method == "adso" else None
         scales = options.adso_scales if method == "adso" else None
         study = study_of(options, model, tokens, name=method, sizes=sizes, scales=scales, budget=budget)
-        searcher = searcher_of(study)
+        searcher = study.searcher()
         assert isinstance(searcher, Adso)
         settings = replace(searcher.settings, seed=seed)
         return Search(
-            method, seed, study, Adso(study.natural, ladder_of(study), settings, {"natural": study.natural})
+            method, seed, study, Adso(study.natural, searcher.ladder, settings, {"natural": study.natural})
         )
     if method == "ddo":
         study = study_of(options, model, affordable(method, model, tokens, target, options), name=method)
-        searcher = searcher_of(study)
+        searcher = study.searcher()
         assert isinstance(searcher, Ddo)
         settings = replace(searcher.settings, seeds=(seed,))
         return Search(method, seed, study, Ddo(study.reference, study.tokens, settings, {"natural": study.natural}))
@@ -156,7 +154,7 @@ def make_search(method: str, seed: int, options: argparse.Namespace) -> Search:
         proxy = study_of(options, options.proxy_model, options.proxy_tokens)
         count = int(budget * cost_of(target, target.tokens) / cost_of(proxy, proxy.tokens) + 1e-9)
         study = study_of(options, options.proxy_model, options.proxy_tokens, name=method, runs=count)
-    searcher = searcher_of(study)
+    searcher = study.searcher()
     assert isinstance(searcher, OneShot)
     settings = replace(searcher.settings, seeds=(seed,), design=replace(searcher.settings.design, seed=seed))
     return Search(method, seed, study, OneShot(study.natural, study.tokens, settings))
@@ -165,7 +163,7 @@ def make_search(method: str, seed: int, options: argparse.Namespace) -> Search:
 def affordable(method: str, model: str, tokens: int, target: Study, options: argparse.Namespace) -> int:
     """The most tokens (of the base run) with which all runs of a design fit the budget."""
     study = study_of(options, model, tokens, name=method)
-    asked = searcher_of(study).ask(empty_history())
+    asked = study.searcher().ask(empty_history())
     cost = sum(cost_of(study, proposal.tokens) for proposal in asked)
     batch = study.optim.batch_tokens
     # A run is rounded to whole batches, by half a batch at most.

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixopt import results
     from mixopt.mixture import Mixture
-    from mixopt.study import Study, autoscale, ddo, doremi
+    from mixopt.study import Study, autoscale, ddo, doremi, search
 
 __version__ = "0.1.0"
 
-__all__ = ["Mixture", "Study", "autoscale", "ddo", "doremi", "results"]
+__all__ = ["Mixture", "Study", "autoscale", "ddo", "doremi", "results", "search"]
 
 _HOMES = {
     "Mixture": "mixopt.mixture",
-    **dict.fromkeys(("Study", "autoscale", "ddo", "doremi"), "mixopt.study"),
+    **dict.fromkeys(("Study", "autoscale", "ddo", "doremi", "search"), "mixopt.study"),
 }
 
 

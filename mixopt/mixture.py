@@ -77,6 +77,11 @@ class Mixture:
         return cls.from_dict({name: float(amount) / total for name, amount in amounts.items()})
 
     @classmethod
+    def of_array(cls, domains: Iterable[str], amounts: Iterable[float]) -> Mixture:
+        """A mixture proportional to K `amounts` in the order of `domains`."""
+        return cls.normalised(dict(zip(domains, map(float, amounts), strict=True)))
+
+    @classmethod
     def from_file(cls, path: str | Path) -> Mixture:
         """A mixture from YAML or JSON: `{domain: weight}`, alone or under the key `weights`.
 
@@ -140,16 +145,9 @@ class Mixture:
 
     def distance(self, other: Mixture) -> float:
         """Total variation distance to `other`, from 0 (same) to 1 (disjoint)."""
-        return 0.5 * float(np.abs(self.array - other.ordered(self.domains).array).sum())
+        return float(total_variation(self.array, other.ordered(self.domains).array))
 
 
-def distinct(mixtures: Mapping[str, Mixture], by: float = 5e-4) -> dict[str, Mixture]:
-    """Baselines without repeats: of two nearer than `by` in total variation, the one not called `reference` stays.
-
-    The one notion of "the same baseline" of console, page and advice; three decimals of weights tell no two apart.
-    """
-    kept: dict[str, Mixture] = {}
-    for name, mixture in sorted(mixtures.items(), key=lambda item: item[0] == "reference"):
-        if all(mixture.distance(other) > by for other in kept.values()):
-            kept[name] = mixture
-    return kept
+def total_variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(…) distances of weights (…, K), from 0 (same) to 1 (disjoint)."""
+    return 0.5 * np.abs(one - other).sum(axis=-1)

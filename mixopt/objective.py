@@ -222,17 +222,3 @@ def score_noise(objective: Objective, history: History) -> float:
     each = np.eye(len(history.eval_domains))
     shares = objective.value(each, history.eval_domains, history.domains)
     return float(np.sqrt(((shares * history.standard_errors) ** 2).sum(axis=1).mean()))
-
-
-def parse_pair(names: Sequence[str]) -> tuple[Objective, Objective]:
-    """Two objectives to trade off, by name.
-
-    Raises:
-        ConfigError: other than two, or one twice.
-    """
-    objectives = [parse_objective(name.strip()) for name in names]
-    if len(objectives) != 2 or names[0] == names[1]:
-        raise ConfigError(
-            f"pareto: expected two different objectives such as mean_loss,worst, found {','.join(names)}"
-        )
-    return objectives[0], objectives[1]

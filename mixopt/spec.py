@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.model_spec import STRICT, ModelSpec, Prediction, require
-from mixopt.policy import REFERENCED
+from mixopt.policy import POLICIES, Course, weighs_losses
 
 # Raised when a change of the code changes the numbers of a run; old rows then stay, but are not reused.
 NUMERICS = 1
@@ -61,11 +61,11 @@ class PolicySpec:
     """How the mixture of each step is chosen.
 
     Attributes:
-        name: a policy of `mixopt.policy` (`static`: the prior throughout).
+        name: a policy of `mixopt.policy` (`static`: the prior throughout), or a `module:Class` of your own.
         weights: (K,) prior weights, in the order of `DataSpec.domains`.
         options: the policy's own settings.
-        reference: id of the run whose trained model a policy of `mixopt.policy.REFERENCED` holds losses against;
-            None for the others.
+        reference: id of the run whose trained model a policy holds losses against that weighs these; None for
+            the others.
     """
 
     name: str = "static"
@@ -74,11 +74,14 @@ class PolicySpec:
     reference: str | None = None
 
     def __post_init__(self) -> None:
-        require(
-            (self.name in REFERENCED) == (self.reference is not None),
-            f"policy {self.name}: expected {'the id of a' if self.name in REFERENCED else 'no'} reference run, "
-            f"found {self.reference}; `mixopt doremi` trains reference and proxy",
-        )
+        # Somebody's own policy is asked when it is made: rows of its runs are read without it.
+        if self.name in POLICIES.builtin:
+            needed = weighs_losses(self.name)
+            require(
+                needed == (self.reference is not None),
+                f"policy {self.name}: expected {'the id of a' if needed else 'no'} reference run, found "
+                f"{self.reference}; `mixopt doremi` trains reference and proxy",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -227,6 +230,19 @@ class RunSpec:
     def steps(self) -> int:
         """Optimiser steps of the run."""
         return self.tokens // self.optim.batch_tokens
+
+    @property
+    def course(self) -> Course:
+        """What a policy may have to know of the run."""
+        return Course(
+            steps=self.steps,
+            tokens=self.tokens,
+            batch_tokens=self.optim.batch_tokens,
+            sequence_length=self.sequence_length,
+            lr_schedule=self.optim.schedule,
+            lr_warmup=self.optim.warmup,
+            lr_final=self.optim.final_lr,
+        )
 
     @property
     def flops(self) -> float:

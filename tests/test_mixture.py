@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 
 amounts = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30)
 
@@ -101,3 +101,13 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         Mixture.from_file(tmp_path / "none.yaml")
+
+
+def test_amounts_of_an_array_are_shares_in_the_order_of_the_domains():
+    mixture = Mixture.of_array(("b", "a"), np.array([1.0, 3.0]))
+    assert mixture.to_dict() == {"b": 0.25, "a": 0.75}
+
+
+def test_distances_of_many_mixtures_are_those_of_each():
+    weights = np.array([[0.5, 0.5], [1.0, 0.0]])
+    np.testing.assert_allclose(total_variation(weights, np.array([0.0, 1.0])), [0.5, 1.0])

@@ -6,20 +6,21 @@ Symbols: S seeds.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.bench.outcome import Bench, Outcome
 from mixopt.bench.pool import Job, run_jobs
-from mixopt.bench.registry import METHODS, Chosen, find_method
-from mixopt.bench.replay import COSTS, Replay
+from mixopt.bench.registry import USUAL, Asked
+from mixopt.bench.replay import CHECKS, COSTS, Replay
 from mixopt.bench.score import Truth, random_reach, random_regret
 from mixopt.errors import ConfigError
+from mixopt.history import empty_history
 from mixopt.methods.base import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 RANDOM, SINGLE = "random", "single-fidelity"
 _RESAMPLES = 2000
-_BAND_COSTS = np.geomspace(0.05, COSTS[-1], 120)
 
 
 def bench(
@@ -38,6 +38,7 @@ def bench(
     seeds: int,
     top: int,
     budget: float | None = None,
+    settings: Mapping[str, Any] | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> Bench:
@@ -46,10 +47,11 @@ def bench(
     Args:
         table: the runs.
         objective: its name and its (V,) weights.
-        methods: by name; None for all that the table allows.
+        methods: by name, `name:runs` or `module:Class`; None for the usual ones that the table allows.
         seeds: S, of all methods alike: 0 to S − 1.
         top: how many of the best candidates count as the top.
         budget: most to spend in each replay, in target runs; None for as much as it takes.
+        settings: options by name, of those methods that have them.
         workers: processes, of one thread each.
         progress: told of the replays done, and of how many there are.
 
@@ -57,47 +59,50 @@ def bench(
         ConfigError: an unknown method, one that the table does not allow, or nothing to search for.
     """
     name, weights = objective
-    chosen, truth = _chosen(table, weights, methods), Truth.of(table, weights)
     if budget is not None and not budget >= 1:
         raise ConfigError(f"budget: expected at least 1 (one run at the target), found {budget:g}")
     if seeds < 1:
         raise ConfigError(f"seeds: expected 1 or more, found {seeds}")
-    sampled = [method for method in chosen if method.name != RANDOM]
-    jobs = [Job(method.name, table, weights, seed, top, budget) for method in sampled for seed in range(seeds)]
-    done = run_jobs(jobs, workers, progress)
-    replays = {method.name: tuple(done[i * seeds : (i + 1) * seeds]) for i, method in enumerate(sampled)}
-    spent = {method: np.array([_cost(replay) for replay in own]) for method, own in replays.items()}
+    truth = Truth.of(table, weights)
+    _check_fidelities(table, weights)
+    asked = [Asked.parse(text).having(settings or {}) for text in dict.fromkeys(methods or USUAL)]
+    for key in settings or {}:
+        if not any(key in method.settings for method in asked):
+            raise ConfigError(f"--set {key}: none of {', '.join(method.text for method in asked)} has this option")
+    firsts = {method.text: Job(method, table, objective, 0, top, budget) for method in asked}
+    asked = [method for method in asked if _is_possible(firsts[method.text], named=methods is not None)]
+    jobs = [
+        Job(method, table, objective, seed, top, budget)
+        for method in asked
+        if method.text != RANDOM
+        for seed in range(seeds)
+    ]
+    done = iter(run_jobs(jobs, workers, progress))
+    replays = {method.text: tuple(next(done) for _ in range(seeds)) for method in asked if method.text != RANDOM}
+    spent = {text: np.array([_cost(replay) for replay in own]) for text, own in replays.items()}
     exact = random_reach(len(truth.rows), len(truth.top(top)))
     outcomes = tuple(
-        _outcome(method, replays[method.name], spent, exact, budget)
-        if method.name in replays
+        _outcome(method, replays[method.text], spent, exact, budget)
+        if method.text in replays
         else _random(truth, exact)
-        for method in chosen
+        for method in asked
     )
     return Bench(table, name, top, seeds, budget, outcomes)
 
 
-def _chosen(table: Table, weights: NDArray[np.float64], methods: Sequence[str] | None) -> list[Chosen]:
-    """The methods asked for, each once, all of them possible on the table."""
-    chosen = [find_method(name) for name in dict.fromkeys(methods if methods is not None else METHODS)]
-    _check_fidelities(table, weights)
-    problem = table.problem(weights)
-    stuck = [method.name for method in chosen if not method.entry.possible(problem)]
-    if methods is None:
-        return [method for method in chosen if method.name not in stuck]
-    if stuck and problem.target == 0:
-        possible = [name for name, entry in METHODS.items() if entry.possible(problem)]
-        raise ConfigError(
-            f"table {table.name}: its fidelity never varies (every run is {table.fidelities[-1].name}), but "
-            f"{', '.join(stuck)} {'learns' if len(stuck) == 1 else 'learn'} from cheaper runs; add runs of a "
-            f"smaller model or fewer tokens, or choose among {', '.join(possible)}"
-        )
-    if stuck:
-        raise ConfigError(
-            f"table {table.name}: no runs of the target's size with fewer tokens, which {stuck[0]} learns from; "
-            f"add some, or leave {stuck[0]} out"
-        )
-    return chosen
+def _is_possible(job: Job, *, named: bool) -> bool:
+    """Whether a table allows a method; one that somebody named says why not.
+
+    Raises:
+        ConfigError: it was named, and the table does not allow it.
+    """
+    try:
+        job.searcher().ask(empty_history())
+    except ConfigError as error:
+        if not named:
+            return False
+        raise ConfigError(f"table {job.table.name}: {error}") from error
+    return True
 
 
 def _check_fidelities(table: Table, weights: NDArray[np.float64]) -> None:
@@ -118,25 +123,25 @@ def _cost(replay: Replay) -> float:
 
 
 def _outcome(
-    method: Chosen,
+    method: Asked,
     replays: tuple[Replay, ...],
     spent: dict[str, NDArray[np.float64]],
     exact: float,
     budget: float | None,
 ) -> Outcome:
-    own = spent[method.name]
+    own = spent[method.text]
     against = {RANDOM: _interval(exact / _resampled(own), exact / own.mean())}
-    if SINGLE in spent and method.name != SINGLE:
+    if SINGLE in spent and method.text != SINGLE:
         other = spent[SINGLE]
         against[SINGLE] = _interval(_resampled(other) / _resampled(own), other.mean() / own.mean())
-    regrets = np.array([[replay.regret_at(cost) for cost in (*COSTS, *_BAND_COSTS)] for replay in replays])
+    regrets = np.array([[replay.regret_at(cost) for cost in (*COSTS, *CHECKS)] for replay in replays])
     low, high = np.quantile(_resampled(regrets), (0.025, 0.975), axis=0)
     mean = regrets.mean(axis=0)
     split = len(COSTS)
     predicted = [r.rank_correlation for r in replays if math.isfinite(r.rank_correlation)]
     return Outcome(
-        name=method.name,
-        title=method.entry.title,
+        name=method.text,
+        title=method.method.summary,
         reach=_interval(_resampled(own), own.mean()),
         missed=sum(not math.isfinite(replay.reached) for replay in replays),
         regret={
@@ -146,7 +151,7 @@ def _outcome(
         },
         against=against,
         rank_correlation=float(np.median(predicted)) if predicted else None,
-        curve=np.stack([_BAND_COSTS, mean[split:], low[split:], high[split:]]),
+        curve=np.stack([CHECKS, mean[split:], low[split:], high[split:]]),
         replays=replays,
     )
 
@@ -157,7 +162,7 @@ def _random(truth: Truth, exact: float) -> Outcome:
     regret = np.array([random_regret(truth.values, int(cost)) for cost in costs])
     return Outcome(
         name=RANDOM,
-        title=METHODS[RANDOM].title,
+        title="random search",
         reach=Estimate(exact),
         missed=0,
         regret={cost: Estimate(float(regret[int(cost) - 1])) for cost in COSTS},

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixopt.bench.base import Fidelity, Table
 from mixopt.errors import ConfigError
+from mixopt.mixture import total_variation
 from mixopt.store.csv_table import ROUNDING, read_table
 from mixopt.store.runs_csv import read_runs
 from mixopt.units import format_count
@@ -156,7 +157,7 @@ def _joined(runs: LabelledRuns) -> NDArray[np.intp]:
             )
         members[row] = numbers.setdefault(label, len(numbers))
         other = first.setdefault(label, row)
-        apart = 0.5 * float(np.abs(weights[row] - weights[other]).sum())
+        apart = float(total_variation(weights[row], weights[other]))
         if apart > JOINED:
             raise ConfigError(
                 f"runs file {runs.path}: runs {runs.history.runs[other]!r} and {runs.history.runs[row]!r} are both "
@@ -169,7 +170,7 @@ def _joined_by_weights(weights: NDArray[np.float64]) -> NDArray[np.intp]:
     members = np.zeros(len(weights), dtype=np.intp)
     first: list[int] = []
     for row, own in enumerate(weights):
-        apart = 0.5 * np.abs(weights[first] - own).sum(axis=1)
+        apart = total_variation(weights[first], own)
         if apart.size and apart.min() <= JOINED:
             members[row] = int(apart.argmin())
         else:

@@ -1,94 +1,104 @@
-"""The till of a replay: losses leave the table through `buy` alone, and every entry is paid for first."""
+"""The till of a replay: an executor that looks finished runs up, and hands out none that was not paid for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-import numpy as np
-
-from mixopt.bench.base import Purchase, Table, UnpaidError, View
 from mixopt.errors import ConfigError
+from mixopt.result import RunResult
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Generator, Sequence
+
+    from mixopt.methods.search_loop import Run
+
+R = TypeVar("R", bound="Run")
+
+# Sums of costs round.
+_SLACK = 1 + 1e-9
+
+
+class Offer(NamedTuple):
+    """A finished run and its price.
+
+    Attributes:
+        result: what it measured.
+        cost: in target runs.
+    """
+
+    result: RunResult
+    cost: float
 
 
 class Ledger:
-    """Sells a table's entries, and counts what was spent. It stays with the replay; methods get its views.
+    """What was spent of a budget.
 
     Args:
-        table: the runs.
-        objective: (V,) weights of the objective.
-        seed: of the replay.
         budget: most that may be spent, in target runs.
 
     Raises:
         ConfigError: the budget does not pay for a single target run.
     """
 
-    def __init__(self, table: Table, objective: NDArray[np.float64], seed: int, budget: float) -> None:
+    def __init__(self, budget: float = math.inf) -> None:
         if not budget >= 1:
             raise ConfigError(f"budget: expected at least 1 (one run at the target), found {budget:g}")
-        self._table, self._seed, self._budget = table, seed, budget
-        self._problem = table.problem(objective)
-        self._spent = 0.0
-        self._purchases: list[Purchase] = []
-        self._entries: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self.budget, self.spent = budget, 0.0
 
-    @property
-    def spent(self) -> float:
-        """So far, in target runs."""
-        return self._spent
+    def charge(self, cost: float) -> bool:
+        """Pay for a run, if the budget does; whether it was paid for."""
+        affordable = self.spent + cost <= self.budget * _SLACK
+        self.spent += cost if affordable else 0.0
+        return affordable
 
-    def affords(self, purchase: Purchase) -> bool:
-        """Whether the budget pays for it too (within rounding of the sum)."""
-        return self._spent + self._cost(purchase) <= self._budget * (1 + 1e-9)
 
-    def buy(self, mixture: int, fidelity: int) -> NDArray[np.float64]:
-        """Pay for a run; (V,) its losses, nats/token. Where the table has curves, shorter points come with it.
+class TableExecutor:
+    """An `Executor` whose runs were made long ago.
 
-        Raises:
-            UnpaidError: no such run, one that was paid for already, or one that the budget does not cover.
-        """
-        purchase = Purchase(mixture, fidelity)
-        cost = self._cost(purchase)
-        if (fidelity, mixture) in self._entries:
-            raise UnpaidError(f"mixture {mixture} at {self._table.fidelities[fidelity].name} was paid for already")
-        if not self.affords(purchase):
-            raise UnpaidError(f"a purchase of {cost:g} target runs, where {self._budget - self._spent:g} are left")
-        self._spent += cost
-        self._purchases.append(purchase)
-        for index in self._shown(purchase):
-            self._entries.setdefault((index, mixture), self._table.losses[index, mixture].copy())
-        return self._entries[fidelity, mixture].copy()
+    A job that there is no run for, or that the budget does not cover, has failed; its numbers stay where they are.
 
-    def view(self) -> View:
-        """What has been paid for, as copies: nothing in it leads back to the table."""
-        width = len(self._table.eval_domains)
-        return View(
-            problem=self._problem,
-            seed=self._seed,
-            budget=self._budget,
-            spent=self._spent,
-            mixture=np.array([mixture for _, mixture in self._entries], dtype=np.intp),
-            fidelity=np.array([fidelity for fidelity, _ in self._entries], dtype=np.intp),
-            losses=np.array(list(self._entries.values()), dtype=np.float64).reshape(-1, width),
-            purchases=tuple(self._purchases),
-        )
+    Args:
+        find: the run of an id; None where there is none.
+        ledger: pays.
+    """
 
-    def _cost(self, purchase: Purchase) -> float:
-        available = self._problem.available
-        inside = 0 <= purchase.fidelity < available.shape[0] and 0 <= purchase.mixture < available.shape[1]
-        if not inside or not available[purchase.fidelity, purchase.mixture]:
-            raise UnpaidError(f"the table has no run of mixture {purchase.mixture} at fidelity {purchase.fidelity}")
-        return self._table.fidelities[purchase.fidelity].cost
+    def __init__(self, find: Callable[[str], Offer | None], ledger: Ledger | None = None) -> None:
+        self._find, self.ledger = find, ledger or Ledger()
 
-    def _shown(self, purchase: Purchase) -> list[int]:
-        """Fidelities that a purchase shows: its own last."""
-        table, bought = self._table, self._table.fidelities[purchase.fidelity]
-        shorter = [
-            index
-            for index, other in enumerate(table.fidelities)
-            if table.curves and other.parameters == bought.parameters and other.tokens < bought.tokens
-        ]
-        return [i for i in shorter if self._problem.available[i, purchase.mixture]] + [purchase.fidelity]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def workers(self) -> int:
+        """One look-up at a time."""
+        return 1
+
+    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, RunResult]]:  # noqa: ARG002
+        """Look `jobs` up in order; see `Executor.run`. A look-up has no events."""
+        for job in jobs:
+            offer = self._find(job.run_id)
+            if offer is None:
+                yield job, _failed(job.run_id, "the table has no such run")
+            elif not self.ledger.charge(offer.cost):
+                left = self.ledger.budget - self.ledger.spent
+                yield job, _failed(job.run_id, f"it costs {offer.cost:g} target runs, and {left:g} are left")
+            else:
+                yield job, offer.result
+
+
+def _failed(run_id: str, error: str) -> RunResult:
+    return RunResult(
+        run_id=run_id,
+        status="failed",
+        domains={},
+        tokens=0,
+        parameters=0,
+        flops=0.0,
+        train_seconds=0.0,
+        seconds=0.0,
+        device="table",
+        error=error,
+    )

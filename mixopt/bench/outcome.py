@@ -64,7 +64,7 @@ class Bench:
     outcomes: tuple[Outcome, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values: settings, the figures of every method, and every purchase of every replay."""
+        """JSON values: settings, every method's figures, every purchase and recommendation of every replay."""
         table = self.table
         return {
             "table": table.name,
@@ -106,8 +106,10 @@ def _outcome_dict(outcome: Outcome) -> dict[str, Any]:
                 "spent": replay.spent.tolist(),
                 "mixture": replay.mixture.tolist(),
                 "fidelity": replay.fidelity.tolist(),
+                "advised": replay.advised.tolist(),
                 "recommended": replay.recommended.tolist(),
                 "regret": replay.regret.tolist(),
+                "refused": replay.refused,
             }
             for replay in outcome.replays
         ],

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from mixopt.bench.registry import find_method
-from mixopt.bench.replay import Replay, replay
+from mixopt.bench.replay import COSTS, Replay, replay
+from mixopt.bench.score import Truth
 from mixopt.errors import ExecutorError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.bench.base import Table
+    from mixopt.bench.registry import Asked
+    from mixopt.methods.base import Searcher
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -29,17 +31,31 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Job:
     """One method with one seed: the arguments of `replay`."""
 
-    method: str
+    method: Asked
     table: Table
-    objective: NDArray[np.float64]
+    objective: tuple[str, NDArray[np.float64]]
     seed: int
     top: int
     budget: float | None
 
-    def run(self) -> Replay:
-        """Make the method and replay it."""
-        method = find_method(self.method).make(self.table.problem(self.objective))
-        return replay(method, self.table, self.objective, seed=self.seed, top=self.top, budget=self.budget)
+    def searcher(self) -> Searcher:
+        """A new one, of the evaluation domains that count."""
+        name, weights = self.objective
+        used = weights > 0
+        return self.method.searcher(self.table.only(used), (name, weights[used]), self.seed, self.budget)
+
+    def run(self, least: float = COSTS[-1]) -> Replay:
+        """Make the searcher and replay it; see `replay` for `least`."""
+        truth, used = Truth.of(self.table, self.objective[1]), self.objective[1] > 0
+        return replay(
+            self.searcher(),
+            self.table.only(used),
+            truth,
+            seed=self.seed,
+            top=self.top,
+            budget=self.budget,
+            least=least,
+        )
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, progress: Callable[[int, int], None]) -> list[Replay]:

@@ -1,111 +1,126 @@
-"""Search methods for replays, by name. A new one is a class with `next` and `recommend`, and a line here."""
+"""The searchers that a benchmark replays: those of `mixopt search`, asked about a table."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from mixopt.bench.methods.adso import Adso
-from mixopt.bench.methods.one_shot import OneShot
-from mixopt.bench.methods.random_search import RandomSearch
+import numpy as np
+from pydantic import ValidationError
+
+from mixopt.bench.stall import place_of, rows_of
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.regressors.gp import GaussianProcessRegressor
-from mixopt.methods.swarm.regressors.loglinear import LogLinear
-from mixopt.methods.swarm.regressors.mixing_law import MixingLawRegressor
-from mixopt.methods.swarm.regressors.regmix import RegMix
+from mixopt.history import empty_history
+from mixopt.methods.problem import Problem, Size
+from mixopt.methods.registry import method_named
+from mixopt.mixture import Mixture
+from mixopt.objective import WeightedLoss
+from mixopt.plugins import is_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from mixopt.bench.base import Method, Problem
-    from mixopt.methods.swarm.regressors.base import Regressor
+    from numpy.typing import NDArray
 
+    from mixopt.bench.base import Table
+    from mixopt.methods.base import Searcher
+    from mixopt.methods.method import Method
 
-@dataclass(frozen=True)
-class Entry:
-    """A method as the command line offers it.
-
-    Attributes:
-        title: in words, for tables and plots.
-        make: a new method of a problem; the number is that of cheap runs, for methods that take one.
-        runs: that number, unless `name:runs` gives another; None for methods that choose by themselves.
-        learns_from: what it needs beside target runs: nothing, cheaper runs, or shorter runs of the target's size.
-    """
-
-    title: str
-    make: Callable[[Problem, int], Method]
-    runs: int | None = None
-    learns_from: Literal["nothing", "cheaper", "shorter"] = "cheaper"
-
-    def possible(self, problem: Problem) -> bool:
-        """Whether the problem has what it learns from."""
-        *below, target = problem.fidelities
-        if self.learns_from == "shorter":
-            return any(fidelity.parameters == target.parameters for fidelity in below)
-        return self.learns_from == "nothing" or bool(below)
-
-
-def _one_shot(regressor: type[Regressor], runs: int) -> Entry:
-    return Entry(regressor.title, lambda _, count: OneShot(regressor(), count), runs)
-
-
-def _screen(_: Problem, runs: int) -> Method:
-    return OneShot(GaussianProcessRegressor(), runs, by_domain=False)
-
-
-METHODS: dict[str, Entry] = {
-    "random": Entry("random search", lambda *_: RandomSearch(), learns_from="nothing"),
-    "single-fidelity": Entry(
-        "Bayesian optimisation at the target",
-        lambda problem, _: Adso(problem, "single-fidelity"),
-        learns_from="nothing",
-    ),
-    "tokens-only": Entry(
-        "ADSO over tokens only", lambda problem, _: Adso(problem, "tokens-only"), learns_from="shorter"
-    ),
-    "screen": Entry("screening: a Gaussian process of the objective alone", _screen, 64),
-    "regmix": _one_shot(RegMix, 128),
-    "loglinear": _one_shot(LogLinear, 64),
-    "mixing-law": _one_shot(MixingLawRegressor, 64),
-    "gp": _one_shot(GaussianProcessRegressor, 64),
-    "adso": Entry("ADSO", lambda problem, _: Adso(problem)),
-}
+# What a table is replayed with where nobody names methods; those that it does not allow are left out.
+USUAL = ("random", "single-fidelity", "tokens-only", "regmix", "loglinear", "mixing-law", "gp", "adso")
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A method with its number of cheap runs.
+class Asked:
+    """A method as it was asked for.
 
     Attributes:
-        name: as it was written: `gp` or `gp:32`.
-        entry: what the registry has.
-        runs: cheap runs; 0 for methods that take no number.
+        text: as it was written: `gp` or `gp:32`.
+        name: of the method: `gp`, or `module:Class`.
+        settings: its options by name, the runs of `gp:32` among them.
     """
 
+    text: str
     name: str
-    entry: Entry
-    runs: int
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, problem: Problem) -> Method:
-        """A new one."""
-        return self.entry.make(problem, self.runs)
+    @classmethod
+    def parse(cls, text: str) -> Asked:
+        """From `NAME`, `NAME:RUNS` or `module:Class`.
+
+        Raises:
+            ConfigError: no such method, or a number of runs where it takes none.
+        """
+        name, colon, runs = text.rpartition(":")
+        if not colon or is_path(text):
+            method_named(text)
+            return cls(text, text)
+        takes = "runs" in method_named(name).Settings.model_fields
+        if not (takes and runs.isdigit() and int(runs) > 0):
+            wanted = f"a number of cheap runs such as {name}:32" if takes else "no number"
+            raise ConfigError(f"method {name}: it takes {wanted}, found {text!r}")
+        return cls(text, name, {"runs": int(runs)})
+
+    def having(self, settings: Mapping[str, Any]) -> Asked:
+        """The same with other options, where it has them."""
+        own = {key: value for key, value in settings.items() if key in self.method.Settings.option_names()}
+        return replace(self, settings={**own, **self.settings})
+
+    @property
+    def method(self) -> Method[Any]:
+        """What is asked for."""
+        return method_named(self.name)
+
+    def searcher(
+        self, table: Table, objective: tuple[str, NDArray[np.float64]], seed: int, budget: float | None
+    ) -> Searcher:
+        """The method's searcher of a table.
+
+        Options that nobody set and that a benchmark has its own answer to: all of the budget may be spent, every
+        candidate confirmed, and a swarm is no larger than leaves a run at the target to be paid for.
+
+        Args:
+            table: the runs, with the evaluation domains that count.
+            objective: its name and its (V,) weights.
+            seed: of the order in which rows come first.
+            budget: most that it may spend, in target runs; None for all that the table has.
+
+        Raises:
+            ConfigError: an option out of its range, or a table that the method cannot search.
+        """
+        problem = problem_of(table, objective, seed)
+        everything = float(np.array([fidelity.cost for fidelity in table.fidelities]) @ table.available.sum(axis=1))
+        asked = {"budget": budget or everything, "confirm": len(table.candidates)}
+        searcher = self._searcher(problem, asked)
+        if budget is not None and "runs" in self.method.Settings.model_fields:
+            cost = table.fidelities[0].cost
+            affordable = max(1, int((budget - (cost < 1)) / cost + 1e-9))
+            if len(searcher.ask(empty_history())) > affordable:
+                return replace(self, settings={**self.settings, "runs": affordable})._searcher(problem, asked)
+        return searcher
+
+    def _searcher(self, problem: Problem, chosen: dict[str, Any]) -> Searcher:
+        fields = self.method.Settings.model_fields
+        section = {key: value for key, value in chosen.items() if key in fields} | self.settings
+        try:
+            settings = self.method.Settings.model_validate({**section, "name": self.name})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"--set {key}: {first['msg']}, found {first['input']!r:.60}") from error
+        return self.method.searcher(problem, settings)
 
 
-def find_method(text: str) -> Chosen:
-    """The method called `name`, or `name:runs` with another number of cheap runs.
-
-    Raises:
-        ConfigError: no such method, or a number where it takes none.
-    """
-    name, colon, runs = text.partition(":")
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
-        raise ConfigError(f"method: expected {', '.join(near or METHODS)}, found {text!r}")
-    entry = METHODS[name]
-    if not colon:
-        return Chosen(text, entry, entry.runs or 0)
-    if entry.runs is None or not (runs.isdigit() and int(runs) > 0):
-        takes = f"a number of cheap runs such as {name}:32" if entry.runs else "no number"
-        raise ConfigError(f"method {name}: it takes {takes}, found {text!r}")
-    return Chosen(text, entry, int(runs))
+def problem_of(table: Table, objective: tuple[str, NDArray[np.float64]], seed: int) -> Problem:
+    """What a table asks of a method: the best of its rows, whatever `--objective` a method's options name."""
+    name, weights = objective
+    loss = WeightedLoss(Mixture(table.eval_domains, tuple(weights.tolist())), name)
+    return Problem(
+        domains=table.domains,
+        natural=None,
+        tokens=table.fidelities[-1].tokens,
+        objectives=lambda _: loss,
+        measured=table.eval_domains,
+        sizes=tuple(Size(*place_of(f)[:1], f.parameters, f.tokens, f.cost) for f in table.fidelities),
+        candidates=rows_of(table, seed),
+    )

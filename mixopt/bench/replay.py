@@ -1,4 +1,4 @@
-"""One replay: a method buys runs until the budget is spent; the judge scores it afterwards."""
+"""One replay: a searcher asks, the till sells until the budget is spent, the judge scores it afterwards."""
 
 from __future__ import annotations
 
@@ -8,129 +8,210 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from mixopt.bench.base import UnpaidError
-from mixopt.bench.ledger import Ledger
-from mixopt.bench.score import Truth
+from mixopt.bench.ledger import Ledger, TableExecutor
+from mixopt.bench.stall import Stall
+from mixopt.errors import ConfigError
+from mixopt.methods.search_loop import search_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mixopt.bench.base import Method, Table, View
+    from mixopt.bench.base import Table
+    from mixopt.bench.score import Truth
+    from mixopt.bench.stall import TableRun
+    from mixopt.history import History
+    from mixopt.methods.base import Proposal, Recommendation, Searcher
+    from mixopt.result import RunResult
 
 # Regret is reported at these costs, in target runs; a replay goes on to the last of them at least.
 COSTS = (1.0, 2.0, 5.0, 10.0)
+# What the searcher would recommend is asked for at these costs; it changes nothing, but takes time.
+CHECKS = np.union1d(COSTS, np.geomspace(0.05, COSTS[-1], 25))
 
 
 @runtime_checkable
 class Predicts(Protocol):
-    """A method that orders the candidates by a prediction, which can be held against the truth."""
+    """A searcher that predicts any mixture's objective at the target, which can be held against the truth."""
 
-    def predict(self, view: View) -> NDArray[np.float64] | None:
-        """(candidates,) predicted objective of each; None before the method has runs to fit."""
+    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) predicted objective of mixtures (P, K).
+
+        Raises:
+            ConfigError: the history supports no prediction.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a method did with one seed.
+    """What a searcher did with one seed.
 
     Attributes:
         seed: of the replay.
         spent: (n,) cost after each purchase, in target runs.
         mixture: (n,) rows bought.
         fidelity: (n,) at which scale.
-        recommended: (n,) rows recommended after each purchase.
-        regret: (n,) of those, in the objective's units.
+        advised: (m,) what was spent when it was asked for its recommendation.
+        recommended: (m,) rows recommended then.
+        regret: (m,) of those, in the objective's units.
         reached: what was spent when a mixture of the true top had been measured at the target, that run included,
-            so that the best mixture measured is one of the top; NaN if the budget or the method ended before.
-        rank_correlation: Spearman's, of the method's prediction when it first buys a target run; NaN without one.
+            so that the best mixture measured is one of the top; NaN if the budget or the search ended before.
+        rank_correlation: Spearman's, of the searcher's predictions when it first asks for a target run; else NaN.
+        refused: why it gave up, where its method said so.
     """
 
     seed: int
     spent: NDArray[np.float64]
     mixture: NDArray[np.intp]
     fidelity: NDArray[np.intp]
+    advised: NDArray[np.float64]
     recommended: NDArray[np.intp]
     regret: NDArray[np.float64]
     reached: float
     rank_correlation: float
+    refused: str | None = None
 
     def regret_at(self, cost: float) -> float:
         """Regret of the last recommendation that cost at most `cost`; NaN before the first."""
-        done = int(np.searchsorted(self.spent, cost * (1 + 1e-9), side="right"))
+        done = int(np.searchsorted(self.advised, cost * (1 + 1e-9), side="right"))
         return float(self.regret[done - 1]) if done else math.nan
 
 
 def replay(
-    method: Method,
+    searcher: Searcher,
     table: Table,
-    objective: NDArray[np.float64],
+    truth: Truth,
     *,
     seed: int,
     top: int,
     budget: float | None = None,
     least: float = COSTS[-1],
 ) -> Replay:
-    """Run a method against a table.
+    """Run a searcher against a table, in the loop that studies run it in.
 
     Args:
-        method: a new one, of the table's problem.
+        searcher: a new one, of the table's problem.
         table: the runs.
-        objective: (V,) weights of the objective.
-        seed: all that is random follows from it.
+        truth: the objective of every candidate, for the judge alone.
+        seed: of the replay.
         top: how many of the best candidates count as the top.
         budget: most to spend, in target runs; None to go on until the top is reached and `least` is spent.
         least: in target runs; 0 where only the cost to reach the top is asked for.
 
     Raises:
-        ConfigError: a budget below one target run, an objective that does not vary, or too few runs for a fit.
-        UnpaidError: the method read or bought what it may not.
+        ConfigError: a budget below one target run, or runs that the table does not have.
     """
-    truth = Truth.of(table, objective)
-    best = truth.top(top)
-    everything = float(np.array([f.cost for f in table.fidelities]) @ table.available.sum(axis=1))
-    ledger = Ledger(table, objective, seed, everything if budget is None else budget)
-    target, reached, correlation = len(table.fidelities) - 1, math.nan, math.nan
-    spent: list[float] = []
-    bought: list[tuple[int, int]] = []
-    recommended: list[int] = []
-    view = ledger.view()
-    while not (budget is None and ledger.spent >= least and not math.isnan(reached)):
-        purchase = method.next(view)
-        if purchase is None or not ledger.affords(purchase):
-            break
-        if purchase.fidelity == target and math.isnan(correlation) and isinstance(method, Predicts):
-            correlation = _rank_correlation(method.predict(view), truth.values)
-        ledger.buy(purchase.mixture, purchase.fidelity)
-        view = ledger.view()
-        spent.append(ledger.spent)
-        bought.append((purchase.mixture, purchase.fidelity))
-        recommended.append(_candidate(method.recommend(view), view))
-        if math.isnan(reached) and purchase.fidelity == target and purchase.mixture in best:
-            reached = ledger.spent
-    rows = np.array(bought, dtype=np.intp).reshape(-1, 2)
+    game = _Game(searcher, Stall(table), truth, truth.top(top), budget, least)
+    refused = None
+    try:
+        search_loop(game, game.plan, game.do, game.history)
+    except _Refusal as refusal:
+        refused = str(refusal)
+    rows = np.array([(run.row, run.fidelity) for run in game.bought], dtype=np.intp).reshape(-1, 2)
     return Replay(
         seed=seed,
-        spent=np.array(spent),
+        spent=np.array(game.spent),
         mixture=rows[:, 0],
         fidelity=rows[:, 1],
-        recommended=np.array(recommended, dtype=np.intp),
-        regret=np.array([truth.regret(row) for row in recommended]),
-        reached=reached,
-        rank_correlation=correlation,
+        advised=np.array([spent for spent, _ in game.advice]),
+        recommended=np.array([row for _, row in game.advice], dtype=np.intp),
+        regret=np.array([truth.regret(row) for _, row in game.advice]),
+        reached=game.reached,
+        rank_correlation=game.correlation,
+        refused=refused,
     )
 
 
-def _candidate(row: int, view: View) -> int:
-    if row not in view.problem.candidates:
-        raise UnpaidError(f"mixture {row} was recommended, which cannot be run at the target")
-    return int(row)
+class _Refusal(Exception):  # noqa: N818 (no mistake of anybody's)
+    """A method says that it can do nothing with what it was sold."""
 
 
-def _rank_correlation(predicted: NDArray[np.float64] | None, truth: NDArray[np.float64]) -> float:
-    """Spearman's; NaN where there is no prediction or it does not vary."""
-    from scipy.stats import rankdata
+class _Game:
+    """A searcher, the till and the judge, as the steps of `search_loop`; as a searcher it passes on to its own."""
 
-    if predicted is None or np.ptp(predicted) == 0:
-        return math.nan
-    return float(np.corrcoef(rankdata(predicted), rankdata(truth))[0, 1])
+    def __init__(
+        self, searcher: Searcher, stall: Stall, truth: Truth, best: set[int], budget: float | None, least: float
+    ) -> None:
+        self._searcher, self._stall, self._truth, self._best = searcher, stall, truth, best
+        self._goes_on, self._least = budget is None, least
+        self._till = TableExecutor(stall.find, Ledger(math.inf if budget is None else budget))
+        self._results: dict[str, RunResult] = {}
+        self.bought: list[TableRun] = []
+        self.spent: list[float] = []
+        self.advice: list[tuple[float, int]] = []
+        self.reached = self.correlation = math.nan
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the judge has seen enough."""
+        return self._goes_on and self._till.ledger.spent >= self._least and not math.isnan(self.reached)
+
+    def ask(self, history: History) -> list[Proposal]:
+        """What the searcher asks for, until the judge has seen enough."""
+        if self.is_over:
+            return []
+        try:
+            return self._searcher.ask(history)
+        except ConfigError as error:
+            if not len(history):
+                raise  # the problem, not the runs
+            raise _Refusal(str(error)) from error
+
+    def recommend(self, history: History) -> Recommendation:
+        """The last recommendation, which is noted too."""
+        found = self._advise(history)
+        if found is None:
+            raise _Refusal("it recommends nothing")
+        return found
+
+    def plan(self, proposals: Sequence[Proposal]) -> list[TableRun]:
+        """Proposals as runs of the table."""
+        return self._stall.planned(proposals)
+
+    def do(self, runs: Sequence[TableRun]) -> None:
+        """Buy runs, in their order, for as long as the game goes on."""
+        scales = self._stall.table.fidelities
+        history, before = self.history([run.run_id for run in self.bought]), self._till.ledger.spent
+        after = before + sum(scales[run.fidelity].cost for run in runs)
+        if len(history) and ((before * (1 + 1e-9) < CHECKS) & (after >= CHECKS)).any():
+            self._advise(history)
+        if len(history) and math.isnan(self.correlation) and any(r.fidelity == len(scales) - 1 for r in runs):
+            self.correlation = self._rank_correlation(history)
+        for run, result in self._till.run(runs, lambda _: None):
+            if result.status == "finished":
+                self._results[run.run_id] = result
+                self.bought.append(run)
+                self.spent.append(self._till.ledger.spent)
+                if math.isnan(self.reached) and run.fidelity == len(scales) - 1 and run.row in self._best:
+                    self.reached = self._till.ledger.spent
+            if self.is_over:
+                break
+
+    def history(self, run_ids: Sequence[str]) -> History:
+        """What was paid for."""
+        return self._stall.history(self._results, run_ids)
+
+    def _advise(self, history: History) -> Recommendation | None:
+        """Note what the searcher recommends; None where it says that it cannot yet."""
+        try:
+            found = self._searcher.recommend(history)
+        except ConfigError:
+            return None
+        self.advice.append((self._till.ledger.spent, self._stall.recommended(found.mixture)))
+        return found
+
+    def _rank_correlation(self, history: History) -> float:
+        """Spearman's; NaN where there is no prediction or it does not vary."""
+        from scipy.stats import rankdata
+
+        if not isinstance(self._searcher, Predicts):
+            return math.nan
+        try:
+            said = self._searcher.predict(history, self._stall.table.mixtures[self._truth.rows])
+        except ConfigError:
+            return math.nan
+        if np.ptp(said) == 0:
+            return math.nan
+        return float(np.corrcoef(rankdata(said), rankdata(self._truth.values))[0, 1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.bench.csv_runs import LabelledRuns, read_labelled, table_of
-from mixopt.bench.synthetic import agreeing, misleading
+from mixopt.bench.synthetic import agreeing, drawn, misleading
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "regmix-1b": regmix_1b,
     "agreeing": agreeing,
     "misleading": misleading,
+    "drawn": drawn,
 }
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 from mixopt import __version__
 from mixopt.cli import (
     ado_train,
-    autoscale,
     bench,
     compare,
     data,
-    ddo,
-    doremi,
     eval,  # noqa: A004 (the command's name)
     export,
     init,
@@ -27,32 +26,46 @@ from mixopt.cli import (
     search,
     train,
 )
+from mixopt.cli.listing import listing
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, those that search with the flags of the method that the command line asks for."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """The command to run, and what is left of the command line."""
+        name, found, rest = super().resolve_command(ctx, args)  # type: ignore[arg-type]
+        if name in _OF_METHODS:
+            single = typer.Typer(rich_markup_mode="markdown", context_settings=_CONTEXT, add_completion=False)
+            single.command(name)(recommend.command(rest) if name == "recommend" else search.command(name, rest))
+            found = typer.main.get_command(single)
+        return name, found, rest
+
+
+_OF_METHODS = {**search.COMMANDS, "recommend": recommend.recommend}
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="mixopt",
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT,
     help="Find the best mixture of text domains for pretraining a language model, from small proxy runs.",
 )
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.command("init")(init.init)
-app.command("ddo")(ddo.ddo)
-app.command("autoscale")(autoscale.autoscale)
-app.command("grid")(search.grid)
-app.command("search")(search.search)
-app.command("doremi")(doremi.doremi)
-app.command("recommend")(recommend.recommend)
+for _name, _command in _OF_METHODS.items():
+    app.command(_name, help=_command.__doc__)(lambda: None)  # `_Commands` makes the command itself
 app.command("train")(train.train)
-app.command("ado-train")(ado_train.ado_train)
+app.command("ado-train", cls=listing(ado_train.policies))(ado_train.ado_train)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("eval")(eval.evaluate)
 app.command("bench")(bench.bench)
 app.command("mixtures")(mixtures.mixtures)
-app.command("export", cls=export.Command)(export.export)
+app.command("export", cls=listing(export.formats))(export.export)
 
 _INTERRUPTED = 130
 

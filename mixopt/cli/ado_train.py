@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from mixopt.cli import common
 from mixopt.cli.targets import check_asked, run_targets
+
+
+def policies() -> dict[str, str]:
+    """What help says of each policy that this command can train with."""
+    from mixopt.policy import POLICIES, weighs_losses
+
+    found = {name: POLICIES.get(name) for name in POLICIES if not weighs_losses(name)}
+    return {
+        name: "; ".join([kind.summary, *(f"{option}: {', '.join(of)}" for option, of in kind.variants.items())])
+        for name, kind in found.items()
+    }
 
 
 def ado_train(
@@ -14,19 +25,17 @@ def ado_train(
         str | None,
         common.flag(
             "--policy",
-            "ado, odm, static, schedule or custom; with options ado:s=1,gamma2=0.2 [the study file's, or ado].",
+            "One of those above, or module:Class; with options NAME:s=1,gamma2=0.2 [the study file's, or ado].",
         ),
     ] = None,
-    preset: Annotated[
-        str | None, common.flag("--preset", "ado: robust, paper or official; odm: paper or code [the first].")
-    ] = None,
+    preset: Annotated[str | None, common.flag("--preset", "A policy's variant, as above [the first].")] = None,
     prior: Annotated[
         str | None,
         common.flag("--prior", "Mixture to start from: natural, uniform, FILE or a published name [natural]."),
     ] = None,
     law: Annotated[
         str | None,
-        common.flag("--law", "Which law ado fits: power, or schedule-aware (the learning rate's) [power]."),
+        common.flag("--law", "Which law the policy fits, where it fits one, as above [the first]."),
     ] = None,
     data: common.Data = None,
     model: common.TrainedModel = None,
@@ -51,7 +60,9 @@ def ado_train(
 
     ADO fits a scaling law to each domain's training loss while it trains, and draws more of those that are learnt
     fastest; no proxy runs. The loop, the table, checkpoints and pictures are those of `mixopt train`, and
-    `mixopt compare` takes policies beside mixtures: `mixopt compare natural ado odm`.
+    `mixopt compare` takes policies beside mixtures: `mixopt compare natural ado odm`. The policies:
+
+    LIST
 
     Example: `mixopt ado-train study.yaml --tokens 10M --seeds 3`
 
@@ -62,21 +73,8 @@ def ado_train(
     from mixopt.study import Study, StudyConfig
     from mixopt.study.policies import PolicyAsked, plan_policies
 
-    flags: dict[str, Any] = {
-        "data.dir": data,
-        "model.preset": model,
-        "training.max_epochs": max_epochs,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "executor.processes_per_run": processes_per_run,
-        "executor.keep_checkpoints": keep or None,
-        "results": results,
-        "tracking.to": track or None,
-        **common.parse_settings(settings),
-    }
-    study = Study.of(StudyConfig.load(study_file, flags))
+    given = common.study_flags(locals())
+    study = Study.of(StudyConfig.load(study_file, given))
     count, seeds_of = check_asked(study, tokens, seeds)
     chosen = study.config.policy
     asked = PolicyAsked(chosen.name, chosen.prior, chosen.options).changed(policy, preset, prior, law)

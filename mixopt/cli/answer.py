@@ -10,13 +10,9 @@ import typer
 from mixopt.cli import common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mixopt.execute.base import Executor
     from mixopt.methods.base import Recommendation, Searcher
-    from mixopt.report.progress import Watch
-    from mixopt.store import Store
     from mixopt.study import Study
     from mixopt.study.verify import Verification
 
@@ -31,51 +27,40 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
         quiet: no progress.
         as_json: print one JSON object in place of tables.
     """
-    from mixopt.study.loop import run_study
-
-    def find(store: Store, executor: Executor, watch: Watch) -> Recommendation:
-        return run_study(study, searcher, store, executor, watch)
-
-    answer_of(study, find, verify=verify, quiet=quiet, as_json=as_json)
-
-
-def answer_of(
-    study: Study,
-    find: Callable[[Store, Executor, Watch], Recommendation],
-    *,
-    verify: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """`answer` for a method that is no `Searcher`: `find` trains what it needs and gives the recommendation."""
     from rich.console import Console
 
-    from mixopt.objective import parse_objective
+    from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
     from mixopt.report.progress import Live, Quiet
-    from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
+    from mixopt.report.recommendation import baselines_of, distinct, print_recommendation, save_recommendation
+    from mixopt.report.search_tables import print_search
     from mixopt.store import Store
+    from mixopt.study.loop import run_study
     from mixopt.study.verify import verify as verify_recommendation
 
     watch = Quiet() if quiet else Live(Console(stderr=True))
     verification = None
     with Store(study.config.results) as store, study.executor() as executor:
-        recommendation = find(store, executor, watch)
+        recommendation = run_study(study, searcher, store, executor, watch)
+        baselines = baselines_of(recommendation)
         folder = store.folder / "studies" / study.study_id
-        files = save_recommendation(recommendation, folder)
+        files = save_recommendation(recommendation, folder, baselines)
         if verify:
-            objective = parse_objective(study.config.method.objective)
             verification = verify_recommendation(
-                study, recommendation, objective, baselines_of(recommendation), store, executor, watch
+                study, recommendation, study.objective, distinct(baselines), store, executor, watch
             )
             files.append(_save_verification(verification, folder))
     if as_json:
         typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
         return
     console = page()
-    print_recommendation(recommendation, console)
+    if study.config.method.name == "autoscale":
+        print_autoscale(recommendation, console)
+    else:
+        print_recommendation(recommendation, baselines, console)
+        print_search(recommendation.details, console)
     if verification:
-        from mixopt.report.verification import print_verification
+        from mixopt.study.tables import print_verification
 
         print_verification(verification, console)
     common.print_files(files, console)

@@ -20,11 +20,16 @@ _TABLE, _OUTPUT = "The table", "Output"
 def bench(
     table: Annotated[
         str | None,
-        typer.Argument(help="regmix-60m, regmix-1b, agreeing or misleading [regmix-60m].", show_default=False),
+        typer.Argument(
+            help="regmix-60m, regmix-1b, agreeing, misleading or drawn [regmix-60m].", show_default=False
+        ),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Names, with commas; gp:32 learns from 32 cheap runs [all that the table allows]."),
+        typer.Option(
+            help="Names as of `mixopt search`, or module:Class, with commas; gp:32 learns from 32 cheap runs "
+            "[all usual ones that the table allows]."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Replays of each method; all methods get the same seeds.")] = 20,
     objective: Annotated[
@@ -74,6 +79,10 @@ def bench(
             rich_help_panel=_TABLE,
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of the methods that have it: --set guard=1 (repeatable)."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes, of one thread each.")] = 1,
     out: Annotated[
         Path | None,
@@ -95,10 +104,10 @@ def bench(
     from mixopt.bench.objective import objective_weights
     from mixopt.bench.score import parse_top
     from mixopt.bench.tables import with_costs
-    from mixopt.cli.common import print_files
-    from mixopt.report.bench import print_bench, regret_figure
+    from mixopt.cli.common import parse_settings, print_files
     from mixopt.report.console import page
     from mixopt.report.files import write_files
+    from mixopt.report.replay_table import print_bench
 
     found = _table(table, csv, surrogate, domains, fidelities, pool, curves=curves)
     found = with_costs(found, costs) if costs else found
@@ -112,13 +121,15 @@ def bench(
             seeds=seeds,
             top=parse_top(top, int(found.available[-1].sum())),
             budget=budget,
+            settings=parse_settings(settings),
             workers=workers,
             progress=told,
         )
     content = json.dumps(result.to_dict(), allow_nan=False)
     files = {"bench.json": content.encode()}
     if plots:
-        from mixopt.report.png import png
+        from mixopt.report.figure import png
+        from mixopt.report.replay_plots import regret_figure
 
         files["regret.png"] = png(regret_figure(result))
     folder = (

@@ -23,7 +23,7 @@ from mixopt.cli.common import (
     Settings,
     Track,
     flag,
-    parse_settings,
+    study_flags,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compare(
         typer.Argument(
             metavar="MIXTURE|RUN|STUDY.yaml",
             help="Mixtures (uniform, natural, FILE, a published name, ddo:STUDY, autoscale:STUDY), online policies"
-            " (ado, ado:paper, odm, odm:code; @uniform for another prior), runs by the start of their id, and a"
+            " (ado, ado:paper, module:Class; @uniform for another prior), runs by the start of their id, and a"
             " study file; NAME=… to name one [uniform, natural, what studies recommend].",
         ),
     ] = None,
@@ -85,7 +85,8 @@ def compare(
     from rich.console import Console
 
     from mixopt.comparison import METRICS
-    from mixopt.report.compare_formats import FORMATS, render, save_comparison
+    from mixopt.report.compare_files import save_comparison
+    from mixopt.report.compare_formats import FORMATS, render
     from mixopt.report.progress import Live, Quiet
     from mixopt.study import Study, StudyConfig
     from mixopt.study.compare.compare import Question
@@ -102,21 +103,8 @@ def compare(
         train=not no_train,
     )
     chosen = _choice("--format", form, FORMATS)
-    flags = {
-        "data.dir": data,
-        "model.preset": model,
-        "evaluation.tasks": [name for word in tasks for name in word.split(",")] if tasks else None,
-        "training.max_epochs": max_epochs,
-        "method.objective": objective,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "results": results,
-        "tracking.to": track or None,
-        **parse_settings(settings),
-    }
-    study = Study.of(StudyConfig.load(study_file, flags))
+    names = [name for word in tasks for name in word.split(",")] if tasks else None
+    study = Study.of(StudyConfig.load(study_file, study_flags(locals(), evaluation__tasks=names)))
     comparison = run_comparison(study, question, Quiet() if quiet else Live(Console(stderr=True)))
     folder = out or Path(study.config.results) / "comparisons" / comparison.id
     files = save_comparison(comparison, folder, plots)

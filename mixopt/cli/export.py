@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,20 +15,13 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
 
 
-class Command(TyperCommand):
-    """The command, with help that lists the formats, read when it is shown."""
+def formats() -> dict[str, str]:
+    """What help says of each format."""
+    from mixopt.export import FORMATS
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Help with a line a format."""
-        from mixopt.export import FORMATS
-
-        numbers = {"probability": "probabilities", "epochs": "epochs"}
-        lines = [
-            f"- **{name}**: {form.consumer}, {form.reader}; numbers are {numbers[form.weight]}"
-            for name, form in ((name, FORMATS.get(name)) for name in FORMATS)
-        ]
-        self.help = (self.help or "").replace("FORMATS", "\n\n".join(lines))
-        super().format_help(ctx, formatter)
+    found = {name: FORMATS.get(name) for name in FORMATS}
+    numbers = {"probability": "probabilities", "epochs": "epochs"}
+    return {name: f"{it.consumer}, {it.reader}; numbers are {numbers[it.weight]}" for name, it in found.items()}
 
 
 def export(
@@ -68,7 +60,7 @@ def export(
     MIXTURE is a file of weights, a name of `mixopt mixtures`, `ddo:STUDY`, `autoscale:STUDY`, or with --data
     `uniform` or `natural`. Shares are of training tokens; each format turns them into what its trainer counts:
 
-    FORMATS
+    LIST
 
     `--to module:FORMAT` is a `mixopt.export.Format` of your own.
 

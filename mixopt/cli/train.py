@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -52,21 +52,8 @@ def train(
     from mixopt.study.mixtures import resolve_mixture
     from mixopt.study.target import plan_targets
 
-    flags: dict[str, Any] = {
-        "data.dir": data,
-        "model.preset": model,
-        "training.max_epochs": max_epochs,
-        "executor.kind": executor,
-        "executor.ray_address": ray_address,
-        "executor.cpus_per_run": cpus_per_run,
-        "executor.gpus_per_run": gpus_per_run,
-        "executor.processes_per_run": processes_per_run,
-        "executor.keep_checkpoints": keep or None,
-        "results": results,
-        "tracking.to": track or None,
-        **common.parse_settings(settings),
-    }
-    study = Study.of(StudyConfig.load(study_file, flags))
+    given = common.study_flags(locals())
+    study = Study.of(StudyConfig.load(study_file, given))
     count, seeds_of = check_asked(study, tokens, seeds)
     asked = Contender.parse(mixture)
     planned = plan_targets(study, {asked.name: resolve_mixture(asked.text, study)}, count, seeds_of)

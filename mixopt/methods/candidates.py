@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.methods.swarm.designs import make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Bounds
 from mixopt.solve.projection import project
 
@@ -191,12 +191,14 @@ class Rows:
         weights: (M, K) rows, each sums to 1.
         available: (M,) which rows can be run, by place.
         target: the place that the answer is for.
+        seed: of the order in which rows come first: one that all methods share.
     """
 
     domains: tuple[str, ...]
     weights: NDArray[np.float64]
     available: Mapping[Place, NDArray[np.bool_]]
     target: Place
+    seed: int = 0
 
     @property
     def bounds(self) -> Bounds:
@@ -213,10 +215,14 @@ class Rows:
         return rows[np.abs(rows - mixture.ordered(self.domains).array).sum(axis=1).argmin()]
 
     def first(
-        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
+        self,
+        count: int,
+        anchors: Sequence[Mixture],
+        place: Place,
+        rng: np.random.Generator,  # noqa: ARG002
     ) -> list[NDArray[np.float64]]:
         """The rows nearest to the anchors, then the others in random order."""
-        drawn = rng.permutation(self.at(place))
+        drawn = np.random.default_rng(self.seed).permutation(self.at(place))
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
 
     def swarm(
@@ -228,7 +234,7 @@ class Rows:
     ) -> tuple[Mixture, ...]:
         """`settings.runs` of `first`; whatever its kind, a design has only these rows to choose from."""
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
-        return tuple(Mixture.normalised(dict(zip(self.domains, row.tolist(), strict=True))) for row in rows)
+        return tuple(Mixture.of_array(self.domains, row) for row in rows)
 
     def pool(
         self,
@@ -316,7 +322,7 @@ def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[n
 
 def _within(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
     """(P,) which mixtures (P, K) are within a total variation of one that was run (R, K)."""
-    return (0.5 * np.abs(weights[:, None, :] - ran[None, :, :]).sum(axis=2) <= distance).any(axis=1)
+    return np.asarray((total_variation(weights[:, None, :], ran[None, :, :]) <= distance).any(axis=1))
 
 
 def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:

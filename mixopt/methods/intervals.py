@@ -1,21 +1,56 @@
-"""95 % intervals from replicates, which always hold the estimate that they are of."""
+"""95 % intervals from replicates, which always hold the estimate that they are of, and forecasts made of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.methods.base import Estimate
+from mixopt.mixture import total_variation
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mixopt.mixture import Mixture
 
+# Mixtures nearer than this are the same one, over which nothing is gained.
+_SAME = 1e-9
 
-def percentiles(value: float, draws: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % percentile interval of (B,) replicates, widened to hold the estimate `value` itself."""
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The objective of one mixture.
+
+    Attributes:
+        weights: (K,) the mixture.
+        value: the objective.
+        draws: (B,) what replicates say that it is.
+        error: the law's own standard error, which replicates know nothing of.
+    """
+
+    weights: NDArray[np.float64]
+    value: float
+    draws: NDArray[np.float64]
+    error: float = 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the objective."""
+        return percentiles(self.value, self.draws, self.error)
+
+
+def percentiles(value: float, draws: NDArray[np.float64], error: float = 0.0) -> tuple[float, float]:
+    """95 % percentile interval of (B,) replicates, widened to hold the estimate `value` itself.
+
+    A standard error that they do not hold is added in quadrature, on either side.
+    """
     low, high = np.quantile(draws, [0.025, 0.975])
-    return min(float(low), value), max(float(high), value)
+    below, above = max(value - float(low), 0.0), max(float(high) - value, 0.0)
+    return value - float(np.hypot(below, 1.96 * error)), value + float(np.hypot(above, 1.96 * error))
 
 
 def weight_intervals(mixture: Mixture, draws: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
@@ -24,3 +59,32 @@ def weight_intervals(mixture: Mixture, draws: NDArray[np.float64]) -> dict[str, 
         domain: percentiles(weight, draws[:, index])
         for index, (domain, weight) in enumerate(mixture.to_dict().items())
     }
+
+
+def forecast(
+    best: Prediction,
+    others: Mapping[str, Prediction],
+    *,
+    optimism: float = 0.0,
+    between: Mapping[str, float] | None = None,
+    usual: float = 1.0,
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Predicted objectives, of `recommended` and of each other mixture, and gains over each other mixture.
+
+    Args:
+        best: the recommended mixture, of the same replicates as the others.
+        others: mixtures to compare with, by name.
+        optimism: by how much a mixture that was chosen for its prediction promises too much (Efron 2004), in the
+            objective's units; widens its intervals to the worse side.
+        between: the law's own standard error of the gain over each, by name, for mixtures at the usual distance.
+        usual: total variation distance at which that holds; of nearer ones the error is less in proportion.
+    """
+    low, high = best.interval
+    predicted, gains = {"recommended": Estimate(best.value, low, high + optimism)}, {}
+    for name, other in others.items():
+        predicted[name] = Estimate(other.value, *other.interval)
+        gain, apart = 1 - best.value / other.value, float(total_variation(best.weights, other.weights))
+        error = (between or {}).get(name, 0.0) * min(1.0, apart / usual)
+        low, high = percentiles(gain, 1 - best.draws / other.draws, error)
+        gains[name] = Estimate(gain, low - (optimism / other.value if apart > _SAME else 0.0), high)
+    return predicted, gains

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from mixopt.online.packing import from_json, to_json
 from mixopt.online.processes import gather, rank_and_size
 from mixopt.online.shared_losses import PlanBoard
 from mixopt.online.stream import MixtureStream
-from mixopt.policy import POLICIES, REFERENCED, LossWeighting, MixturePolicy, make_policy
+from mixopt.policy import Course, LossWeighting, MixturePolicy, make_policy, options_in, weighs_losses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,12 +72,12 @@ class OnlineMixture:
 
     Args:
         datasets: K datasets with a length and items by index, by domain.
-        policy: a name (`mixopt.policy.POLICIES`) or a policy of K domains.
+        policy: a name (`mixopt.policy.POLICIES`), a `module:Class`, or a policy of K domains.
         batch_size: of the loader's batches, on each process.
         accumulate: batches of each process in a step.
         steps: after which the loader ends; None for until `close`.
         prior: the mixture that a policy given by name starts from; by default the domains' shares of all sequences.
-        options: of a policy given by name; `total_steps`, where it takes that, is `steps` unless given here.
+        options: of a policy given by name; those that follow from `steps` need not be given.
         seed: order of the sequences; the same in all processes.
 
     Attributes:
@@ -272,17 +271,14 @@ def _policy(
     prior: Mixture | None,
     options: dict[str, Any] | None,
 ) -> MixturePolicy:
-    if isinstance(policy, LossWeighting) or (isinstance(policy, str) and policy in REFERENCED):
+    if weighs_losses(policy) if isinstance(policy, str) else isinstance(policy, LossWeighting):
         raise ConfigError(
-            "online: expected a policy that chooses what is drawn, found group_dro, which weighs losses against a "
-            "reference model; `mixopt doremi` does that"
+            f"online: expected a policy that chooses what is drawn, found {policy!s:.80}, which weighs losses "
+            "against a reference model; `mixopt doremi` does that"
         )
     if not isinstance(policy, str):
         if prior is not None or options is not None:
             raise ConfigError("online: prior and options belong to a policy given by name; this one was given made")
         return policy
     start = Mixture.normalised(lengths) if prior is None else prior.ordered(lengths)
-    given = dict(options or {})
-    if steps is not None and policy in POLICIES and "total_steps" in signature(POLICIES[policy]).parameters:
-        given.setdefault("total_steps", steps)
-    return make_policy(policy, start, given)
+    return make_policy(policy, start, options_in(policy, Course(steps=steps), options or {}))

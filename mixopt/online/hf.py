@@ -49,7 +49,8 @@ class OnlineCallback(TrainerCallback):
 
     Args:
         datasets: K datasets with a length and items (mappings) by index, by domain: `datasets.Dataset`s, say.
-        policy: a name (`mixopt.policy.POLICIES`) or a policy of K domains, which is copied for each training.
+        policy: a name (`mixopt.policy.POLICIES`), a `module:Class`, or a policy of K domains, which is copied for
+            each training.
         prior: the mixture that a policy given by name starts from; by default the domains' shares of all items.
         options: of a policy given by name.
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,22 +24,26 @@ from mixopt.errors import ConfigError
 from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
+from mixopt.policy.base import Policy
 from mixopt.policy.floor import Floor, published_clip
 from mixopt.policy.loss_curve import make_curve
 from mixopt.policy.packing import pack, unpack
 from mixopt.policy.refit import Pending, Refit, refit_laws
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from mixopt.laws.annealing import Laws
     from mixopt.mixture import Mixture
+    from mixopt.policy.base import Course, Option
     from mixopt.policy.loss_curve import Points
 
 _log = logging.getLogger(__name__)
 
 
-class Ado:
+class Ado(Policy):
     """A `MixturePolicy` by adaptive data optimisation.
 
     A fit that fails, or that does not pass its checks, leaves a domain's last good law; a domain without any law
@@ -64,6 +68,14 @@ class Ado:
     Raises:
         ConfigError: a constant out of its range, or a floor that leaves no room.
     """
+
+    summary = "more of the domains that scaling laws say are learnt fastest (Jiang et al. 2024)"
+    variants: ClassVar = {"preset": ("robust", "paper", "official"), "law": ("power", "schedule-aware")}
+    parts: ClassVar = {
+        "credit": "credit",
+        "speed": "slope, nats/token per sample",
+        "preference": "preference",
+    }
 
     def __init__(
         self, prior: Mixture, preset: str = "robust", *, total_steps: int | None = None, **constants: Any
@@ -90,6 +102,17 @@ class Ado:
         self._h = self._average = self._preference = self._weights = _frozen(self._prior)
         self._schedule = self.settings.rate_schedule
         self._use(no_laws(self._prior.size, self._schedule))
+
+    @classmethod
+    def from_run(cls, course: Course, given: Mapping[str, Option]) -> dict[str, Option | None]:
+        """The run's length and its sequences', and for a law that knows it the learning rate's schedule."""
+        found: dict[str, Option | None] = {
+            "total_steps": course.steps, "tokens_per_sample": course.sequence_length,
+        }  # fmt: skip
+        if given.get("law") == "schedule-aware":
+            found |= {"total_tokens": course.tokens, "lr_schedule": course.lr_schedule}
+            found |= {"lr_warmup": course.lr_warmup, "lr_final": course.lr_final}
+        return found
 
     def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
         """π, shape (K,): the prior until there is a policy."""

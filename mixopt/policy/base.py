@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixopt.mixture import Mixture
     from mixopt.policy.loss_curve import Points
+
+    Option = float | int | bool | str
 
 
 class MixturePolicy(Protocol):
@@ -41,6 +46,70 @@ class MixturePolicy(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly from `state_dict`'s moment."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a run goes, so far as a policy may have to know it; None where a loop that is not ours does not tell.
+
+    Attributes:
+        steps: optimiser steps.
+        tokens: training tokens.
+        batch_tokens: tokens of a step.
+        sequence_length: tokens of a sequence.
+        lr_schedule: shape of the learning rate's fall, `cosine` or `linear`.
+        lr_warmup: share of the run before it.
+        lr_final: the last learning rate as a share of its peak.
+    """
+
+    steps: int | None = None
+    tokens: int | None = None
+    batch_tokens: int | None = None
+    sequence_length: int | None = None
+    lr_schedule: str | None = None
+    lr_warmup: float | None = None
+    lr_final: float | None = None
+
+
+class Policy(ABC):
+    """A `MixturePolicy` that can be asked for by name: a file with its class, and a line in `POLICIES`.
+
+    Args:
+        prior: the mixture that it starts from. Arguments after it are the policy's options, values that JSON has.
+
+    Attributes:
+        summary: what it does, for help texts.
+        variants: options that tell its kinds apart, the main one first, each with its values, the usual one first.
+        parts: what `describe` gives, by name, and what to call it in a picture.
+    """
+
+    summary: ClassVar[str] = ""
+    variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    parts: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def __init__(self, prior: Mixture) -> None: ...
+
+    @classmethod
+    def from_run(cls, course: Course, given: Mapping[str, Option]) -> dict[str, Option | None]:  # noqa: ARG003
+        """Options that follow from the run, and from those given; None for one that cannot be told."""
+        return {}
+
+    @abstractmethod
+    def weights(self, step: int) -> NDArray[np.float64]:
+        """As `MixturePolicy`'s, like all below."""
+
+    @abstractmethod
+    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+        """Take in what a step measured."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly."""
 
 
 @runtime_checkable

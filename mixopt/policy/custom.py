@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
+from mixopt.plugins import is_path, load
+from mixopt.policy.base import Policy
 from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Function = Callable[[int, NDArray[np.float64]], NDArray[np.float64]]
 
 
-class Custom:
+class Custom(Policy):
     """A `MixturePolicy` from a pure function of the step and the last losses.
 
     Args:
@@ -33,6 +34,8 @@ class Custom:
     Raises:
         ConfigError: there is no such function.
     """
+
+    summary = "a function of yours, `function=module:name`"
 
     def __init__(self, prior: Mixture, function: Function | str) -> None:
         self._function = _find(function) if isinstance(function, str) else function
@@ -77,11 +80,9 @@ class Custom:
 
 
 def _find(path: str) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"custom policy: function: expected module:name, found {path!r} ({error})") from error
+    if not is_path(path):
+        raise ConfigError(f"custom policy: function: expected module:name, found {path!r:.80}")
+    found = load(path, "custom policy: function")
     if not callable(found):
         raise ConfigError(f"custom policy: function: {path!r} is no function")
     return found

@@ -6,11 +6,12 @@ differ. Symbols: K domains, s the sampling weights, α the domain weights, λ th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.policy.base import Policy
 from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
 
 
-class GroupDro:
+class GroupDro(Policy):
     """A `LossWeighting` policy: the data come by fixed weights, and α weighs their losses.
 
     Args:
@@ -36,6 +37,13 @@ class GroupDro:
     Raises:
         ConfigError: a domain is never sampled, or a setting is out of its range.
     """
+
+    summary = "DoReMi's proxy, which `mixopt doremi` trains against a reference"
+    parts: ClassVar = {
+        "alpha": "domain weight in the loss",
+        "average": "average domain weight",
+        "excess": "excess loss, nats/token",
+    }
 
     def __init__(self, prior: Mixture, *, eta: float = 1.0, smoothing: float = 1e-3) -> None:
         check_settings(eta, smoothing)

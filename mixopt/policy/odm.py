@@ -15,17 +15,21 @@ rewards are perplexities, its weights linear in them. A domain that a batch lack
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.policy.base import Policy
 from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mixopt.mixture import Mixture
+    from mixopt.policy.base import Course, Option
 
 # Warm-up of the published script, as a share of its 100,000 steps.
 _WARMUP_SHARE = 0.02
@@ -33,7 +37,7 @@ _WARMUP_SHARE = 0.02
 _HIGHEST_LOSS = 100.0
 
 
-class Odm:
+class Odm(Policy):
     """A `MixturePolicy` by online data mixing. A domain of prior 0 is drawn like the others, as published.
 
     Args:
@@ -48,6 +52,10 @@ class Odm:
         ConfigError: a setting out of its range.
     """
 
+    summary = "a bandit that draws more of the domains of high loss (Albalak et al. 2023)"
+    variants: ClassVar = {"variant": ("paper", "code")}
+    parts: ClassVar = {"reward": "reward"}
+
     def __init__(
         self,
         prior: Mixture,
@@ -58,7 +66,7 @@ class Odm:
         interval: int = 1,
         total_steps: int | None = None,
     ) -> None:
-        if variant not in ("paper", "code"):
+        if variant not in self.variants["variant"]:
             raise ConfigError(f"odm: variant: expected paper or code, found {variant!r}")
         if not 0 <= smoothing < 1:
             raise ConfigError(f"odm: smoothing: expected from 0 to below 1, found {smoothing}")
@@ -72,6 +80,11 @@ class Odm:
         self._smoothing, self._warmup, self._interval = smoothing, warmup, interval
         self._weights = prior.array
         self._rewards = np.zeros(len(prior.domains))
+
+    @classmethod
+    def from_run(cls, course: Course, given: Mapping[str, Option]) -> dict[str, Option | None]:  # noqa: ARG003
+        """The run's length."""
+        return {"total_steps": course.steps}
 
     def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
         """π, shape (K,), as the last `observe` left it."""

@@ -10,14 +10,17 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
+from mixopt.policy.base import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from mixopt.policy.base import Course, Option
 
-class Schedule:
+
+class Schedule(Policy):
     """A `MixturePolicy` that is piecewise constant in training tokens and learns nothing.
 
     Args:
@@ -29,6 +32,8 @@ class Schedule:
     Raises:
         ConfigError: the pieces are not that, not in order, or of domains that the prior does not have.
     """
+
+    summary = "mixtures that follow one another at given tokens, `pieces=[[TOKENS, {DOMAIN: WEIGHT}], …]`"
 
     def __init__(
         self, prior: Mixture, pieces: str | Sequence[tuple[int, Mixture]] = (), tokens_per_step: int = 1
@@ -44,6 +49,11 @@ class Schedule:
         self._per_step, self._starts = tokens_per_step, np.array(starts)
         self._mixtures = np.stack([prior.array, *(mixture.ordered(prior.domains).array for _, mixture in pairs)])
         self._mixtures.flags.writeable = False
+
+    @classmethod
+    def from_run(cls, course: Course, given: Mapping[str, Option]) -> dict[str, Option | None]:  # noqa: ARG003
+        """Tokens of a step."""
+        return {"tokens_per_step": course.batch_tokens}
 
     def weights(self, step: int) -> NDArray[np.float64]:
         """The mixture that holds when `step` begins, shape (K,)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mixopt.policy.base import Policy
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -11,8 +13,10 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
 
 
-class Static:
+class Static(Policy):
     """A `MixturePolicy` that keeps its prior and learns nothing."""
+
+    summary = "the prior at every step"
 
     def __init__(self, prior: Mixture) -> None:
         self._weights = prior.array

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Bounds that miss feasibility by rounding alone are feasible: 0.2 + 0.2 + … may sum to 1 + 2e-16.
 SLACK = 1e-12
+# A weight this near to a bound is at it.
+AT_BOUND = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,19 @@ class Bounds:
 
     def _named(self, values: NDArray[np.float64], which: NDArray[np.bool_]) -> str:
         return ", ".join(f"{d} {v:.4g}" for d, v, on in zip(self.domains, values, which, strict=True) if on)
+
+    def at_floor(self, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(…, m) which of the weights (…, m) are at their floors."""
+        return weights <= self.floors + AT_BOUND
+
+    def at_cap(self, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(…, m) which of the weights (…, m) are at their caps."""
+        return weights >= self.caps - AT_BOUND
+
+    def prices(self, weights: NDArray[np.float64], multipliers: NDArray[np.float64]) -> dict[str, float]:
+        """Of (m,) multipliers those of domains at a bound, by name."""
+        at_bound = self.at_floor(weights) | self.at_cap(weights)
+        return {d: float(price) for d, price, at in zip(self.domains, multipliers, at_bound, strict=True) if at}
 
     @classmethod
     def free(cls, domains: Sequence[str]) -> Bounds:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.solve.bounds import SLACK
+from mixopt.solve.bounds import AT_BOUND, SLACK
 from mixopt.solve.convex import convex_programme
 from mixopt.solve.kkt import kkt_bisection
 from mixopt.solve.problem import PowerSum, Solution
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from mixopt.solve.bounds import Bounds
 
 Method = Literal["kkt", "gradient", "cvxpy"]
-
-# A weight this near to a bound is at it.
-AT_BOUND = 1e-9
 
 
 def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solution:

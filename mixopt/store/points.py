@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.history import CurvePoints
-from mixopt.store import curves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from mixopt.history import History
 
 
-def with_curves(history: History, path_of: Callable[[str], Path]) -> History:
+def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequence[Any]]]) -> History:
     """The history with the points of its runs' curves; a point that lacks a domain is left out.
 
     Args:
         history: the runs.
-        path_of: where the curve of a run is.
-
-    Raises:
-        StoreError: a curve is damaged.
+        curve_of: the curve of a run (`mixopt.result.RunResult.curve`).
     """
     runs: list[int] = []
     tokens: list[float] = []
     losses: list[list[float]] = []
     for index, run in enumerate(history.runs):
-        curve, _ = curves.split(curves.read(path_of(run)))
+        curve = curve_of(run)
         points: dict[int, dict[str, float]] = {}
         for split, domain, at, loss in zip(
             *(curve.get(name, ()) for name in ("split", "domain", "tokens", "loss")), strict=True

@@ -214,7 +214,7 @@ class Store:
         history = frames.history(runs, parts, wanted)
         if tasks:
             history = task_errors.with_errors(history, tasks, self.scores.of(history.runs))
-        return points.with_curves(history, self.curve_path) if curves else history
+        return points.with_curves(history, self._curve) if curves else history
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
         """All runs, one row each, in columns that `results/README.md` explains."""
@@ -230,6 +230,9 @@ class Store:
     def curve(self, run_id: str) -> pd.DataFrame:
         """Curve and mixture trace of one run as a long frame: step, tokens, split, domain, loss, weight."""
         return frames.long(curves.read(self.curve_path(run_id)))
+
+    def _curve(self, run_id: str) -> dict[str, list[Any]]:
+        return curves.split(curves.read(self.curve_path(run_id)))[0]
 
     def curve_path(self, run_id: str) -> Path:
         """Where the curve of `run_id` is kept."""

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mixopt.errors import ConfigError
+from mixopt.fields import Count, Domains, Names, Section, names
 from mixopt.model_spec import FAMILIES
+from mixopt.policy import POLICIES
 from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.trackers import TRACKERS
-from mixopt.units import parse_count
 
 if TYPE_CHECKING:
     from mixopt.plugins import Registry
-
-
-def _count(value: object) -> int:
-    try:
-        return parse_count(value if isinstance(value, (int, float)) else str(value), "it")
-    except ConfigError as error:
-        raise ValueError(str(error).removeprefix("it: ")) from error
-
-
-def _factors(value: object) -> tuple[float, ...]:
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
-    try:
-        return tuple(float(Fraction(str(part).strip())) for part in parts)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"expected numbers such as 1/3, 3, found {value!r}") from error
-
-
-def _counts(value: object) -> tuple[int, ...]:
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
-    return tuple(_count(part) for part in parts)
-
-
-def _multiple(value: object) -> object:
-    # `20T`, `3x` and 3: multiples of a run at the target.
-    return value.strip().rstrip("xXT") if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _domains(value: object) -> object:
-    # One name is a name: a domain's may hold commas, so that text is not split at them.
-    return [value] if isinstance(value, str) else value
 
 
 def _of(registry: Registry[Any]) -> AfterValidator:
@@ -65,24 +30,6 @@ def _of(registry: Registry[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Count = Annotated[int, BeforeValidator(_count)]
-Counts = Annotated[tuple[int, ...], BeforeValidator(_counts)]
-Factors = Annotated[tuple[float, ...], BeforeValidator(_factors)]
-Numbers = Annotated[tuple[float, float], BeforeValidator(_factors)]
-
-
-class Section(BaseModel):
-    """A part of a study file; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    # `data: FOLDER` for `data: {dir: FOLDER}`, and so on: the section's first field.
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        return {next(iter(cls.model_fields)): value} if isinstance(value, str) else value
-
-
 class DataSection(Section):
     """Which prepared data, and how much of it.
 
@@ -93,7 +40,7 @@ class DataSection(Section):
 
     dir: str = "data"
     unique_tokens: dict[str, Count] | None = None
-    eval_only: Annotated[tuple[str, ...], BeforeValidator(_domains)] = ()
+    eval_only: Domains = ()
     expected: dict[str, Count] | None = Field(default=None, min_length=1)
 
 
@@ -148,73 +95,14 @@ class EvaluationSection(Section):
     tokens_per_domain: Count = EvalSpec.tokens_per_domain
     points: int = EvalSpec.points
     point_tokens_per_domain: Count = EvalSpec.point_tokens_per_domain
-    tasks: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    tasks: Names = ()
     task_limit: int | None = Field(default=None, ge=1)
-
-
-class MethodSection(Section):
-    """The search method and its settings (see `mixopt.methods`).
-
-    `scales`, `predictor` and `match_epochs` are autoscale's; `target_tokens` is what it predicts.
-    `eta`, `smoothing`, `sampling` and `rounds` are DoReMi's (see `mixopt.study.doremi`).
-    `fit` is DDO's: a law of each domain's own runs, or one of all runs (`mixopt.methods.ddo.joint_searcher`).
-    From `runs` on they are those of one-shot searches (see `mixopt.methods.swarm`);
-    their names are those of the regressors, besides `grid`, `random` and `auto`.
-    From `sizes` on they are those of sequential searches (see `mixopt.methods.adso`), which take `scales` too.
-    """
-
-    name: Literal[
-        "ddo", "autoscale", "doremi", "grid", "random", "regmix", "mixing-law", "loglinear", "gp", "auto", "adso",
-        "tokens-only", "single-fidelity",
-    ] = "ddo"  # fmt: skip
-    factors: Factors = (1 / 3, 3.0)
-    perturb: Literal["add", "replace"] = "add"
-    objective: str = "mean_ppl"
-    preset: str = "default"
-    seeds: int = Field(default=1, ge=1, le=1000)
-    reference: str = "uniform"
-    floor: float | str | None = None
-    verify_seeds: int = Field(default=3, ge=1, le=1000)
-    target_tokens: Count | None = None
-    fit: Literal["lines", "joint"] = "lines"
-    scales: Counts | None = None
-    predictor: Literal["auto", "geometric", "joint"] = "auto"
-    match_epochs: bool = False
-    eta: float = Field(default=1.0, gt=0)
-    smoothing: float = Field(default=1e-3, ge=0, lt=1)
-    sampling: str = "uniform"
-    rounds: int | None = Field(default=None, ge=1, le=100)
-    runs: int | None = Field(default=None, ge=1, le=100_000)
-    design: Literal["dirichlet", "two-level", "sobol", "lattice"] | None = None
-    strengths: Numbers = (0.1, 5.0)
-    temperature: float = Field(default=0.5, ge=0, le=1)
-    step: float | None = None
-    groups: dict[str, tuple[str, ...]] | None = None
-    regressor: str | None = None
-    kl: float = Field(default=0.0, ge=0)
-    pareto: Annotated[tuple[str, str] | None, BeforeValidator(_names)] = None
-    extend: str | None = None
-    confirm: int = Field(default=0, ge=0, le=10_000)
-    sizes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
-    budget: Annotated[float, BeforeValidator(_multiple)] = Field(default=10.0, ge=1)
-    batch: int = Field(default=1, ge=1)
-    guard: float = Field(default=0.5, gt=0)
-    tolerance: float = Field(default=0.0, ge=0, lt=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        value = {"name": value} if isinstance(value, str) else value
-        if not isinstance(value, dict) or value.get("reference") is not None:
-            return value
-        # DoReMi starts from the corpus as it is, the others from equal shares.
-        return {**value, "reference": "natural" if value.get("name") == "doremi" else "uniform"}
 
 
 class PolicySection(Section):
     """The policy that `mixopt ado-train` trains with (see `mixopt.policy`), its prior mixture and its options."""
 
-    name: str = "ado"
+    name: Annotated[str, _of(POLICIES)] = "ado"
     prior: str = "natural"
     options: dict[str, float | int | bool | str] = Field(default_factory=dict)
 
@@ -255,6 +143,6 @@ class ExecutorSection(Section):
 class TrackingSection(Section):
     """Experiment trackers that are told of every recorded run (see `mixopt.trackers`); they change no number."""
 
-    to: Annotated[tuple[Annotated[str, _of(TRACKERS)], ...], BeforeValidator(_names)] = ()
+    to: Annotated[tuple[Annotated[str, _of(TRACKERS)], ...], BeforeValidator(names)] = ()
     project: str = Field(default="mixopt", min_length=1)
     dir: str | None = None

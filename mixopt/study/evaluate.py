@@ -11,7 +11,8 @@ from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
 from mixopt.evaluate.tasks import resolve
 from mixopt.execute.evaluations import split
-from mixopt.score import ScoredModel, labels
+from mixopt.report.scores_table import ScoredModel
+from mixopt.score import labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

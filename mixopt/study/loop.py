@@ -13,7 +13,6 @@ from mixopt.methods.search_loop import search_loop
 from mixopt.report.progress import Quiet
 from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared
-from mixopt.study.sizes import sized
 from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_notes
 from mixopt.trackers import Tracked
 
@@ -104,7 +103,7 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
     """Proposals as runs: whole batches, and no domain repeated more often than allowed."""
     planned = []
     for proposal in proposals:
-        spec = sized(study, proposal.model).spec(proposal.mixture, proposal.tokens, proposal.seed)
+        spec = study.sized(proposal.model).spec(proposal.mixture, proposal.tokens, proposal.seed)
         study.check_epochs(spec, proposal.role)
         if proposal.unique_tokens is not None:
             # After the check: such a run repeats a domain on purpose, as often as the final training will.
@@ -142,7 +141,7 @@ def train_missing(
     check_prepared(study.config.data.dir)
     watch, trackers, tasks = watch or Quiet(), study.trackers(), study.tasks
     links = [(run.spec.run_id, run.role) for run in runs]
-    store.save_study(study.study_id, study.config.method.name, study.resolved(), links)
+    store.save_study(study.study_id, study.config.method.name, study.resolved, links)
     evaluate_kept(study, runs, tasks, store, executor, watch)
     specs = {run.spec.run_id: run.spec for run in runs}
     keep = {run.spec.run_id for run in runs if run.keep or study.config.executor.keep_checkpoints}

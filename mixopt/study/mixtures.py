@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
-from mixopt.methods.names import SEARCHES, command_of
+from mixopt.methods.registry import method_named, method_names
 from mixopt.mixture import Mixture
 from mixopt.published import published, spelled
 from mixopt.store import Store
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.study.study import Study
-
-METHODS = ("autoscale", "ddo", "doremi", "grid", *SEARCHES)
 
 
 def resolve_mixture(text: str, study: Study, store: Store | None = None) -> Mixture:
@@ -75,7 +73,7 @@ def _named(text: str, results: Store | str | Path) -> tuple[Mixture, bool]:
     if text in published():
         return published()[text].mixture, False
     method, colon, prefix = text.partition(":")
-    if colon and method in METHODS:
+    if colon and method in method_names():
         if isinstance(results, Store):
             return _recommended(method, prefix, results), False
         with Store(results, read_only=True) as store:
@@ -87,7 +85,7 @@ def _named(text: str, results: Store | str | Path) -> tuple[Mixture, bool]:
     hint = f"nearest: {', '.join(near)}" if near else "`mixopt mixtures` lists the names"
     raise ConfigError(
         f"mixture {text!r:.80}: no such file and no mixture of that name ({hint}); expected uniform, natural, a "
-        f"YAML or JSON file of weights, a published name, or METHOD:STUDY ({', '.join(METHODS)})"
+        f"YAML or JSON file of weights, a published name, or METHOD:STUDY ({', '.join(method_names())})"
     )
 
 
@@ -103,9 +101,9 @@ def _recommended(method: str, prefix: str, store: Store) -> Mixture:
     study_id = store.find_study(prefix)
     command = _command(study_id, store)
     if command != method:
+        line = method_named(command).command_line
         raise ConfigError(
-            f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {command_of(command)}`; "
-            f"write {command}:{study_id}"
+            f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {line}`; write {command}:{study_id}"
         )
     return mixture_of_study(study_id, store, f"mixture '{method}:{prefix}'")
 
@@ -126,9 +124,8 @@ def mixture_of_study(study_id: str, store: Store, what: str) -> Mixture:
         ConfigError: it has no recommendation.
     """
     path = store.folder / "studies" / study_id / "recommendation.json"
-    again = (
-        f"run the study again (`mixopt {command_of(_command(study_id, store))}`), its finished runs are used again"
-    )
+    command = method_named(_command(study_id, store)).command_line
+    again = f"run the study again (`mixopt {command}`), its finished runs are used again"
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         weights = {str(name): float(weight) for name, weight in content["weights"].items()}

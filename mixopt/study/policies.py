@@ -4,55 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_names
 from mixopt.mixture import Mixture
-from mixopt.policy import POLICIES, make_policy
+from mixopt.plugins import is_path
+from mixopt.policy import POLICIES, make_policy, options_in, weighs_losses
 from mixopt.spec import PolicySpec
 from mixopt.study.loop import Planned
 from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.target import plan_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from mixopt.policy.base import Option
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
 
-    Option = float | int | bool | str
-
-# The option that tells a policy's variants apart.
-VARIANTS = {"ado": "preset", "odm": "variant"}
-
-# Defaults that are often written out: with them or without, it is the same run.
-_USUAL = {"ado": {"preset": "robust", "law": "power"}, "odm": {"variant": "paper"}}
-
-
-def _ado_options(spec: RunSpec, given: Mapping[str, Option]) -> dict[str, Option]:
-    options: dict[str, Option] = {"total_steps": spec.steps, "tokens_per_sample": spec.sequence_length}
-    if given.get("law") == "schedule-aware":
-        optim = spec.optim
-        options |= {"total_tokens": spec.tokens, "lr_schedule": optim.schedule}
-        options |= {"lr_warmup": optim.warmup, "lr_final": optim.final_lr}
-    return options
-
-
-# Options that follow from the run, and from the options given.
-_FROM_RUN: dict[str, Callable[[RunSpec, Mapping[str, Option]], dict[str, Option]]] = {
-    "ado": _ado_options,
-    "odm": lambda spec, _: {"total_steps": spec.steps},
-    "schedule": lambda spec, _: {"tokens_per_step": spec.optim.batch_tokens},
-}
-
 # Characters of options in a run's name.
 _LONGEST = 60
-_WORD = re.compile(r"(?P<name>[a-z][a-z0-9_-]*)(:(?P<options>[^@]*))?(@(?P<prior>.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -72,30 +48,31 @@ class PolicyAsked:
 
     @classmethod
     def is_word(cls, word: str) -> bool:
-        """Whether `word` begins as a policy does that is no fixed mixture."""
-        found = _WORD.fullmatch(word)
-        return found is not None and found["name"] in POLICIES and found["name"] != "static"
+        """Whether `word` begins as a policy does that is no fixed mixture; `ddo:STUDY` is one."""
+        name = _parts(word)[0]
+        return name in POLICIES and name != "static" and name.partition(":")[0] not in method_names()
 
     @classmethod
     def parse(cls, word: str) -> PolicyAsked:
         """`POLICY[:VARIANT][,OPTION=VALUE…][@PRIOR]`, such as `ado`, `odm:code`, `ado:paper,s=1@uniform`.
 
+        POLICY may be `module:Class`: `mine:Greedy`, `mine:Greedy:rate=0.1@uniform`.
+
         Raises:
-            ConfigError: an option is not OPTION=VALUE.
+            ConfigError: there is no such policy, or an option is not OPTION=VALUE.
         """
-        found = _WORD.fullmatch(word)
-        if found is None:
-            raise ConfigError(f"policy: expected POLICY[:VARIANT][,OPTION=VALUE][@PRIOR], found {word!r:.80}")
+        name, told, prior = _parts(word)
+        main = next(iter(POLICIES.get(name).variants), None)
         options: dict[str, Option] = {}
-        for part in filter(None, (found["options"] or "").split(",")):
+        for part in filter(None, told.split(",")):
             key, equals, value = part.partition("=")
             if equals:
                 options[key.strip()] = _value(key, value)
-            elif found["name"] in VARIANTS and not options:
-                options[VARIANTS[found["name"]]] = part
+            elif main and not options:
+                options[main] = part
             else:
                 raise ConfigError(f"policy {word!r:.80}: expected OPTION=VALUE, found {part!r}")
-        return cls(found["name"], found["prior"] or "natural", options)
+        return cls(name, prior or "natural", options)
 
     def changed(
         self, word: str | None = None, variant: str | None = None, prior: str | None = None, law: str | None = None
@@ -104,9 +81,9 @@ class PolicyAsked:
 
         Args:
             word: as for `parse`; another policy than this one's takes none of its options.
-            variant: ado's preset, or odm's variant.
+            variant: the value of the policy's main option of kind, such as ado's preset.
             prior: the mixture to start from.
-            law: which law ado fits.
+            law: which law it fits.
 
         Raises:
             ConfigError: the policy has no variants, or fits no laws.
@@ -116,25 +93,23 @@ class PolicyAsked:
             one = PolicyAsked.parse(word)
             options = {**(options if one.name == name else {}), **one.options}
             name, start = one.name, one.prior if "@" in word else start
+        kinds = POLICIES.get(name).variants
         if variant is not None:
-            if name not in VARIANTS:
-                raise ConfigError(
-                    f"--preset: policy {name} has none, found {variant!r}; ado has robust, paper and official, odm "
-                    "paper and code"
-                )
-            options[VARIANTS[name]] = variant
+            if not kinds:
+                raise ConfigError(f"--preset: policy {name} has none, found {variant!r}; {_variants()}")
+            options[next(iter(kinds))] = variant
         if law is not None:
-            if name != "ado":
-                raise ConfigError(f"--law: policy {name} fits no laws, found {law!r}; only ado does")
+            if "law" not in kinds:
+                raise ConfigError(f"--law: policy {name} fits no laws, found {law!r}")
             options["law"] = law
         return PolicyAsked(name, prior or start, options)
 
     @property
     def word(self) -> str:
         """What it is called: as `parse` reads it, without what is usual; the policy alone if that is long."""
-        usual, variant = _USUAL.get(self.name, {}), VARIANTS.get(self.name)
-        told = {key: value for key, value in self.options.items() if usual.get(key) != value}
-        parts = [str(told.pop(variant))] if variant in told else []
+        told = self._unusual(self.options)
+        main = next(iter(POLICIES.get(self.name).variants), None)
+        parts = [str(told.pop(main))] if main in told else []
         parts += [f"{key}={json.dumps(value)}" for key, value in told.items()]
         options = f":{','.join(parts)}" if parts else ""
         prior = "" if self.prior == "natural" or isinstance(self.prior, Mixture) else f"@{self.prior}"
@@ -146,14 +121,20 @@ class PolicyAsked:
         Raises:
             ConfigError: an unknown policy or option, or a value that it cannot have.
         """
-        given = {key: _plain(self.name, key, value) for key, value in self.options.items()}
-        for name, usual in _USUAL.get(self.name, {}).items():
-            if given.get(name) == usual:
-                del given[name]
-        follow = _FROM_RUN.get(self.name, lambda *_: {})(run, given)
-        options = {**follow, **given}
+        given = self._unusual({key: _plain(self.name, key, value) for key, value in self.options.items()})
+        if weighs_losses(self.name):
+            raise ConfigError(
+                f"policy {self.name}: it weighs losses against a reference run, which nothing here trains; `mixopt "
+                "doremi` trains reference and proxy"
+            )
+        options = options_in(self.name, run.course, given)
         make_policy(self.name, run.mixture, options)  # mistakes are found here and not in training
         return PolicySpec(name=self.name, weights=run.policy.weights, options=options)
+
+    def _unusual(self, options: Mapping[str, Option]) -> dict[str, Option]:
+        """Options without kinds that are the usual ones: with those or without, it is the same run."""
+        kinds = POLICIES.get(self.name).variants
+        return {key: value for key, value in options.items() if key not in kinds or kinds[key][0] != value}
 
 
 def plan_policies(
@@ -178,6 +159,24 @@ def plan_policies(
         runs = plan_targets(study, {name: prior}, tokens, seeds)
         planned += [Planned(replace(run.spec, policy=one.spec(run.spec)), run.role) for run in runs]
     return planned
+
+
+def _parts(word: str) -> tuple[str, str, str]:
+    """Policy, options and prior of a word."""
+    head, _, prior = word.partition("@")
+    name, _, options = head.partition(":")
+    attribute, _, more = options.partition(":")
+    if name not in POLICIES and is_path(f"{name}:{attribute}"):
+        return f"{name}:{attribute}", more, prior
+    return name, options, prior
+
+
+def _variants() -> str:
+    """Which policy has which variants, in words."""
+    kinds = {name: POLICIES.get(name).variants for name in POLICIES}
+    return "; ".join(
+        f"{name} has {', '.join(next(iter(found.values())))}" for name, found in kinds.items() if found
+    )
 
 
 def _value(key: str, text: str) -> Any:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
+from mixopt.objective import parse_objective
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study import identity
@@ -16,6 +18,8 @@ from mixopt.study.config import StudyConfig
 from mixopt.study.executors import make_executor
 from mixopt.study.expected import load_or_expect
 from mixopt.study.masks import masks_whole_words, vocabulary_rows
+from mixopt.study.mixtures import resolve_mixture
+from mixopt.study.problem import problem_of
 from mixopt.study.tasks import resolve_tasks
 from mixopt.trackers import Trackers
 from mixopt.train.runtime import Runtime
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
     from mixopt.data.manifest import Manifest
     from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
+    from mixopt.methods.base import Searcher
+    from mixopt.methods.method import Method
     from mixopt.model_spec import ModelSpec
+    from mixopt.objective import Objective
 
 # Learning rate and tokens of a batch by size. From 100M on: Brown et al. 2020 (GPT-3), table 2.1. Below: tried on
 # the demo corpus, where small models want many small steps; a start, not an optimum.
@@ -52,7 +59,7 @@ class Study:
         model: name of a preset, or a dict with `preset` and the fields that differ.
         tokens: training tokens of the base run (`800k`, `10M`, a number).
         results: folder of the results table.
-        sections: other sections of a study file, as dicts: `training`, `evaluation`, `method`, `executor`.
+        sections: other sections of a study file: `training`, `evaluation`, `method`, `executor`.
 
     Raises:
         ConfigError: an unknown key or a wrong value.
@@ -65,7 +72,7 @@ class Study:
         model: str | dict[str, Any] = "gpt2-0.4m",
         tokens: str | int | None = None,
         results: str | Path = "results",
-        **sections: dict[str, Any],
+        **sections: Any,
     ) -> None:
         content = {"data": str(data), "model": model, "results": str(results), **sections}
         self.config = StudyConfig.build(content, "study", {"training.tokens": tokens})
@@ -156,24 +163,59 @@ class Study:
         """Tokens of the base run, in whole batches."""
         return whole_batches(self.config.training.tokens, self.optim.batch_tokens)
 
+    @cached_property
+    def objective(self) -> Objective:
+        """What is minimised; a file of weights is read once.
+
+        Raises:
+            ConfigError: no objective, or no mixture in the file.
+        """
+        return parse_objective(self.config.method.objective)
+
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds of every mixture."""
-        return tuple(range(self.config.method.seeds))
+    def method(self) -> Method[Any]:
+        """The search method that the config names."""
+        return method_named(self.config.method.name)
+
+    def under(self, method: str) -> Study:
+        """The same study by another method, with those of its options that this one has too."""
+        own = self.config.method
+        if own.name == method:
+            return self
+        kind = method_named(method).Settings
+        shared = {name: getattr(own, name) for name in own.model_fields_set if name in kind.model_fields}
+        settings = kind.model_validate({**shared, "name": method})
+        return Study.of(self.config.model_copy(update={"method": settings}))
 
     @cached_property
     def reference(self) -> Mixture:
-        """The mixture of the base run: uniform, natural or from a file.
+        """The mixture of the base run: uniform where the method has none of its own.
 
         Raises:
             ConfigError: no such file, or it names other domains.
         """
-        name = self.config.method.reference
-        if name == "uniform":
-            return Mixture.uniform(self.domains)
-        if name == "natural":
-            return self.natural
-        return Mixture.from_file(name).ordered(self.domains)
+        return resolve_mixture(getattr(self.config.method, "reference", "uniform"), self)
+
+    def searcher(self) -> Searcher:
+        """The search that the config asks for.
+
+        Raises:
+            ConfigError: settings that do not go together, or bounds that no mixture satisfies.
+        """
+        return self.method.searcher(problem_of(self), self.config.method)
+
+    def sized(self, preset: str | None) -> Study:
+        """The same study with another preset as its model; what the config leaves open then suits that size.
+
+        Args:
+            preset: None for its own. Fields that the config changes are those of its own preset, and do not carry
+                over.
+        """
+        own = self.config.model
+        if preset is None or preset == own.preset:
+            return self
+        section = own.__class__(preset=preset, vocab_size=own.vocab_size)
+        return Study.of(self.config.model_copy(update={"model": section}))
 
     @property
     def available(self) -> dict[str, int]:
@@ -283,11 +325,12 @@ class Study:
         folder = Path(chosen.dir or Path(self.config.results) / "tracking")
         return Trackers.open(chosen.to, chosen.project, folder)
 
+    @cached_property
     def resolved(self) -> dict[str, Any]:
-        """Everything that the answer rests on, as JSON values: config, model, optimiser, files of weights, data."""
+        """Everything that the answer rests on, as JSON values; files are read once (see `identity.resolve`)."""
         return identity.resolve(self)
 
-    @property
+    @cached_property
     def study_id(self) -> str:
         """Identity of the study: 12 hexadecimal digits; the same for the same question, wherever it is run."""
-        return identity.study_id(self.resolved())
+        return identity.study_id(self.resolved)

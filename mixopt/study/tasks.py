@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
 from mixopt.methods.task_advice import bounded
-from mixopt.objective import parse_objective, parse_pair, tasks_of
+from mixopt.objective import parse_objective, tasks_of
 from mixopt.score import TASK_PREFIX
 from mixopt.store.task_errors import by_label, main_scores
 from mixopt.study.expected import is_prepared
@@ -47,30 +47,15 @@ def resolve_tasks(config: StudyConfig, predicts: Prediction) -> tuple[EvalTask, 
     return tuple(resolve(asked.tasks, predicts, data_dir=Path(config.data.dir), limit=asked.task_limit))
 
 
-def study_objective(study: Study) -> Objective:
-    """What the `method` section says is minimised.
+def checked_objective(study: Study, name: str) -> Objective:
+    """The objective of a name.
 
     Raises:
         ConfigError: no objective, or one of a task that the study does not measure.
     """
-    objective = parse_objective(study.config.method.objective)
+    objective = study.objective if name == study.config.method.objective else parse_objective(name)
     needed_tasks(study, objective)
     return objective
-
-
-def study_pair(study: Study) -> tuple[Objective, Objective] | None:
-    """The two objectives of `method.pareto`; None where none are asked for.
-
-    Raises:
-        ConfigError: as for `study_objective`.
-    """
-    asked = study.config.method.pareto
-    if not asked:
-        return None
-    pair = parse_pair(asked)
-    for objective in pair:
-        needed_tasks(study, objective)
-    return pair
 
 
 def needed_tasks(study: Study, objective: Objective | None = None) -> list[EvalTask]:
@@ -84,8 +69,8 @@ def needed_tasks(study: Study, objective: Objective | None = None) -> list[EvalT
         ConfigError: it reads one that the study does not measure.
     """
     if objective is None:
-        method = study.config.method
-        several = [parse_objective(name.strip()) for name in (method.objective, *(method.pareto or ()))]
+        pair = getattr(study.config.method, "pareto", None) or ()
+        several = [study.objective, *(parse_objective(name) for name in pair)]
         wanted = [task for one in several for task in needed_tasks(study, one)]
         return list({task.identity: task for task in wanted}.values())
     # Local tasks are made of the data; what is only planned so far cannot be looked up in it.
@@ -136,7 +121,7 @@ def with_task_notes(
         tasks: those that the objective reads.
         store: the results table.
     """
-    recommendation = bounded(recommendation, parse_objective(study.config.method.objective), history)
+    recommendation = bounded(recommendation, study.objective, history)
     scores = store.scores.of(recommendation.runs)
     warnings = []
     for label, same in by_label(tasks).items():

@@ -1,14 +1,26 @@
-"""The commented study file that `mixopt init` writes; as it stands it holds the defaults."""
+"""The commented study file that `mixopt init` writes; as it stands it holds the defaults.
+
+The section of the method is made from its settings, so that it lists all that there are.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_named
+from mixopt.methods.settings import told
 
-TEMPLATE = """\
-# A mixopt study: what to train on what, where. `mixopt ddo THIS_FILE` runs it; flags override it.
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_TEMPLATE = """\
+# A mixopt study: what to train on what, where. flags override it. It is run by
+#   mixopt {command}
 # Counts may be written 800k, 10M, 1.2B. `null` means: choose what suits the rest.
 
 data:
@@ -48,44 +60,9 @@ evaluation:
   tasks: []                    # downstream tasks of every trained model, such as [offline]; docs/evaluation.md
   task_limit: null             # most items of each task
 
-method:
-  name: ddo                    # set by the command: ddo, autoscale, doremi, grid, or a search's --method
-  factors: [1/3, 3]            # each domain's tokens are multiplied by these, one run each
-  perturb: add                 # add: the total changes; replace: the total is held
-  objective: mean_ppl          # mean_ppl, mean_loss, worst, task:NAME, downstream or weighted:FILE
-  fit: lines                   # ddo: a law of each domain's own runs (lines), or laws of all runs (joint)
-  preset: default              # default, paper or official: how the laws are fitted
-  seeds: 1                     # repeats of every run, which measure the noise; adso: its runs take turns with them
-  reference: null              # base mixture: uniform, natural or a YAML file; null: uniform (doremi: natural)
-  floor: null                  # least weight of a domain: 0.02, or 0.2x of uniform; null: the least that was tested
-  verify_seeds: 3              # repeats of each mixture that --verify trains
-  target_tokens: null          # tokens of the final training: autoscale's target; ddo: for the cap on epochs
-  scales: null                 # autoscale: [200k, 800k]; null: a quarter of training.tokens, and training.tokens
-  predictor: auto              # autoscale: geometric, joint, or auto: the better one on what it has not seen
-  match_epochs: false          # autoscale: let proxies repeat each domain as often as the target will
-  eta: 1.0                     # doremi: rate of the domain weights; 0.1 where they collapse
-  smoothing: 1.0e-3            # doremi: share of the uniform distribution in every weight
-  sampling: uniform            # doremi: the mixture that the proxy draws, uniform, natural or a file
-  rounds: null                 # doremi: most rounds; null: 1 from natural, else until it converges, at most 3
-  runs: null                   # search: mixtures to train; grid: at most; null: four a domain, 16 or more
-  design: null                 # search: dirichlet, two-level, sobol, lattice; null: by whether there are groups
-  strengths: [0.1, 5]          # dirichlet: from mixtures of a few domains to ones near the natural shares
-  temperature: 0.5             # dirichlet: power of the natural shares; 1: as they are, 0: uniform
-  step: null                   # grid: step of the weights, such as 0.1, in place of runs
-  groups: null                 # two-level: {SOURCE: [DOMAIN, DOMAIN]}
-  regressor: null              # grid, random: a law that chooses, such as auto; null: the best measured mixture
-  kl: 0                        # search: pull towards the natural mixture, in spreads of the objective; Olmix: 0.05
-  pareto: null                 # search: two objectives to trade off, such as [mean_loss, worst]
-  extend: null                 # search: a finished study whose mixture is kept while domains are added
-  confirm: 0                   # search: best predictions to run at the target; the best measured is the answer
-  sizes: null                  # adso: models to train at, such as [gpt2-0.2m, gpt2-0.4m]; the largest is the target
-  budget: 10                   # adso: most to spend, in runs at the target
-  batch: 1                     # adso: runs asked for at once
-  guard: 0.5                   # adso: for so much spent on cheap runs, in target runs, the target is run once
-  tolerance: 0                 # adso: stop when no run promises to lower the objective by this share of it
-
+{method}
 policy:                        # of `mixopt ado-train`
-  name: ado                    # ado, odm, static, schedule or custom
+  name: ado                    # `mixopt ado-train --help` lists them; or module:Class
   prior: natural               # uniform, natural, a YAML file of weights or a published name
   options: {}                  # the policy's own, such as {preset: paper, s: 1}; docs/ado.md has them all
 
@@ -107,7 +84,7 @@ executor:
   mfu: 0.4                     # the share of the GPU's peak FLOP/s that training reaches, for that count
 
 tracking:
-  to: []                       # tensorboard, wandb, mlflow: each finished run is shown there
+  to: []                       # trackers that show each finished run, such as tensorboard; or module:Class
   project: mixopt              # project of wandb, experiment of MLflow
   dir: null                    # where their files go; null: results/tracking
 
@@ -115,12 +92,42 @@ results: results               # folder of the results table
 """
 
 
-def write_template(path: str | Path) -> Path:
-    """Write the template to `path`, which must not exist.
+def template(method: str, path: str | Path = "THIS_FILE") -> str:
+    """The study file of a method, with every option that it has.
 
     Raises:
-        ConfigError: there is such a file, or it cannot be written.
+        ConfigError: there is no such method.
     """
+    owner = method_named(method, "--method")
+    fields = {name: field for name, field in owner.Settings.model_fields.items() if name != "name"}
+    lines = [_line("name", method, "the method; a command of its own sets it")]
+    lines += [_line(name, _value(field), field.description or "") for name, field in fields.items()]
+    section = "\n".join(["method:", *lines, ""])
+    command, _, options = owner.command_line.partition(" ")
+    # Not `format`: the file's own braces stay.
+    filled = _TEMPLATE.replace("{method}", section)
+    return filled.replace("{command}", " ".join(filter(None, (command, str(path), options))))
+
+
+def _line(name: str, value: str, text: str) -> str:
+    return f"  {f'{name}: {value}':<28} # {text}".rstrip()
+
+
+def _value(field: FieldInfo) -> str:
+    """The default, as the file has it; what None stands for is in the field's text."""
+    if told(field).example and field.default is not None:
+        return told(field).example
+    value = list(field.default) if isinstance(field.default, tuple) else field.default
+    return yaml.safe_dump(value, default_flow_style=True).replace("\n...", "").strip()
+
+
+def write_template(path: str | Path, method: str = "ddo") -> Path:
+    """Write the study file of a method to `path`, which must not exist.
+
+    Raises:
+        ConfigError: there is such a file, it cannot be written, or there is no such method.
+    """
+    content = template(method, path)
     path = Path(path)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -132,7 +139,7 @@ def write_template(path: str | Path) -> Path:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another name") from error
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(content)
     except OSError as error:  # a full disk, say: a part of the file would only be in the way
         path.unlink(missing_ok=True)
         raise ConfigError(

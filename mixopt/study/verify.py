@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Estimate, Proposal
+from mixopt.methods.base import Proposal
 from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.tasks import needed_tasks
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.execute.base import Executor
-    from mixopt.methods.base import Recommendation
+    from mixopt.methods.base import Estimate, Recommendation
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
     from mixopt.report.progress import Watch
@@ -67,15 +65,6 @@ class Verification:
         """JSON values."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, text: str) -> Verification:
-        """The inverse of `to_dict` and `json.dumps`.
-
-        Raises:
-            ValueError: the text is no such JSON.
-        """
-        return TypeAdapter(cls).validate_json(text)
-
 
 def verify(
     study: Study,
@@ -103,10 +92,11 @@ def verify(
         ConfigError: a run failed, so that a mixture has no measurement; or it repeats its data too often.
     """
     mixtures, method = {"recommended": recommendation.mixture, **baselines}, study.config.method
+    first = len(method.search_seeds)
     proposals = [
         Proposal(mixture, study.tokens, seed, f"verify {name}")
         for name, mixture in mixtures.items()
-        for seed in range(method.seeds, method.seeds + method.verify_seeds)
+        for seed in range(first, first + method.verify_seeds)
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from mixopt.bench.objective import objective_weights
-from mixopt.bench.registry import find_method
-from mixopt.bench.replay import Replay, replay
+from mixopt.bench.pool import Job
+from mixopt.bench.registry import Asked
 from mixopt.bench.score import random_reach
 from mixopt.bench.tables import find_table
+
+if TYPE_CHECKING:
+    from mixopt.bench.replay import Replay
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +24,8 @@ pytestmark = pytest.mark.slow
 def replays(table: str, objective: str, method: str, top: int = 3, seeds: int = 10) -> list[Replay]:
     runs = find_table(table)
     weights = objective_weights(objective, runs.eval_domains)
-    problem, chosen = runs.problem(weights), find_method(method)
-    return [replay(chosen.make(problem), runs, weights, seed=seed, top=top, least=0) for seed in range(seeds)]
+    asked = Asked.parse(method)
+    return [Job(asked, runs, (objective, weights), seed, top, None).run(least=0) for seed in range(seeds)]
 
 
 def reach(table: str, objective: str, method: str, top: int = 3, seeds: int = 10) -> float:

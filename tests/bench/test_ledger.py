@@ -2,146 +2,123 @@
 
 from __future__ import annotations
 
-import gc
-import types
-from typing import Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.bench.base import Purchase, UnpaidError, View
-from mixopt.bench.ledger import Ledger
-from mixopt.bench.replay import replay
+from mixopt.bench.ledger import Ledger, TableExecutor
+from mixopt.bench.stall import Stall, TableRun
 from mixopt.errors import ConfigError
-from tests.bench.made import OBJECTIVE, Scripted, made_table
+from tests.bench.made import Scripted, made_table, replayed
+
+if TYPE_CHECKING:
+    from mixopt.history import History
+    from mixopt.methods.base import Proposal, Recommendation
 
 BOUGHT = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2)), unique=True, max_size=20)
 
 
-def within_reach(thing: Any) -> set[float]:
-    """Every number in an array, list or attribute that can be reached from a view, however deep."""
-    seen: set[int] = set()
-    numbers: set[float] = set()
-    queue = [thing]
-    while queue:
-        item = queue.pop()
-        if id(item) in seen or isinstance(item, (type, types.ModuleType, types.FunctionType)):
-            continue
-        seen.add(id(item))
-        if isinstance(item, float):
-            numbers.add(item)
-        elif isinstance(item, np.ndarray):
-            base = item if item.base is None else item.base
-            numbers |= {float(number) for array in (item, base) for number in np.asarray(array).ravel()}
-        else:
-            queue.extend(gc.get_referents(item))
-    return numbers
+def nothing(_: object) -> None:
+    """Nobody is told."""
 
 
-@settings(deadline=None, max_examples=40)
-@given(BOUGHT, st.booleans())
-def test_views_hold_paid_losses_and_no_others(bought: list[tuple[int, int]], curves: bool) -> None:
+class Listening(Scripted):
+    """Keeps every loss that it is ever shown."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # pyright: ignore
+        self.seen: set[float] = set()
+
+    def ask(self, history: History) -> list[Proposal]:
+        self.note(history)
+        return super().ask(history)
+
+    def recommend(self, history: History) -> Recommendation:
+        self.note(history)
+        return super().recommend(history)
+
+    def note(self, history: History) -> None:
+        self.seen |= {float(loss) for loss in history.losses.ravel()}
+        if history.curves is not None:
+            self.seen |= {float(loss) for loss in history.curves.losses.ravel()}
+
+
+@settings(deadline=None, max_examples=30)
+@given(BOUGHT, st.booleans(), st.floats(1, 6))
+def test_a_searcher_is_shown_paid_losses_and_no_others(
+    bought: list[tuple[int, int]], curves: bool, budget: float
+) -> None:
     table = made_table(curves=curves)
-    ledger = Ledger(table, OBJECTIVE, seed=0, budget=100)
+    searcher = Listening(table, *bought)
+    found = replayed(searcher, table, budget=budget)
     paid = np.zeros((3, 12), dtype=bool)
-    for row, fidelity in bought:
-        if not paid[fidelity, row]:
-            ledger.buy(row, fidelity)
-            paid[fidelity, row] = True
-            if curves and fidelity == 1:  # the same size for fewer tokens
-                paid[0, row] = True
-    found = within_reach(ledger.view())
-    assert {float(loss) for loss in table.losses[paid].ravel()} <= found
-    assert not {float(loss) for loss in table.losses[~paid].ravel()} & found
+    paid[found.fidelity, found.mixture] = True
+    if curves:
+        paid[0] |= paid[1]  # points on the way to the longer run of one size
+    assert searcher.seen == {float(loss) for loss in table.losses[paid].ravel()}
 
 
-def test_the_ledger_itself_does_lead_to_the_table() -> None:
-    table = made_table()
-    assert {float(loss) for loss in table.losses.ravel()} <= within_reach(
-        Ledger(table, OBJECTIVE, seed=0, budget=5)
-    )
-
-
-@settings(deadline=None, max_examples=40)
-@given(BOUGHT)
-def test_what_is_spent_is_the_sum_of_the_costs(bought: list[tuple[int, int]]) -> None:
-    table = made_table()
-    ledger = Ledger(table, OBJECTIVE, seed=0, budget=100)
-    for row, fidelity in bought:
-        np.testing.assert_array_equal(ledger.buy(row, fidelity), table.losses[fidelity, row])
-    assert ledger.spent == pytest.approx(sum(table.fidelities[fidelity].cost for _, fidelity in bought))
-    assert ledger.view().purchases == tuple(Purchase(*purchase) for purchase in bought)
-    assert ledger.view().left == pytest.approx(100 - ledger.spent)
-
-
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(BOUGHT, st.floats(1, 4))
-def test_no_more_is_spent_than_the_budget(bought: list[tuple[int, int]], budget: float) -> None:
-    found = replay(Scripted(*bought), made_table(), OBJECTIVE, seed=0, top=1, budget=budget)
-    assert not found.spent.size or found.spent[-1] <= budget * (1 + 1e-9)
-
-
-def test_a_purchase_beyond_the_budget_is_refused() -> None:
-    ledger = Ledger(made_table(), OBJECTIVE, seed=0, budget=1)
-    ledger.buy(0, 1)
-    with pytest.raises(UnpaidError, match=r"1 target runs, where 0\.5 are left"):
-        ledger.buy(0, 2)
-    assert len(ledger.view().losses) == 1
-
-
-@pytest.mark.parametrize(
-    ("row", "fidelity", "message"),
-    [(3, 0, "paid for already"), (12, 0, "no run"), (-1, 0, "no run"), (0, 3, "no run"), (0, -1, "no run")],
-)
-def test_entries_that_are_not_for_sale(row: int, fidelity: int, message: str) -> None:
-    ledger = Ledger(made_table(), OBJECTIVE, seed=0, budget=5)
-    ledger.buy(3, 0)
-    with pytest.raises(UnpaidError, match=message):
-        ledger.buy(row, fidelity)
-    assert ledger.spent == pytest.approx(0.1)
-
-
-def test_points_of_a_curve_come_with_its_end_and_cost_nothing() -> None:
-    table = made_table(curves=True)
-    ledger = Ledger(table, OBJECTIVE, seed=0, budget=5)
-    ledger.buy(3, 1)
-    view = ledger.view()
-    assert list(zip(view.mixture, view.fidelity, strict=True)) == [(3, 0), (3, 1)]
-    assert view.purchases == (Purchase(3, 1),)
-    assert ledger.spent == pytest.approx(0.5)
-    ledger.buy(3, 2)  # another size shows nothing of this one
-    assert len(ledger.view().losses) == 3
-
-
-def test_what_a_method_writes_into_its_view_changes_nothing() -> None:
+def test_what_is_spent_is_the_sum_of_the_costs_and_no_more_than_the_budget(
+    bought: list[tuple[int, int]], budget: float
+) -> None:
     table = made_table()
-    ledger = Ledger(table, OBJECTIVE, seed=0, budget=5)
-    ledger.buy(3, 2)
-    ledger.view().losses[:] = 0
-    ledger.buy(4, 2)[:] = 0
-    np.testing.assert_array_equal(ledger.view().losses, table.losses[2, [3, 4]])
+    found = replayed(Scripted(table, *bought), table, budget=budget)
+    costs = [table.fidelities[fidelity].cost for fidelity in found.fidelity]
+    np.testing.assert_allclose(found.spent, np.cumsum(costs))
+    assert not found.spent.size or found.spent[-1] <= budget * (1 + 1e-9)
+    assert list(zip(found.mixture, found.fidelity, strict=True)) == bought[: len(costs)]
 
 
-@pytest.mark.parametrize("budget", [0.99, 0, float("nan")])
+def test_a_run_beyond_the_budget_fails_and_shows_nothing() -> None:
+    till = TableExecutor(Stall(made_table()).find, Ledger(1))
+    jobs = [TableRun(0, 1), TableRun(0, 2), TableRun(1, 1)]
+    results = dict(till.run(jobs, nothing))
+    assert [results[job].status for job in jobs] == ["finished", "failed", "finished"]
+    assert "costs 1 target runs, and 0.5 are left" in str(results[jobs[1]].error)
+    assert not results[jobs[1]].domains
+    assert till.ledger.spent == 1
+
+
+def test_a_run_that_the_table_does_not_have_fails_and_costs_nothing() -> None:
+    table = made_table()
+    table.losses[0, 3] = np.nan
+    till = TableExecutor(Stall(table).find)
+    ((_, result),) = till.run([TableRun(3, 0)], nothing)
+    assert (result.status, result.error) == ("failed", "the table has no such run")
+    assert till.ledger.spent == 0
+
+
+def test_a_run_is_charged_when_it_is_handed_out() -> None:
+    till = TableExecutor(Stall(made_table()).find)
+    runs = till.run([TableRun(0, 0), TableRun(1, 0)], nothing)
+    next(runs)
+    runs.close()
+    assert till.ledger.spent == pytest.approx(0.1)
+
+
+def test_a_history_holds_the_tables_numbers() -> None:
+    table = made_table(curves=True)
+    stall = Stall(table)
+    run = TableRun(4, 1)
+    ((_, result),) = TableExecutor(stall.find).run([run], nothing)
+    history = stall.history({run.run_id: result}, ["0@0", run.run_id])
+    assert history.runs == (run.run_id,)
+    np.testing.assert_allclose(history.weights[0], table.mixtures[4], atol=1e-4)
+    np.testing.assert_array_equal(history.losses[0], table.losses[1, 4])
+    assert history.parameters.tolist() == [10]
+    assert history.tokens.tolist() == [50_000]
+    assert history.curves is not None
+    assert history.curves.tokens.tolist() == [10_000]
+    np.testing.assert_array_equal(history.curves.losses[0], table.losses[0, 4])
+
+
+@pytest.mark.parametrize("budget", [0.99, 0, math.nan])
 def test_a_budget_below_one_run_is_refused(budget: float) -> None:
-    with pytest.raises(ConfigError, match="budget: expected at least 1"):
-        Ledger(made_table(), OBJECTIVE, seed=0, budget=budget)
-
-
-class Peeking:
-    """Reads a target run that it has not paid for, and buys only the best."""
-
-    def next(self, view: View) -> Purchase | None:
-        problem = view.problem
-        values = [view.loss(int(row), problem.target) @ problem.objective for row in problem.candidates]
-        return Purchase(int(problem.candidates[np.argmin(values)]), problem.target)
-
-    def recommend(self, view: View) -> int:
-        return int(view.problem.candidates[0])
-
-
-def test_a_method_that_peeks_is_stopped() -> None:
-    with pytest.raises(UnpaidError, match="was not paid for"):
-        replay(Peeking(), made_table(), OBJECTIVE, seed=0, top=1)
+    with pytest.raises(ConfigError, match="budget"):
+        Ledger(budget)

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.bench.methods.random_search import RandomSearch
-from mixopt.bench.replay import replay
+from mixopt.bench.registry import Asked
 from mixopt.bench.score import Truth, parse_top, random_reach, random_regret
 from mixopt.errors import ConfigError
-from tests.bench.made import OBJECTIVE, made_table
+from tests.bench.made import OBJECTIVE, made_table, replayed
 
 
 @given(st.integers(1, 9), st.data())
@@ -38,12 +37,16 @@ def test_expected_cost_is_the_mean_over_all_orders(count: int, data: st.DataObje
 @pytest.mark.slow
 def test_closed_forms_agree_with_replays_of_random_search() -> None:
     table = made_table(40, fidelities=1)
-    replays = [replay(RandomSearch(), table, OBJECTIVE, seed=seed, top=3) for seed in range(600)]
+    random = Asked.parse("random:40")
+    replays = [
+        replayed(random.searcher(table, ("mean", OBJECTIVE), seed, None), table, top=3) for seed in range(600)
+    ]
     costs = np.array([found.reached for found in replays])
     assert costs.mean() == pytest.approx(random_reach(40, 3), abs=4 * costs.std() / np.sqrt(600))
+    values = table.losses[-1] @ OBJECTIVE
     for cost in (1, 5, 10):
-        regret = np.array([found.regret_at(cost) for found in replays])
-        expected = random_regret(table.losses[-1] @ OBJECTIVE, cost)
+        regret = np.array([values[found.mixture[:cost]].min() for found in replays]) - values.min()
+        expected = random_regret(values, cost)
         assert regret.mean() == pytest.approx(expected, abs=4 * regret.std() / np.sqrt(600))
 
 

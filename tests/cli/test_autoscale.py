@@ -126,9 +126,9 @@ def test_bad_input_gives_one_line_and_status_2(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--target is missing: autoscale needs the tokens"),
+        ([], "autoscale: expected the tokens that the mixture is for, such as --target 10B"),
         (["--target", "1M"], "found those around one base run of 1k tokens"),
-        (["--target", "1M", "--fit", "joint"], "fit: autoscale has both; choose with --predictor"),
+        (["--target", "1M", "--fit", "joint"], "--fit: an option of ddo"),
         (["--target", "1M", "--max-epochs", "4"], "--available is missing"),
     ],
 )

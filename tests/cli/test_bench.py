@@ -73,25 +73,25 @@ def test_json_is_one_object() -> None:
 
 
 def test_ones_own_runs_from_a_csv() -> None:
-    found = json.loads(run("--csv", "runs.csv", "--methods", "screen:6", "--seeds", "2", "--top", "1", "--json",
+    found = json.loads(run("--csv", "runs.csv", "--methods", "gp:9", "--seeds", "2", "--top", "1", "--json",
                            "--no-plots").stdout)  # fmt: skip
     assert found["table"] == "runs"
     assert [(f["name"], f["cost"], f["runs"]) for f in found["fidelities"]] == [
         ("1M x 1B", 0.1, 11),
         ("10M x 1B", 1.0, 11),
     ]
-    assert found["methods"]["screen:6"]["seeds_that_missed"] == 0
+    assert found["methods"]["gp:9"]["seeds_that_missed"] == 0
 
 
 def test_ones_own_law_as_a_surrogate() -> None:
     found = json.loads(
         run(
             "--surrogate", "law_of_mine:loss", "--domains", "web,code,books", "--fidelities", "1Mx200M,60Mx1B",
-            "--pool", "40", "--methods", "screen:20,random", "--seeds", "2", "--json", "--no-plots",
+            "--pool", "40", "--methods", "loglinear:20,random", "--seeds", "2", "--json", "--no-plots",
         ).stdout
     )  # fmt: skip
     assert (
-        found["methods"]["screen:20"]["cost_to_reach"]["value"]
+        found["methods"]["loglinear:20"]["cost_to_reach"]["value"]
         < found["methods"]["random"]["cost_to_reach"]["value"]
     )
 
@@ -150,5 +150,67 @@ def test_a_csv_of_one_scale_is_told_what_it_lacks(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "runs.csv").write_text("\n".join(ROWS[:12]) + "\n")
-    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "gp")
-    assert "its fidelity never varies (every run is 1M x 1B), but gp learns from cheaper runs" in line
+    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "adso")
+    assert "table runs: adso: expected two scales or more, found one" in line
+
+
+GREEDY = """
+import numpy as np
+from mixopt.methods.base import Proposal, Recommendation, Role
+from mixopt.methods.method import Method
+from mixopt.methods.settings import MethodSettings, option
+from mixopt.mixture import Mixture
+
+class Options(MethodSettings):
+    name: str = "greedy"
+    runs: int = option("Runs at the target.", 3)
+
+class Greedy(Method[Options]):
+    name, summary, Settings = "greedy", "the first rows of a table", Options
+
+    def searcher(self, problem, settings):
+        return Searcher(problem, settings)
+
+class Searcher:
+    def __init__(self, problem, settings):
+        self.problem, self.settings, self.size = problem, settings, problem.sizes[-1]
+
+    def ask(self, history):
+        place = (self.size.model, self.size.tokens)
+        rows = self.problem.candidates.first(self.settings.runs, (), place, np.random.default_rng(0))
+        mixtures = [Mixture.normalised(dict(zip(self.problem.domains, row.tolist()))) for row in rows]
+        return [Proposal(mixture, place[1], 0, Role("mine"), model=place[0]) for mixture in mixtures]
+
+    def recommend(self, history):
+        values = self.problem.objective("mean").value(history.losses, history.eval_domains, history.domains)
+        best = dict(zip(history.domains, history.weights[values.argmin()].tolist()))
+        return Recommendation(method="greedy", objective="mean", units="nats/token", tokens=1,
+                              mixture=Mixture.normalised(best), intervals={}, predicted={})
+"""
+
+
+def test_a_method_of_ones_own(folder: Path) -> None:
+    (folder / "my_module.py").write_text(GREEDY)
+    found = json.loads(
+        run("--csv", "runs.csv", "--methods", "my_module:Greedy,gp:9", "--set", "runs=4", "--seeds", "1", "--top",
+            "1", "--budget", "6", "--json", "--no-plots").stdout
+    )["methods"]  # fmt: skip
+    (replay,) = found["my_module:Greedy"]["replays"]
+    assert replay["fidelity"] == [1] * 4
+    assert len(found["gp:9"]["replays"][0]["mixture"]) > 9
+
+
+def test_options_reach_the_methods_that_have_them() -> None:
+    found = json.loads(
+        run("--csv", "runs.csv", "--methods", "gp,random", "--set", "runs=9", "--set", "confirm=1", "--seeds", "1",
+            "--top", "1", "--json", "--no-plots").stdout
+    )  # fmt: skip
+    (replay,) = found["methods"]["gp"]["replays"]
+    assert replay["fidelity"] == [0] * 9 + [1]
+
+
+def test_an_option_that_no_method_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(monkeypatch, capsys, "--csv", "runs.csv", "--methods", "gp", "--set", "gaurd=1")
+    assert "--set gaurd" in line

@@ -98,7 +98,7 @@ def test_init_writes_a_study_that_ddo_reads(mixopt: Callable[..., Result]) -> No
         (["--data", "DATA", "--tokens", "10M"], "epochs of"),
         (["--data", "DATA", "--tokens", "few"], "flag for training.tokens: expected a count"),
         (["--data", "DATA", "--model", "gpt2-9m"], "unknown preset 'gpt2-9m'; nearest"),
-        (["--data", "DATA", "--reference", "none.yaml"], "none.yaml: cannot be read"),
+        (["--data", "DATA", "--reference", "none.yaml"], "none.yaml': no such file"),
         (["--data", "DATA", "--objective", "best"], "objective: expected mean_ppl"),
         (["--data", "DATA", "--factors", "1"], "factors: expected numbers above 0 that differ from 1"),
         (["--data", "DATA", "--floor", "0.9"], "floors: they sum to"),

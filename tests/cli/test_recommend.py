@@ -115,9 +115,9 @@ def test_a_note_on_rounded_weights_goes_to_standard_error(folder: Path):
     ("arguments", "message"),
     [
         (("--runs", "nothing.csv"), "runs file nothing.csv: cannot be read"),
-        (("--runs", RUNS, "--method", "dd0"), "method: expected ddo, found 'dd0'"),
+        (("--runs", RUNS, "--method", "dd0"), "--method: expected ddo or module:Class, found 'dd0'"),
         (("--runs", RUNS, "--preset", "best"), "preset: expected default, paper, official"),
-        (("--runs", RUNS, "--fit", "best"), "fit: expected lines or joint, found 'best'"),
+        (("--runs", RUNS, "--fit", "best"), "flag for method.fit: expected 'lines' or 'joint', found 'best'"),
         (("--runs", RUNS, "--fit", "joint", "--preset", "paper"), "'paper' is of laws fitted line by line"),
         (("--runs", RUNS, "--objective", "ppl"), "objective: expected mean_ppl"),
         (("--runs", RUNS, "--floor", "2x"), "floors: they sum to 2"),

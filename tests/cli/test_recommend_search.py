@@ -127,8 +127,8 @@ def twice(columns: dict[str, list[Any]]) -> None:
         (table(20, no_law), [], "no law of mean_loss predicts mixtures left out better than their mean"),
         (table(), ["--kl", "0.1"], "--natural is missing: --kl pulls towards"),
         (table(), ["--floor", "0.3"], "floors: they sum to 1.2, which leaves no mixture"),
-        (table(), ["--pareto", "worst"], "pareto: expected two different objectives"),
-        (table(), ["--method", "loglinar"], "--method: expected loglinear, found 'loglinar'"),
+        (table(), ["--pareto", "worst"], "flag for method.pareto"),
+        (table(), ["--method", "loglinar"], "--method: expected loglinear or module:Class, found 'loglinar'"),
         (
             table(),
             ["--available", "available.yaml", "--target-tokens", "100M", "--max-epochs", "1"],

@@ -59,7 +59,7 @@ def learn(spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
 def quick(mixopt: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A command with `--json` on the trainer above, without pictures; the object that it prints."""
     monkeypatch.setattr(Study, "executor", lambda study: InlineExecutor(learn))
-    monkeypatch.setattr("mixopt.report.png.png", lambda figure: b"")
+    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
     return lambda *words: json.loads(mixopt(*words, "--quiet", "--json").stdout)
 
 
@@ -79,14 +79,14 @@ def test_from_data_to_a_recommendation_a_front_and_a_page(
     names = {"recommendation.json", "mixture.png", "evidence.png", "pareto.png"}
     assert {file.name for file in folder.iterdir()} == names
     page = Path(mixopt("report").stdout.split()[-1]).read_text(encoding="utf-8")
-    for said in ("mixopt search --method loglinear", "The law on mixtures left out", "search-front"):
+    for said in ("mixopt search --method loglinear", "The swarm and its law", "search-left-out", "search-front"):
         assert said in page
 
 
 def test_models_that_are_really_trained_tell_mixtures_apart(
     mixopt: Callable[..., Result], data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixopt.report.png.png", lambda figure: b"")
+    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
     words = ["search", *HERE, "--method", "random", "--runs", "4", "--quiet", "--json"]
     answer = json.loads(mixopt(*words).stdout)
     with Store("results", read_only=True) as store:
@@ -195,13 +195,16 @@ def test_other_training_makes_earlier_runs_another_matter(
     ("words", "message"),
     [
         (["search", "--method", "magic"], "--method: expected"),
-        (["search", "--method", "regmx"], "--method: expected regmix, found 'regmx'"),
+        (["search", "--method", "regmx"], "--method: expected regmix or module:Class, found 'regmx'"),
         (
             ["search", "--method", "loglinear", "--runs", "4"],
             "needs at least 5 runs of different mixtures, found 4",
         ),
-        (["search", "--runs", "none"], "--runs"),
-        (["search", "--regressor", "tree"], "law: expected regmix or module:Class, found 'tree'"),
+        (["search", "--runs", "none"], "method.runs"),
+        (
+            ["search", "--method", "random", "--regressor", "tree"],
+            "law: expected regmix or module:Class, found 'tree'",
+        ),
         (["search", "--floor", "0.4"], "floors: they sum to 1.2"),
         (["search", "--max-epochs", "0.01"], "the cap is 0.01"),
         (["search", "--target", "10M"], "caps: they sum to"),
@@ -215,7 +218,7 @@ def test_other_training_makes_earlier_runs_another_matter(
         (["grid", "--step", "0.002"], "makes 125,751 mixtures"),
         (["grid", "--step", "0.1", "--count", "5"], "leave --step or --count out"),
         (["grid", "--count", "2"], "the coarsest lattice between floors and caps has 3 mixtures"),
-        (["grid", "--set", "method.design=sobol"], "grid: its design is a lattice, found 'sobol'"),
+        (["grid", "--set", "method.design=sobol"], "`method.design` for the method grid; it is an option of auto"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(

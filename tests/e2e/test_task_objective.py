@@ -10,7 +10,7 @@ import pytest
 from mixopt.evaluate.base import EvalRuntime
 from mixopt.evaluate.worker import evaluate
 from mixopt.store import Store
-from mixopt.study import Study, ddo_searcher, run_study
+from mixopt.study import Study, run_study
 from mixopt.study.loop import Planned, train_missing
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def task_study(data_dir: Path, results: Path, **executor: object) -> Study:
 
 def answer(study: Study, results: Path) -> Recommendation:
     with Store(results) as store, study.executor() as executor:
-        return run_study(study, ddo_searcher(study), store, executor)
+        return run_study(study, study.searcher(), store, executor)
 
 
 @pytest.mark.slow

@@ -237,7 +237,7 @@ class TestBadInput:
             make("group_dro")
 
     def test_unknown_policy_and_domain(self) -> None:
-        with pytest.raises(ConfigError, match=r"'adoo'.*nearest: ado"):
+        with pytest.raises(ConfigError, match=r"expected ado .*found 'adoo'"):
             make("adoo")
         with pytest.raises(ConfigError, match="unknown domain 'news'"):
             make("static", prior=Mixture.uniform(["web", "news"]))

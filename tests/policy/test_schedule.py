@@ -68,5 +68,5 @@ def test_a_function_that_returns_no_mixture():
 
 @pytest.mark.parametrize("path", ["nowhere:f", "numpy:nothing", "numpy", "numpy:pi"])
 def test_no_such_function(path):
-    with pytest.raises(ConfigError, match="custom policy: function:"):
+    with pytest.raises(ConfigError, match="custom policy: function"):
         make_policy("custom", PRIOR, {"function": path})

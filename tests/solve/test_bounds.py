@@ -78,3 +78,11 @@ def test_a_bound_outside_zero_to_one_is_refused(bad):
 
 def test_floors_that_sum_to_one_by_rounding_are_feasible():
     assert Bounds(tuple("abcde"), np.full(5, 0.2), np.ones(5)).floors.sum() == pytest.approx(1)
+
+
+def test_weights_at_a_bound_have_prices():
+    bounds = Bounds(("a", "b", "c"), np.array([0.1, 0.0, 0.0]), np.array([1.0, 0.5, 1.0]))
+    weights = np.array([0.1, 0.5 - 1e-12, 0.4])
+    assert bounds.at_floor(weights).tolist() == [True, False, False]
+    assert bounds.at_cap(weights).tolist() == [False, True, False]
+    assert bounds.prices(weights, np.array([1.0, -2.0, 3.0])) == {"a": 1.0, "b": -2.0}

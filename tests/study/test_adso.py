@@ -12,20 +12,28 @@ from typer.testing import CliRunner
 from mixopt.cli import app
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
+from mixopt.methods.adso.searcher import Adso
 from mixopt.store import Store
-from mixopt.study import Study, run_study
-from mixopt.study.adso import adso_searcher, at_target, ladder_of
-from mixopt.study.sizes import sized
+from mixopt.study import run_study
 from tests.study.test_study import Trainer, make_study
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mixopt.methods.adso.scales import Ladder
+    from mixopt.study import Study
+
 SIZES = {"name": "adso", "sizes": ["gpt2-0.2m", "gpt2-0.4m"], "scales": ["1k", "4k"], "budget": "2.5x", "batch": 3}
 
 
 def adso_study(data_dir: Path, results: Path, **method: Any) -> Study:
-    return Study.of(at_target(make_study(data_dir, results, method={**SIZES, **method}).config))
+    return make_study(data_dir, results, method={**SIZES, **method})
+
+
+def ladder_of(study: Study) -> Ladder:
+    searcher = study.searcher()
+    assert isinstance(searcher, Adso)
+    return searcher.ladder
 
 
 def test_the_largest_size_and_the_most_tokens_are_the_target(data_dir: Path, tmp_path: Path) -> None:
@@ -40,7 +48,7 @@ def test_the_largest_size_and_the_most_tokens_are_the_target(data_dir: Path, tmp
         ("gpt2-0.4m", 4096),
     ]
     target = study.spec(study.natural, 4096, seed=0)
-    cheap = sized(study, "gpt2-0.2m").spec(study.natural, 1024, seed=0)
+    cheap = study.sized("gpt2-0.2m").spec(study.natural, 1024, seed=0)
     assert ladder.scales[0].cost == pytest.approx(cheap.flops / target.flops)
     assert ladder.scales[0].parameters == cheap.model.parameters
     assert cheap.model.vocab_size == target.model.vocab_size
@@ -48,19 +56,20 @@ def test_the_largest_size_and_the_most_tokens_are_the_target(data_dir: Path, tmp
 
 def test_a_study_of_its_own_size_is_itself(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
-    assert sized(study, None) is study
-    assert sized(study, "gpt2-0.2m") is study
+    assert study.sized(None) is study
+    assert study.sized("gpt2-0.2m") is study
 
 
 def test_baselines_train_at_fewer_scales(data_dir: Path, tmp_path: Path) -> None:
-    tokens_only = ladder_of(adso_study(data_dir, tmp_path, name="tokens-only"))
+    lengths = {"name": "tokens-only", "scales": ["1k", "4k"]}
+    tokens_only = ladder_of(make_study(data_dir, tmp_path, model="gpt2-0.4m", method=lengths))
     assert {scale.model for scale in tokens_only.scales} == {"gpt2-0.4m"}
     assert len(tokens_only.scales) == 2
-    single = ladder_of(adso_study(data_dir, tmp_path, name="single-fidelity"))
+    single = ladder_of(make_study(data_dir, tmp_path, method="single-fidelity"))
     assert single.costs.tolist() == [1.0]
-    for name, sizes in (("tokens-only", SIZES["sizes"]), ("adso", ["gpt2-0.4m"])):
-        with pytest.raises(ConfigError, match=f"{name}: expected two scales or more, found one"):
-            ladder_of(adso_study(data_dir, tmp_path, name=name, sizes=sizes, scales=["4k"]))
+    for method in ({"name": "tokens-only"}, {"name": "adso", "sizes": ["gpt2-0.4m"]}):
+        with pytest.raises(ConfigError, match=f"{method['name']}: expected two scales or more, found one"):
+            ladder_of(make_study(data_dir, tmp_path, method={**method, "scales": ["4k"]}))
 
 
 @pytest.mark.parametrize("budget", [1.6, 4.6])
@@ -68,7 +77,7 @@ def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path:
     answers = []
     for name, stops in (("whole", [None]), ("parts", [3, 2, None])):
         study = adso_study(data_dir, tmp_path / name, budget=budget)
-        searcher = adso_searcher(study)
+        searcher = study.searcher()
         for stop in stops:
             trainer = Trainer(stop_after=stop)
             with Store(tmp_path / name) as store:
@@ -110,13 +119,6 @@ def test_points_of_learning_curves_reach_the_searcher(data_dir: Path, tmp_path: 
     assert history.curves.losses[0].tolist() == [9.0, 8.0, 7.0]
 
 
-def test_several_seeds_are_refused(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"method\.seeds: adso trains every run with one seed, found 2; leave --seeds"
-    ):
-        adso_searcher(adso_study(data_dir, tmp_path, seeds=2))
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -140,7 +142,7 @@ def test_the_plan_shows_scales_costs_and_the_initial_design(data_dir: Path, tmp_
         command += ["--set", setting]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    for expected in ("gpt2-0.4m (target)", "cost in target runs", "budget: 3 target runs", "initial design"):
+    for expected in ("4.1k tokens (target): costs 1 target runs", "budget: 3 target runs", "initial design"):
         assert expected in result.output
     as_json = CliRunner().invoke(app, [*command, "--json"])
     assert all(run["tokens"] == 1024 for run in json.loads(as_json.output)["runs"])

@@ -9,11 +9,10 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.history import empty_history
+from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
-from mixopt.study import Study, autoscale_searcher, ddo_searcher
-from mixopt.study.autoscale import autoscale_scales
-from mixopt.study.identity import study_id
+from mixopt.study import Study
 from mixopt.study.loop import plan_runs
 from mixopt.study.plan import make_plan
 from tests.study.test_study import make_study
@@ -32,21 +31,27 @@ def make(data_dir: Path, folder: Path, training: dict | None = None, tokens: int
         results=folder,
         training={**TRAINING, **(training or {})},
         executor={"kind": "inline"},
-        method={"target_tokens": "80k", **method},
+        method={"name": "autoscale", "target_tokens": "80k", **method},
     )
 
 
+def scales_of(study: Study) -> tuple[int, ...]:
+    searcher = study.searcher()
+    assert isinstance(searcher, AutoScale)
+    return tuple(ddo.design.tokens for ddo in searcher.ddos)
+
+
 def test_without_scales_a_quarter_of_the_tokens_and_all(data_dir: Path, tmp_path: Path) -> None:
-    study = make(data_dir, tmp_path)
-    assert autoscale_scales(study) == (study.tokens // 4 // 256 * 256, study.tokens)
+    study = make(data_dir, tmp_path, tokens=16384)
+    assert scales_of(study) == (study.tokens // 4 // 256 * 256, study.tokens)
 
 
 def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(
     data_dir: Path, tmp_path: Path
 ) -> None:
     study = make(data_dir, tmp_path, scales="2000,8k")
-    assert autoscale_scales(study) == (2048, 7936)
-    runs = plan_runs(study, autoscale_searcher(study).ask(empty_history()))
+    assert scales_of(study) == (2048, 7936)
+    runs = plan_runs(study, study.searcher().ask(empty_history()))
     assert [run.spec.tokens for run in runs if run.role.startswith("base")] == [2048, 7936]
     assert len({run.spec.run_id for run in runs}) == 2 * (2 * len(study.domains) + 1)
 
@@ -54,10 +59,10 @@ def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(
 def test_runs_are_those_of_ddo_at_each_scale(data_dir: Path, tmp_path: Path) -> None:
     """The same run ids, so that the table serves both."""
     study = make(data_dir, tmp_path, scales="2048,7936")
-    ours = {run.spec.run_id for run in plan_runs(study, autoscale_searcher(study).ask(empty_history()))}
+    ours = {run.spec.run_id for run in plan_runs(study, study.searcher().ask(empty_history()))}
     for tokens in (2048, 7936):
         alone = make(data_dir, tmp_path, tokens=tokens)
-        theirs = {run.spec.run_id for run in plan_runs(alone, ddo_searcher(alone).ask(empty_history()))}
+        theirs = {run.spec.run_id for run in plan_runs(alone, alone.under("ddo").searcher().ask(empty_history()))}
         assert theirs <= ours
 
 
@@ -66,7 +71,7 @@ def test_proxies_that_match_epochs_repeat_each_domain_as_often_as_the_target(
 ) -> None:
     target = 240_000
     study = make(data_dir, tmp_path, scales="4096,16384", target_tokens=target, match_epochs=True)
-    runs = plan_runs(study, autoscale_searcher(study).ask(empty_history()))
+    runs = plan_runs(study, study.searcher().ask(empty_history()))
     for run in runs:
         if not run.role.startswith("base"):
             continue
@@ -84,23 +89,9 @@ def test_the_target_and_the_scales_are_part_of_the_identity(data_dir: Path, tmp_
     ids = {
         make(data_dir, tmp_path, **method).study_id
         for method in ({}, {"target_tokens": "90k"}, {"scales": "1k,4k"}, {"predictor": "joint"},
-                       {"match_epochs": True}, {"name": "autoscale"})
+                       {"match_epochs": True})
     }  # fmt: skip
-    assert len(ids) == 6
-
-
-def test_settings_that_came_later_leave_older_studies_their_identity(data_dir: Path, tmp_path: Path) -> None:
-    study = make_study(data_dir, tmp_path)
-    before = study.resolved()
-    for later in ("scales", "predictor", "match_epochs", "fit"):
-        del before["config"]["method"][later]
-    del before["evaluation"]["only"]
-    assert study_id(before) == study.study_id
-
-
-def test_the_identity_of_a_study_recorded_by_the_first_version_holds(data_dir: Path, tmp_path: Path) -> None:
-    resolved = {**make_study(data_dir, tmp_path).resolved(), "fingerprint": "0" * 32}
-    assert study_id(resolved) == "8bb2f94efa02"  # of version 0.1.0
+    assert len(ids) == 5
 
 
 def test_limits_of_a_proposal_follow_its_domains_wherever_they_stand(data_dir: Path, tmp_path: Path) -> None:
@@ -120,7 +111,7 @@ def test_a_dry_run_counts_the_epochs_that_matched_proxies_go_through(data_dir: P
         for tokens in (256, 512):
             progress(tokens)
 
-    plan = make_plan(study, autoscale_searcher(study), None, InlineExecutor(), trainer)
+    plan = make_plan(study, study.searcher(), None, InlineExecutor(), trainer)
     # In the run with three times the domain: a third of the target, thrice.
     for domain, tokens in study.corpus.items():
         assert plan.repeated[domain] == pytest.approx(3 * 80_000 / tokens, rel=0.02)
@@ -135,7 +126,7 @@ def test_a_dry_run_counts_the_epochs_that_matched_proxies_go_through(data_dir: P
         ({"scales": "4k"}, {}, "autoscale needs two or more"),
         ({"target_tokens": "10M"}, {"max_epochs": 2}, r"caps: they sum to .*, below 1"),
         ({"scales": "2k,50M"}, {}, "run `base at 50M` asks for"),
-        ({"fit": "joint"}, {}, r"method\.fit: .*`mixopt ddo`.*--predictor joint"),
+        ({"fit": "joint"}, {}, r"`method\.fit` for the method autoscale; it is an option of ddo"),
         ({"match_epochs": True, "target_tokens": "10M", "scales": "1k,4k"}, {"max_epochs": 1e4},
          r"match-epochs: .*'chant' .*\d distinct tokens"),
     ],
@@ -144,13 +135,11 @@ def test_what_cannot_be_done_is_refused_before_training(
     method: dict, training: dict, message: str, data_dir: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        autoscale_searcher(make(data_dir, tmp_path, training, **method))
+        make(data_dir, tmp_path, training, **method).searcher()
 
 
 def test_two_limits_of_distinct_tokens_are_refused(data_dir: Path, tmp_path: Path) -> None:
-    study = make_study(
-        data_dir, tmp_path, method={"target_tokens": "80k", "match_epochs": True}, training=TRAINING,
-        data_limits={"words": "2k"},
-    )  # fmt: skip
+    method = {"name": "autoscale", "target_tokens": "80k", "match_epochs": True}
+    study = make_study(data_dir, tmp_path, method=method, training=TRAINING, data_limits={"words": "2k"})
     with pytest.raises(ConfigError, match=r"match-epochs: data.unique_tokens limits .* already"):
-        autoscale_searcher(study)
+        study.searcher()

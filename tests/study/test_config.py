@@ -10,20 +10,25 @@ import pytest
 import yaml
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_named, method_names
 from mixopt.study import StudyConfig
-from mixopt.study.template import TEMPLATE, write_template
+from mixopt.study.template import template, write_template
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_template_as_it_stands_holds_the_defaults(tmp_path: Path) -> None:
-    assert StudyConfig.load(write_template(tmp_path / "study.yaml")) == StudyConfig()
+@pytest.mark.parametrize("method", method_names())
+def test_the_template_as_it_stands_holds_the_defaults(tmp_path: Path, method: str) -> None:
+    written = StudyConfig.load(write_template(tmp_path / "study.yaml", method))
+    assert written == StudyConfig.build({}, "test", method=method)
+    assert written.method.model_dump() == method_named(method).Settings(name=method).model_dump()
 
 
-def test_the_template_names_every_key(tmp_path: Path) -> None:
-    content = yaml.safe_load(TEMPLATE)
-    defaults = StudyConfig().model_dump()
+@pytest.mark.parametrize("method", method_names())
+def test_the_template_names_every_key(method: str) -> None:
+    content = yaml.safe_load(template(method))
+    defaults = StudyConfig.build({}, "test", method=method).model_dump()
     assert content.keys() == defaults.keys()
     # The fields of a model are there as comments: a preset has them all.
     for section in content.keys() - {"model", "results"}:
@@ -73,11 +78,19 @@ def test_flags_override_the_file_and_short_forms_do_the_same_as_long_ones(tmp_pa
         ("training: {tokens: many}", r"training\.tokens: .*800k.*found 'many'"),
         ("training: {tokens: -3}", r"training\.tokens: .*count"),
         ("training: {lr: .nan}", r"training\.lr: .*finite.*nan"),
-        ("method: {factors: [a]}", r"method\.factors: .*1/3"),
-        ("method: {factors: [1/0]}", r"method\.factors: .*1/3"),
-        ("method: {perturb: both}", r"method\.perturb: .*found 'both'"),
-        ("method: {seeds: 0}", r"method\.seeds: .*found 0"),
-        ("executor: {kind: slurm}", r"executor\.kind: .*found 'slurm'"),
+        ("method: {factors: [a]}", r"method\.factors: expected numbers such as 1/3"),
+        ("method: {factors: [1/0]}", r"method\.factors: expected numbers such as 1/3"),
+        ("method: {perturb: both}", r"method\.perturb: expected 'add' or 'replace', found 'both'"),
+        (
+            "method: {factor: [2]}",
+            r"`method\.factor` for the method ddo; did you mean `method\.factors`",
+        ),
+        ("method: {budget: 3}", r"`method\.budget` for the method ddo; it is an option of adso, tokens-only"),
+        ("method: {name: adso, seeds: 2}", r"`method\.seeds` for the method adso; it is an option of ddo"),
+        ("method: {name: ads}", r"method\.name: expected adso or module:Class, found 'ads'"),
+        ("method: 5", r"method: expected options such as .*found 5"),
+        ("method: {seeds: 0}", r"method\.seeds: expected greater than or equal to 1, found 0"),
+        ("executor: {kind: slurm}", r"executor\.kind: expected 'ray' or 'inline', found 'slurm'"),
         ("training: 5", r"training: .*found 5"),
         ("- a\n- b", r"expected sections"),
         ("a: [", r"not YAML"),
@@ -113,3 +126,24 @@ def test_a_file_that_is_there_and_no_text_is_not_to_be_written_anew(tmp_path: Pa
 
 def test_one_domain_to_measure_is_its_name_even_with_a_comma() -> None:
     assert StudyConfig.build({}, "test", {"data.eval_only": "wiki, new"}).data.eval_only == ("wiki, new",)
+
+
+def test_a_file_of_one_method_serves_others_with_what_they_share(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("method: {name: ddo, objective: worst, factors: [2], seeds: 3}")
+    assert StudyConfig.load(path).method.factors == (2.0,)
+    other = StudyConfig.load(path, method="adso").method
+    assert (other.name, other.objective, hasattr(other, "factors")) == ("adso", "worst", False)
+    assert StudyConfig.load(path, {"method.name": "regmix"}).method.seeds == 3
+    path.write_text("method: {factors: [2]}")
+    with pytest.raises(ConfigError, match="for the method adso"):
+        StudyConfig.load(path, method="adso")
+
+
+def test_a_file_s_method_is_what_runs_unless_a_command_says_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("method: ddo")
+    assert StudyConfig.load(path, default="auto").method.name == "ddo"
+    path.write_text("results: here")
+    assert StudyConfig.load(path, default="auto").method.name == "auto"
+    assert StudyConfig.load(path).method.name == "ddo"

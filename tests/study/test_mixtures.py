@@ -31,7 +31,7 @@ def recommended(study: Study, weights: object, method: str = "ddo") -> str:
     """Put a study and its recommendation into the table's folder; the study's id."""
     study_id = study.study_id
     with Store(study.config.results) as store:
-        store.save_study(study_id, method, study.resolved(), [])
+        store.save_study(study_id, method, study.resolved, [])
     folder = store.folder / "studies" / study_id
     folder.mkdir(parents=True)
     (folder / "recommendation.json").write_text(json.dumps({"method": "any", "weights": weights}))
@@ -97,8 +97,8 @@ def test_a_spoilt_recommendation_is_refused(study: Study, weights: object, messa
 
 def test_a_study_without_a_recommendation_says_how_to_get_one(study: Study) -> None:
     with Store(study.config.results) as store:
-        store.save_study(study.study_id, "ddo", study.resolved(), [])
-    with pytest.raises(ConfigError, match="run the study again"):
+        store.save_study(study.study_id, "ddo", study.resolved, [])
+    with pytest.raises(ConfigError, match="is not there; run the study again"):
         resolve_mixture(f"ddo:{study.study_id}", study)
 
 

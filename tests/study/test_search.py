@@ -1,20 +1,18 @@
-"""What a study file says becomes a search: methods, designs, and an identity that older studies keep."""
+"""What a study file says becomes a search: methods, designs, and an identity that follows from the answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import empty_history
-from mixopt.methods.names import command_of
+from mixopt.methods.registry import method_named
 from mixopt.methods.swarm.searcher import OneShot
-from mixopt.study import Study
-from mixopt.study.config_sections import MethodSection
-from mixopt.study.resolution import shares_seen
-from mixopt.study.search import SEARCHERS, search_config, searcher_of
+from mixopt.study import Study, StudyConfig
+from mixopt.study.problem import problem_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,31 +22,19 @@ SMALL = {"training.batch_tokens": 256, "training.tokens": "4k", "training.max_ep
 
 def make_study(data_dir: Path, **method: Any) -> Study:
     flags = {f"method.{key}": value for key, value in method.items()}
-    return Study.of(search_config(None, {"data.dir": str(data_dir), **SMALL, **flags}))
+    return Study.of(StudyConfig.load(None, {"data.dir": str(data_dir), **SMALL, **flags}))
 
 
 def searcher(data_dir: Path, **method: Any) -> OneShot:
-    made = searcher_of(make_study(data_dir, **method))
+    made = make_study(data_dir, **method).searcher()
     assert isinstance(made, OneShot)
     return made
 
 
-def test_every_search_may_be_named_in_a_study_file():
-    names = set(get_args(MethodSection.model_fields["name"].annotation))
-    assert set(SEARCHERS) <= names
-    assert command_of("gp") == "search --method gp"
-    assert command_of("grid") == "grid"
-
-
-def test_auto_is_what_a_file_that_names_no_search_gets(tmp_path: Path):
-    template = tmp_path / "study.yaml"
-    template.write_text("method: {name: ddo, runs: 20}")
-    assert search_config(template, {}).method.name == "auto"
-    assert search_config(template, {"method.name": "ddo"}).method.name == "ddo"
-    template.write_text("method: {name: regmix}")
-    assert search_config(template, {}).method.name == "regmix"
-    template.write_text("method: {name: autoscale}")
-    assert search_config(template, {}).method.name == "auto"
+def test_a_method_knows_its_command():
+    assert method_named("gp").command_line == "search --method gp"
+    assert method_named("grid").command_line == "grid"
+    assert method_named("adso").command_line == "search --method adso"
 
 
 def test_settings_reach_the_search(data_dir: Path):
@@ -68,8 +54,8 @@ def test_settings_reach_the_search(data_dir: Path):
 
 def test_runs_are_capped_by_what_proxies_see_and_answers_by_what_there_is(data_dir: Path):
     given = {"data.dir": str(data_dir), **SMALL, "training.max_epochs": 4, "data.unique_tokens": {"chant": 500}}
-    study = Study.of(search_config(None, {**given, "method.name": "random", "method.target_tokens": "100k"}))
-    made = searcher_of(study)
+    study = Study.of(StudyConfig.load(None, {**given, "method.name": "random", "method.target_tokens": "100k"}))
+    made = study.searcher()
     assert isinstance(made, OneShot)
     most = max(proposal.mixture.to_dict()["chant"] for proposal in made.ask(empty_history()))
     assert most <= 4 * 500 / study.tokens + 1e-9
@@ -81,10 +67,14 @@ def test_mixtures_of_short_runs_differ_in_what_they_train(data_dir: Path, design
     """As asked for 16 mixtures are different; in the whole sequences of such runs only some of them were."""
     flags = {"training.tokens": 2048, "method.name": "regmix", "method.runs": 21, "method.design": design}
     groups = {"a": ["chant", "words"]} if design == "two-level" else None
-    study = Study.of(search_config(None, {"data.dir": str(data_dir), **SMALL, **flags, "method.groups": groups}))
-    made = searcher_of(study)
+    study = Study.of(StudyConfig.load(None, {"data.dir": str(data_dir), **SMALL, **flags, "method.groups": groups}))
+    made = study.searcher()
     assert isinstance(made, OneShot)
-    seen = np.array([shares_seen(study, proposal.mixture.array) for proposal in made.ask(empty_history())])
+    problem = problem_of(study)
+    assert problem.training is not None
+    seen = np.array(
+        [problem.training.seen(proposal.mixture.array, study.tokens) for proposal in made.ask(empty_history())]
+    )
     assert len(np.unique(seen, axis=0)) == len(seen) >= 16
     assert np.abs(seen * study.tokens / study.sequence_length % 1).max() < 1e-9
 
@@ -92,25 +82,52 @@ def test_mixtures_of_short_runs_differ_in_what_they_train(data_dir: Path, design
 def test_too_few_different_mixtures_are_refused_before_any_is_trained(data_dir: Path):
     short = {"data.dir": str(data_dir), **SMALL, "training.tokens": 256, "method.name": "regmix"}
     with pytest.raises(ConfigError, match="room for 6 different mixtures"):
-        searcher_of(Study.of(search_config(None, short))).ask(empty_history())
+        Study.of(StudyConfig.load(None, short)).searcher().ask(empty_history())
 
 
-def test_settings_of_searches_leave_older_studies_their_identity(data_dir: Path):
-    config = {"batch_tokens": 256, "max_epochs": 50}
-    plain = Study(data_dir, tokens="4k", training=config)
-    named = Study(data_dir, tokens="4k", training=config, method={"kl": 0.0, "strengths": [0.1, 5], "runs": None})
-    other = Study(data_dir, tokens="4k", training=config, method={"runs": 20})
-    assert plain.study_id == named.study_id != other.study_id
+def test_a_study_s_identity_changes_with_what_changes_its_answer_alone(data_dir: Path):
+    def study(**sections: Any) -> Study:
+        training = {"batch_tokens": 256, "max_epochs": 50, **sections.pop("training", {})}
+        return Study(data_dir, tokens="4k", training=training, **sections)
+
+    plain = study()
+    same = [
+        study(method={"verify_seeds": 5}),
+        study(method={"name": "ddo", "factors": [1 / 3, 3]}),
+        study(method={"reference": "uniform"}, executor={"kind": "inline"}),
+        study(training={"lr": plain.optim.lr}),
+    ]
+    assert {other.study_id for other in same} == {plain.study_id}
+    others = [
+        study(method={"factors": [2]}),
+        study(method={"objective": "worst"}),
+        study(method={"reference": "natural"}),
+        study(method="regmix"),
+        study(training={"max_epochs": 49}),
+    ]
+    assert len({plain.study_id, *(other.study_id for other in others)}) == 6
+
+
+def test_a_file_of_weights_is_read_once(data_dir: Path, tmp_path: Path):
+    """Edited while its study runs, it must not change where the answer is saved."""
+    goal = tmp_path / "goal.yaml"
+    goal.write_text("{chant: 0.5, words: 0.5}")
+    study = Study(data_dir, tokens="4k", method={"objective": f"weighted:{goal}"})
+    before = study.study_id
+    goal.write_text("{chant: 0.1, words: 0.9}")
+    assert study.study_id == before
+    assert study.objective.weights.to_dict()["chant"] == 0.5
+    assert Study.of(study.config).study_id != before
 
 
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ({"name": "grid", "design": "sobol"}, "lattice, found 'sobol'"),
-        ({"name": "grid", "step": 0.5, "runs": 5}, "--step or --count"),
-        ({"name": "random", "step": 0.5}, r"step: .*lattice"),
-        ({"name": "loglinear", "groups": {"a": ["lint"]}}, r"'a' .*'lint'"),
-        ({"name": "nothing"}, "--method: expected"),
+        ({"name": "grid", "design": "sobol"}, "`method.design` for the method grid; it is an option of auto"),
+        ({"name": "grid", "step": 0.5, "runs": 5}, "leave --step or --count out"),
+        ({"name": "random", "step": 0.5}, "`method.step` for the method random; it is an option of grid"),
+        ({"name": "loglinear", "groups": {"a": ["lint"]}}, "'a' names an unknown domain 'lint'"),
+        ({"name": "nothing"}, "expected .* found 'nothing'"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(data_dir: Path, method: dict[str, Any], message: str):

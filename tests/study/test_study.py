@@ -19,7 +19,7 @@ from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
 from mixopt.store import Store
-from mixopt.study import Study, StudyConfig, ddo_searcher, run_study
+from mixopt.study import Study, StudyConfig, run_study
 from mixopt.study.plan import calibrate, make_plan, makespan
 from mixopt.study.verify import verify
 from tests.execute.trainers import law as any_law
@@ -115,7 +115,7 @@ def test_a_study_is_run_round_by_round_and_rows_are_used_again(data_dir: Path, t
         assert run_study(study, TwoRounds(), store, InlineExecutor(trainer)) == first
         assert trainer.calls == list(first)
         (saved,) = store.studies()
-    assert saved["config"] == json.loads(json.dumps(study.resolved()))
+    assert saved["config"] == json.loads(json.dumps(study.resolved))
     assert {role for _, role in saved["runs"]} == {"first", "second"}
 
 
@@ -124,7 +124,7 @@ def test_an_interrupted_study_goes_on_to_the_same_recommendation(
     data_dir: Path, tmp_path: Path, stop_after: int
 ) -> None:
     study = make_study(data_dir, tmp_path)
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     with Store(tmp_path / "whole") as store:
         whole = run_study(study, searcher, store, InlineExecutor(Trainer()))
     with Store(tmp_path / "broken") as store:
@@ -146,11 +146,11 @@ def test_a_failed_run_is_recorded_and_the_others_are_still_trained(data_dir: Pat
     with Store(tmp_path) as store:
         # DDO cannot do without its base run, and says so once everything else has been trained.
         with pytest.raises(ConfigError, match="base"):
-            run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer(lose=longest)))
+            run_study(study, study.searcher(), store, InlineExecutor(Trainer(lose=longest)))
         assert [row["error"] for row in store.rows(status="failed")] == ["RuntimeError: lost"]
         assert len(store.rows(status="finished")) == 6
         again = Trainer()
-        run_study(study, ddo_searcher(study), store, InlineExecutor(again))
+        run_study(study, study.searcher(), store, InlineExecutor(again))
         assert len(again.calls) == 1
         assert store.rows(status="failed") == []
 
@@ -189,7 +189,7 @@ class _AnyTokens:
 
 def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path, method={"seeds": 3, "objective": "mean_loss"})
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     with Store(tmp_path) as store:
         executor = InlineExecutor(Trainer())
         recommendation = run_study(study, searcher, store, executor)
@@ -212,7 +212,7 @@ def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir:
 
 def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     with Store(tmp_path) as store:
         with pytest.raises(KeyboardInterrupt):
             run_study(study, searcher, store, InlineExecutor(Trainer(3)))
@@ -234,7 +234,7 @@ def test_a_study_of_which_no_run_comes_through_says_why(data_dir: Path, tmp_path
         Store(tmp_path) as store,
         pytest.raises(ExecutorError, match=r"none of 7 runs .*RuntimeError: lost"),
     ):
-        run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer(lose=lambda spec: True)))
+        run_study(study, study.searcher(), store, InlineExecutor(Trainer(lose=lambda spec: True)))
 
 
 @pytest.mark.parametrize(("gpus", "device"), [(None, "auto"), (0, "cpu"), (1, "cuda")])
@@ -292,7 +292,7 @@ def test_mistakes_of_a_study_are_named(data_dir: Path, tmp_path: Path) -> None:
         _ = make_study(data_dir, tmp_path, model={"vocab_size": 10}).model
     weights = tmp_path / "weights.yaml"
     weights.write_text("poems: 1.0")
-    with pytest.raises(ConfigError, match="unknown domain 'poems'"):
+    with pytest.raises(ConfigError, match="does not have 'poems'"):
         _ = make_study(data_dir, tmp_path, method={"reference": str(weights)}).reference
     with pytest.raises(ConfigError, match="did you mean `tokens`"):
         make_study(data_dir, tmp_path, training={"token": 3})

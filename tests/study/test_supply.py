@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.study import ddo_searcher
 from tests.corpus import make_data
 from tests.study.test_study import make_study
 
@@ -33,8 +32,8 @@ def test_limits_of_distinct_tokens_reach_specs_epochs_and_the_study_s_identity(
 def test_a_domain_of_less_than_a_sequence_is_named_before_its_epochs(tmp_path: Path) -> None:
     small = make_data(tmp_path / "data", tokens_per_domain=1000)
     study = make_study(small, tmp_path, model={"preset": "gpt2-0.2m", "context": 2048}, training={})
-    with pytest.raises(ConfigError, match="2049 training tokens"):
-        ddo_searcher(study)
+    with pytest.raises(ConfigError, match=r"at least a sequence \(2049 training tokens\), found"):
+        study.searcher()
 
 
 def test_caps_at_the_target_count_all_the_text_and_not_the_proxies_limit(data_dir: Path, tmp_path: Path) -> None:
@@ -43,9 +42,7 @@ def test_caps_at_the_target_count_all_the_text_and_not_the_proxies_limit(data_di
     method = {"target_tokens": have * 40}
     training = {"batch_tokens": 256, "max_epochs": 20}
     caps = [
-        ddo_searcher(
-            make_study(data_dir, tmp_path, method=method, training=training, data_limits=limits)
-        ).bounds.caps
+        make_study(data_dir, tmp_path, method=method, training=training, data_limits=limits).searcher().bounds.caps
         for limits in (None, {name: "1k"})
     ]
     assert caps[0] == pytest.approx(caps[1])

@@ -13,9 +13,7 @@ from mixopt.mixture import Mixture
 from mixopt.report.html.gather import gather
 from mixopt.store import Store
 from mixopt.store.runs_csv import read_runs
-from mixopt.study import Study, ddo_searcher, run_study
-from mixopt.study.adso import at_target
-from mixopt.study.search import searcher_of
+from mixopt.study import Study, run_study
 from mixopt.study.verify import verify
 from tests.study.scored import BEST, TASKS, Scored, error, mean_error
 from tests.study.test_study import make_study
@@ -35,7 +33,7 @@ def scored_study(data_dir: Path, results: Path, **changes: Any) -> Study:
 
 def answer(study: Study, scored: Scored) -> Recommendation:
     with Store(study.config.results) as store:
-        return run_study(study, searcher_of(study), store, InlineExecutor(scored))
+        return run_study(study, study.searcher(), store, InlineExecutor(scored))
 
 
 @pytest.fixture
@@ -57,8 +55,6 @@ def test_the_mixture_that_is_best_at_the_tasks_is_found(
 ) -> None:
     method, share = METHODS[name]
     study = scored_study(data_dir, tmp_path, method={"name": name, **method})
-    if name == "adso":
-        study = Study.of(at_target(study.config))
     found = answer(study, scored)
     least, uniform = mean_error(BEST), mean_error(dict.fromkeys(BEST, 1 / 3))
     assert mean_error(found.mixture.to_dict()) - least < share * (uniform - least)
@@ -139,7 +135,7 @@ def test_exports_hold_the_scores(data_dir: Path, tmp_path: Path, scored: Scored)
         other.import_(tmp_path / "runs.jsonl")
         assert other.scores.of() == store.scores.of()
     history, _ = read_runs(tmp_path / "runs.csv")
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     read = searcher.recommend(history)
     assert read.mixture.weights == pytest.approx(found.mixture.weights)
     assert read.predicted["uniform"].value == pytest.approx(found.predicted["uniform"].value)
@@ -251,7 +247,7 @@ def test_an_objective_without_its_task_is_refused_before_any_training(
         data_dir, tmp_path, method={"name": method, "objective": objective}, evaluation={"tasks": tasks}
     )
     with pytest.raises(ConfigError, match=message):
-        searcher_of(study)
+        study.searcher()
 
 
 def test_noise_is_not_sold_as_a_better_mixture(data_dir: Path, tmp_path: Path, scored: Scored) -> None:
@@ -273,7 +269,7 @@ def test_verification_measures_the_tasks_of_the_recommended_mixture(
     data_dir: Path, tmp_path: Path, scored: Scored
 ) -> None:
     study = small(data_dir, tmp_path)
-    searcher = ddo_searcher(study)
+    searcher = study.searcher()
     with Store(tmp_path) as store:
         executor = InlineExecutor(scored)
         found = run_study(study, searcher, store, executor)

@@ -7,7 +7,7 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.store import Store
-from mixopt.study import StudyConfig, ddo_searcher, run_study
+from mixopt.study import StudyConfig, run_study
 from mixopt.trackers import Trackers
 from tests.study.test_study import Trainer, make_study
 
@@ -26,7 +26,7 @@ class Remembers:
 def run_with(study, tracker, monkeypatch):
     monkeypatch.setattr(type(study), "trackers", lambda self: Trackers({"ours": tracker}))
     with Store(study.config.results) as store:
-        answer = run_study(study, ddo_searcher(study), store, InlineExecutor(Trainer()))
+        answer = run_study(study, study.searcher(), store, InlineExecutor(Trainer()))
         return answer, {row["run_id"] for row in store.rows()}
 
 
@@ -55,7 +55,7 @@ def test_a_missing_library_is_said_before_anything_is_trained(data_dir, tmp_path
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else found(name, *a))
     study, trainer = make_study(data_dir, tmp_path / "results", tracking={"to": ["wandb"]}), Trainer()
     with Store(study.config.results) as store, pytest.raises(ConfigError, match=r"pip install 'mixopt\[wandb\]'"):
-        run_study(study, ddo_searcher(study), store, InlineExecutor(trainer))
+        run_study(study, study.searcher(), store, InlineExecutor(trainer))
     assert trainer.calls == []
 
 

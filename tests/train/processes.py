@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.policy import POLICIES
+from mixopt.policy import Policy
 from mixopt.train.loop import train
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from tests.pair import Pair
 
 
+DRIFTING = f"{__name__}:Drifting"
+
+
 class Interrupted(Exception):
     pass
 
 
-class Drifting:
+class Drifting(Policy):
     """A policy with state: its weights follow every loss that it was told of, and it notes what it was told."""
 
     made: Drifting
@@ -70,7 +73,6 @@ class Outcome:
 
 def run_case(case: Case) -> Outcome:
     """Train one case in this process, which may be one of several."""
-    POLICIES["drifting"] = Drifting
     progress: list[int] = []
 
     def note(tokens: int) -> None:
@@ -81,7 +83,7 @@ def run_case(case: Case) -> Outcome:
     result = None
     with contextlib.suppress(Interrupted):
         result = train(case.spec, case.runtime, note)
-    told = Drifting.made.told if case.spec.policy.name == "drifting" else []
+    told = Drifting.made.told if case.spec.policy.name == DRIFTING else []
     return Outcome(result, told, progress)
 
 

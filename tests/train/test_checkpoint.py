@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 
 from mixopt.models.build import build_model
-from mixopt.policy import POLICIES
+from mixopt.policy import Policy
 from mixopt.presets import model_spec
 from mixopt.spec import OptimSpec
 from mixopt.train import checkpoint
@@ -28,7 +28,7 @@ class Interrupted(Exception):
     pass
 
 
-class Drifting:
+class Drifting(Policy):
     """A policy with state: its weights follow every loss that it was told of."""
 
     def __init__(self, prior):
@@ -57,10 +57,9 @@ def stop_at(tokens_limit):
 
 
 @pytest.fixture
-def drifting_spec(make_spec, monkeypatch):
-    monkeypatch.setitem(POLICIES, "drifting", Drifting)
+def drifting_spec(make_spec):
     spec = make_spec()
-    return replace(spec, policy=replace(spec.policy, name="drifting"))
+    return replace(spec, policy=replace(spec.policy, name=f"{__name__}:Drifting"))
 
 
 @pytest.mark.parametrize("step", [1, 9, 10, 11, 39, 40])

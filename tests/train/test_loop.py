@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from mixopt.data.sampler import MixtureSampler
 from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError, ExecutorError
 from mixopt.models.build import build_model
-from mixopt.policy import POLICIES, Static
+from mixopt.policy import Static
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec
 from mixopt.train.loop import evaluation_steps, train
 from mixopt.train.optim import learning_rate, make_adamw
@@ -197,8 +197,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_with_its_curve(make_
 class Recorder(Static):
     """A policy that notes what the loop asks and tells."""
 
+    made: Recorder
+
     def __init__(self, prior: Mixture) -> None:
         super().__init__(prior)
+        Recorder.made = self
         self.calls: list = []
 
     def weights(self, step):
@@ -209,13 +212,11 @@ class Recorder(Static):
         self.calls.append(("observe", step, loss_k.copy(), tokens_k.copy()))
 
 
-def test_the_policy_is_told_every_step_once_in_order_one_step_late(make_spec, runtime, monkeypatch):
-    made = []
-    monkeypatch.setitem(POLICIES, "recorder", lambda prior: made.append(Recorder(prior)) or made[-1])
+def test_the_policy_is_told_every_step_once_in_order_one_step_late(make_spec, runtime):
     spec = make_spec(weights=(0.9, 0.1, 0.0), evaluation=EvalSpec(points=1, tokens_per_domain=64))
-    spec = replace(spec, policy=replace(spec.policy, name="recorder"), tokens=256 * 6)
+    spec = replace(spec, policy=replace(spec.policy, name=f"{__name__}:Recorder"), tokens=256 * 6)
     train(spec, runtime)
-    calls = made[0].calls
+    calls = Recorder.made.calls
     observed = [call[1] for call in calls if call[0] == "observe"]
     assert observed == list(range(6))
     for step in range(2, 6):
@@ -260,9 +261,18 @@ def test_a_gpu_gives_the_cpu_s_losses_but_for_precision(make_spec, runtime, comp
     assert list(exact.losses().values()) == pytest.approx(list(cpu.losses().values()), rel=0.005)
 
 
-def test_policy_spec_reaches_the_policy(make_spec, runtime, monkeypatch):
-    seen = {}
-    monkeypatch.setitem(POLICIES, "noted", lambda prior, **options: seen.update(options) or Static(prior))
+class Noted(Static):
+    seen: ClassVar[dict[str, Any]]
+
+    def __init__(self, prior: Mixture, **options: Any) -> None:
+        super().__init__(prior)
+        Noted.seen = options
+
+
+def test_policy_spec_reaches_the_policy(make_spec, runtime):
     spec = make_spec(tokens=256)
-    train(replace(spec, policy=PolicySpec(name="noted", weights=spec.policy.weights, options={"s": 0.5})), runtime)
-    assert seen == {"s": 0.5}
+    train(
+        replace(spec, policy=PolicySpec(name=f"{__name__}:Noted", weights=spec.policy.weights, options={"s": 0.5})),
+        runtime,
+    )
+    assert Noted.seen == {"s": 0.5}

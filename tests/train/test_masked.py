@@ -15,7 +15,7 @@ from mixopt.data.tokens import TokenData
 from mixopt.data.vocabulary import MASK_TOKEN, Vocabulary
 from mixopt.errors import DataError
 from mixopt.models.build import build_model
-from mixopt.policy import POLICIES, Static
+from mixopt.policy import Static
 from mixopt.spec import EvalSpec, PolicySpec
 from mixopt.train.batches import draw_numbers
 from mixopt.train.loop import train
@@ -134,20 +134,21 @@ class Interrupted(Exception):
 class Recorder(Static):
     """A policy that notes what it is told."""
 
+    made: Recorder
+
     def __init__(self, prior: Mixture) -> None:
         super().__init__(prior)
+        Recorder.made = self
         self.told: list[tuple[np.ndarray, np.ndarray]] = []
 
     def observe(self, step, loss_k, tokens_k):
         self.told.append((loss_k.copy(), tokens_k.copy()))
 
 
-def test_the_policy_is_told_losses_of_masked_tokens_and_counts_of_all(make_masked, runtime, monkeypatch):
-    made = []
-    monkeypatch.setitem(POLICIES, "recorder", lambda prior: made.append(Recorder(prior)) or made[-1])
-    spec = make_masked(policy=PolicySpec(name="recorder", weights=(0.9, 0.1, 0.0)), tokens=256 * 6)
+def test_the_policy_is_told_losses_of_masked_tokens_and_counts_of_all(make_masked, runtime):
+    spec = make_masked(policy=PolicySpec(name=f"{__name__}:Recorder", weights=(0.9, 0.1, 0.0)), tokens=256 * 6)
     train(spec, runtime)
-    losses, tokens = (np.array(column) for column in zip(*made[0].told, strict=True))
+    losses, tokens = (np.array(column) for column in zip(*Recorder.made.told, strict=True))
     assert (tokens.sum(axis=1) == 256).all()
     assert np.array_equal(np.isnan(losses), tokens == 0)
     # Of 300 tokens, at the start: the mean of a masked token, not its share of all tokens.

@@ -11,13 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixopt.policy import POLICIES
 from mixopt.spec import OptimSpec, PolicySpec
 from mixopt.train.parallel import Group
-from tests.train.processes import Case, Drifting, Outcome, run_case, run_together
+from tests.train.processes import DRIFTING, Case, Outcome, run_case, run_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from mixopt.spec import RunSpec
@@ -48,7 +47,7 @@ class World:
     """Every run of this module: alone, on two processes, and begun by one, gone on by two, ended by one."""
 
     def __init__(self, make_spec: Callable[..., RunSpec], runtime: Runtime, folder: Path, pair: Pair) -> None:
-        drifting = {"policy": PolicySpec(name="drifting", weights=(0.5, 0.3, 0.2)), "tokens": 256 * STEPS}
+        drifting = {"policy": PolicySpec(name=DRIFTING, weights=(0.5, 0.3, 0.2)), "tokens": 256 * STEPS}
         # Fits after steps 4, 12 and 20, each used four steps later: the first two are under way when it is cut.
         ado = {"min_points": 5, "warmup": 5, "skip": 0, "stride": 1, "refit_interval": 8, "adopt_after": 4}
         llama = {"heads": 2, "kv_heads": 1, "ffn_width": 64, "layers": 2}
@@ -96,10 +95,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(make_spec, runtime, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    POLICIES["drifting"] = Drifting
-    yield World(make_spec, runtime, tmp_path_factory.mktemp("world"), pair)
-    del POLICIES["drifting"]
+def world(make_spec, runtime, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(make_spec, runtime, tmp_path_factory.mktemp("world"), pair)
 
 
 def assert_same_numbers(ours: Outcome, reference: Outcome) -> None:

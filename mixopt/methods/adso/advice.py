@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import eigh
 
-from mixopt.methods.base import Estimate, Recommendation
+from mixopt.methods.base import Recommendation
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
-from mixopt.methods.intervals import percentiles, weight_intervals
+from mixopt.methods.intervals import Prediction, forecast, weight_intervals
 from mixopt.mixture import Mixture
 from mixopt.objective import tasks_of
 
@@ -49,25 +49,19 @@ def advise(
     together = state.belief(np.vstack([rivals, named]))
     draws = posterior_draws(together, np.random.default_rng(seed))
     winners = rivals[np.argmin(draws[:, : len(rivals)], axis=1)]
-    mixture = Mixture.normalised(dict(zip(state.history.domains, rivals[0].tolist(), strict=True)))
-    predicted = {"recommended": _estimate(together.mean[0], draws[:, 0])}
-    gains: dict[str, Estimate] = {}
-    for index, name in enumerate(baselines, start=len(rivals)):
-        predicted[name] = _estimate(together.mean[index], draws[:, index])
-        gain = 1 - together.mean[0] / together.mean[index]
-        low, high = percentiles(float(gain), 1 - draws[:, 0] / draws[:, index])
-        gains[name] = Estimate(float(gain), low, high)
-    intervals = {
-        domain: (max(0.0, low), min(1.0, high))
-        for domain, (low, high) in weight_intervals(mixture, winners).items()
-    }
+    mixture = Mixture.of_array(state.history.domains, rivals[0])
+    said = [
+        Prediction(weights, float(mean), drawn)
+        for weights, mean, drawn in zip(together.candidates.weights, together.mean, draws.T, strict=True)
+    ]
+    predicted, gains = forecast(said[0], dict(zip(baselines, said[len(rivals) :], strict=True)))
     details = _details(state, mixture, baselines)
     return Recommendation(
         method="ADSO" if len(state.ladder.scales) > 1 else "Bayesian optimisation at the target",
         objective=state.objective.name,
         tokens=state.ladder.target.tokens,
         mixture=mixture,
-        intervals=intervals,
+        intervals=weight_intervals(mixture, winners),
         predicted=predicted,
         gains=gains,
         warnings=(
@@ -94,10 +88,6 @@ def posterior_draws(belief: Belief, rng: np.random.Generator) -> NDArray[np.floa
         noise = rng.standard_normal((_DRAWS, len(values)))
         drawn[:, :, v] = losses[:, v] + process.output_scaling.scale[0] * noise @ root.T
     return belief.objective(drawn)
-
-
-def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
-    return Estimate(float(value), *percentiles(float(value), draws))
 
 
 def _details(state: State, mixture: Mixture, baselines: Mapping[str, Mixture]) -> dict[str, Any]:
@@ -150,11 +140,8 @@ def _of_curves(state: State) -> list[str]:
 
 
 def _of_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
-    at_cap = [
-        d
-        for d, w, cap in zip(mixture.domains, mixture.weights, bounds.caps, strict=True)
-        if cap < 1 and w > cap - 1e-6
-    ]
+    capped = bounds.at_cap(mixture.array) & (bounds.caps < 1)
+    at_cap = [domain for domain, at in zip(mixture.domains, capped, strict=True) if at]
     if not at_cap:
         return []
     return [f"at the cap that the available text sets: {', '.join(at_cap)}; more text of it would allow more"]

@@ -161,6 +161,17 @@ class Adso:
         pool = state.pool(self.candidates, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
 
+    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) the objective of mixtures (P, K) at the target, by the model that the next run is chosen with.
+
+        Raises:
+            ConfigError: fewer than three runs.
+        """
+        if len(history) < _FEWEST:
+            raise ConfigError(f"ADSO: expected {_FEWEST} runs or more to predict from, found {len(history)}")
+        state = State.of(history, self.ladder, self.settings.objective, self._first, self._memory)
+        return state.belief(weights).mean
+
     @property
     def _first(self) -> int:
         """Runs of the initial design."""
@@ -227,7 +238,7 @@ class Adso:
         return best is not None and choice.worth < self.settings.tolerance * abs(best)
 
     def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.natural.domains, weights)
 
     def _rng(self, runs: int) -> np.random.Generator:
         return np.random.default_rng([self.settings.seed, runs])

@@ -15,6 +15,7 @@ from mixopt.laws.power import Prior, fit_power
 from mixopt.methods.autoscale.extrapolate import Growth
 from mixopt.methods.autoscale.scales import Geometric, Scale
 from mixopt.methods.joint.law_of_runs import JointFit
+from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -84,16 +85,11 @@ class HoldOut:
         }
 
 
-def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(…) total variation of (…, K) mixtures."""
-    return 0.5 * np.abs(one - other).sum(axis=-1)
-
-
 def without_runs(totals: Sequence[int], optima: NDArray[np.float64], pinned: NDArray[np.bool_]) -> HoldOut:
     """The check on (S, K) optima alone: distances, no losses."""
     growth = Growth.fit(np.array(totals[:-1], dtype=np.float64), optima[:-1], pinned[:-1])
     found = {"geometric": growth.at(totals[-1]), **_simple(optima[:-1])}
-    guesses = {name: Guess(w, float(distance(w, optima[-1]))) for name, w in found.items()}
+    guesses = {name: Guess(w, float(total_variation(w, optima[-1]))) for name, w in found.items()}
     return HoldOut(totals[-1], tuple(totals[:-1]), optima[-1], None, None, guesses)
 
 
@@ -112,8 +108,8 @@ def hold_out(scales: Sequence[Scale], history: History, settings: DdoSettings) -
     guesses = {}
     for name, weights in found.items():
         value = last.value(weights)
-        guesses[name] = Guess(weights, float(distance(weights, last.weights)), value, value / best - 1)
-    spread = float(distance(last.replicates.weights, last.weights).mean())
+        guesses[name] = Guess(weights, float(total_variation(weights, last.weights)), value, value / best - 1)
+    spread = float(total_variation(last.replicates.weights, last.weights).mean())
     return HoldOut(last.tokens, tuple(scale.tokens for scale in rest), last.weights, best, spread, guesses)
 
 

@@ -141,4 +141,4 @@ def extrapolate_optima(
 
 
 def _mixture(domains: Sequence[str], weights: NDArray[np.float64]) -> Mixture:
-    return Mixture.normalised(dict(zip(domains, weights.tolist(), strict=True)))
+    return Mixture.of_array(domains, weights)

@@ -192,7 +192,7 @@ class AutoScale:
         return self._mixture(changed.at(self.target, self.bounds))
 
     def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.domains, weights)
 
 
 def _check_scales(designs: Sequence[Design]) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.methods.autoscale.choice import distance
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition, warn_of_runs
+from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _disagreement(found: Outcome) -> list[str]:
     apart = [d for d in one if one[d][1] < other[d][0] or other[d][1] < one[d][0]]
     if not apart:
         return []
-    between = distance(found.advised["geometric"].array, found.advised["joint"].array)
+    between = total_variation(found.advised["geometric"].array, found.advised["joint"].array)
     words = ", ".join(
         f"{d} ({found.advised['geometric'].to_dict()[d]:.3f} and {found.advised['joint'].to_dict()[d]:.3f})"
         for d in apart
@@ -95,8 +95,8 @@ def _far(found: Outcome) -> list[str]:
     if ratio <= FAR:
         return []
     name = found.choice.name
-    there = float(distance(found.drawn[name], found.mixture.array).mean())
-    here = float(distance(found.scales[-1].replicates.weights, found.scales[-1].weights).mean())
+    there = float(total_variation(found.drawn[name], found.mixture.array).mean())
+    here = float(total_variation(found.scales[-1].replicates.weights, found.scales[-1].weights).mean())
     return [
         f"the target is {ratio:.3g} times the largest scale: the noise of the runs moves the mixture by "
         f"{there:.3f} there (total variation; {here:.3f} at {found.scales[-1].name}), and no interval holds the "
@@ -159,13 +159,13 @@ def warn_of_target_bounds(mixture: Mixture, bounds: Bounds) -> list[str]:
     """Weights that are at a bound at the target; Theorem 1 has no prices to tell with them."""
     floors = [
         f"{d} ({floor:.3f})"
-        for d, w, floor in zip(mixture.domains, mixture.weights, bounds.floors, strict=True)
-        if w <= floor + 1e-9 and floor > 0
+        for d, at, floor in zip(mixture.domains, bounds.at_floor(mixture.array), bounds.floors, strict=True)
+        if at and floor > 0
     ]
     caps = [
         f"{d} ({cap:.3f})"
-        for d, w, cap in zip(mixture.domains, mixture.weights, bounds.caps, strict=True)
-        if w >= cap - 1e-9 and cap < 1
+        for d, at, cap in zip(mixture.domains, bounds.at_cap(mixture.array), bounds.caps, strict=True)
+        if at and cap < 1
     ]
     warnings = []
     if caps:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.mixture import distinct
 from mixopt.objective import score_noise
 
 if TYPE_CHECKING:
@@ -57,7 +56,10 @@ def warn_of_runs(analysis: Analysis) -> tuple[str, ...]:
 
 def warn_of_gains(mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]) -> list[str]:
     """Baselines that the recommended mixture may well not beat."""
-    known = [name for name in distinct(baselines) if name in gains]
+    distinct: dict[tuple[float, ...], str] = {}
+    for name, baseline in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
+        distinct.setdefault(tuple(np.round(baseline.array, 6).tolist()), name)
+    known = [name for name in distinct.values() if name in gains]
     names = [n for n in known if (gains[n].low or 0.0) <= 0 and baselines[n].distance(mixture) > 1e-6]
     if not names:
         return []
@@ -114,14 +116,15 @@ def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: NDArray[np.float64]
     """Weights at a bound, with what another 0.01 would cost; `prices` (K,) are per unit of weight."""
     warnings = []
     cost = prices * 0.01
-    for index, (domain, weight) in enumerate(mixture.to_dict().items()):
+    at_floor, at_cap = bounds.at_floor(mixture.array), bounds.at_cap(mixture.array)
+    for index, domain in enumerate(mixture.domains):
         floor, cap = bounds.floors[index], bounds.caps[index]
-        if weight <= floor + 1e-9:
+        if at_floor[index]:
             where = f"at its floor of {floor:.3g}" if floor > 0 else "at 0"
             warnings.append(
                 f"{domain} is {where}: raising it by 0.01 would cost {max(cost[index], 0.0):.2g} {units}"
             )
-        elif weight >= cap - 1e-9:
+        elif at_cap[index]:
             warnings.append(
                 f"{domain} is at its cap of {cap:.3g}: "
                 f"raising it by 0.01 would save {max(-cost[index], 0.0):.2g} {units}"

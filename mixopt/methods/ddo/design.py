@@ -186,7 +186,7 @@ def find_design(history: History) -> Design:
     runs = related.added if perturb == "add" else related.replaced
     if not runs.any():
         raise ConfigError(f"history: no design of DDO is in it; {_EXPECTED}")
-    reference = Mixture.normalised(dict(zip(history.domains, amounts[base].tolist(), strict=True)))
+    reference = Mixture.of_array(history.domains, amounts[base])
     return Design(reference, round(float(history.tokens[base])), _distinct(related.factor[runs].tolist()), perturb)
 
 

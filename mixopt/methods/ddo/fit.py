@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.laws.power import PowerFit, Prior, exact_branches, fit_power
+from mixopt.mixture import total_variation
 from mixopt.solve import Bounds, PowerSum, Solution, solve_simplex
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def fit_lines(
         fit=fit,
         solution=solve_simplex(lines.problem(fit), bounds),
         tied=tied,
-        branch_distance=0.5 * float(np.abs(optima[0] - optima[1]).sum()),
+        branch_distance=float(total_variation(optima[0], optima[1])),
     )
 
 

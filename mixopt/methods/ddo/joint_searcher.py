@@ -84,7 +84,6 @@ class JointDdo(Ddo):
             supply=settings.supply,
             missing=tuple(roles),
         )
-        at_bound = (mixture.array <= self.bounds.floors + 1e-9) | (mixture.array >= self.bounds.caps - 1e-9)
         return Recommendation(
             method=f"DDO, joint law {fit.form}, perturb {self.design.perturb}",
             objective=settings.objective.name,
@@ -93,11 +92,7 @@ class JointDdo(Ddo):
             intervals=weight_intervals(mixture, drawn),
             predicted=forecast.predicted,
             gains=forecast.gains,
-            multipliers={
-                domain: float(price)
-                for domain, price, bound in zip(mixture.domains, solution.bound_multipliers, at_bound, strict=True)
-                if bound
-            },
+            multipliers=self.bounds.prices(mixture.array, solution.bound_multipliers),
             other_objectives={
                 other.name: self._named(fit.under(other).optimum(total, self.bounds)[0]).to_dict()
                 for other in other_objectives(settings.objective, history.eval_domains)
@@ -108,4 +103,4 @@ class JointDdo(Ddo):
         )
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.design.reference.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.design.reference.domains, weights)

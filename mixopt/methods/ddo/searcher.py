@@ -14,7 +14,7 @@ from mixopt.methods.ddo.advice import describe, warn
 from mixopt.methods.ddo.analysis import Analysis, Sweep
 from mixopt.methods.ddo.design import Design, Perturb
 from mixopt.methods.ddo.fit import PRESETS, Preset, Replicates
-from mixopt.methods.intervals import percentiles, weight_intervals
+from mixopt.methods.intervals import Prediction, forecast, weight_intervals
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective, other_objectives
 from mixopt.solve import Supply, make_bounds
@@ -145,8 +145,7 @@ class Ddo:
             ).to_dict()
             for objective in other_objectives(settings.objective, sweep.runs.eval_domains)
         }
-        multipliers = analysis.fitted.solution.bound_multipliers
-        at_bound = (mixture.array <= self.bounds.floors + 1e-9) | (mixture.array >= self.bounds.caps - 1e-9)
+        prices = analysis.fitted.solution.bound_multipliers * analysis.base
         return Recommendation(
             method=f"DDO, preset {preset.name}, perturb {self.design.perturb}",
             objective=settings.objective.name,
@@ -155,11 +154,7 @@ class Ddo:
             intervals=weight_intervals(mixture, replicates.weights),
             predicted=predicted,
             gains=gains,
-            multipliers={
-                domain: float(value) * analysis.base
-                for domain, value, bound in zip(mixture.domains, multipliers, at_bound, strict=True)
-                if bound
-            },
+            multipliers=self.bounds.prices(mixture.array, prices),
             other_objectives=others,
             warnings=warn(analysis, mixture, self.bounds, self.baselines, gains, settings.supply, preset),
             runs=sweep.runs.runs,
@@ -171,7 +166,7 @@ class Ddo:
         reference = self.design.reference
         if cell.domain is None:
             return reference
-        return Mixture.normalised(dict(zip(reference.domains, cell.tokens, strict=True)))
+        return Mixture.of_array(reference.domains, cell.tokens)
 
     def _floor(self) -> str | float | NDArray[np.float64]:
         if self.settings.floor is not None:
@@ -187,20 +182,11 @@ class Ddo:
         self, analysis: Analysis, replicates: Replicates, mixture: Mixture
     ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
         """Predicted objective by mixture, and relative gain over each baseline; the optimism widens both."""
-        lines = analysis.lines
+        base = analysis.base
 
-        def relative(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            return analysis.relative(weights), replicates.base + lines.change(replicates.fit, weights)
+        def prediction(one: Mixture) -> Prediction:
+            draws = replicates.base + analysis.lines.change(replicates.fit, one.array)
+            return Prediction(one.array, base * analysis.relative(one.array), base * draws)
 
-        value, draws = relative(mixture.array)
-        low, high = percentiles(value, draws)
-        base, optimism = analysis.base, replicates.optimism
-        predicted = {"recommended": Estimate(value * base, low * base, (high + optimism) * base)}
-        gains: dict[str, Estimate] = {}
-        for name, baseline in self.baselines.items():
-            other, other_draws = relative(baseline.array)
-            predicted[name] = Estimate(other * base, *(end * base for end in percentiles(other, other_draws)))
-            gain = 1 - value / other
-            low, high = percentiles(gain, 1 - draws / other_draws)
-            gains[name] = Estimate(gain, low - optimism, high)
-        return predicted, gains
+        others = {name: prediction(baseline) for name, baseline in self.baselines.items()}
+        return forecast(prediction(mixture), others, optimism=base * replicates.optimism)

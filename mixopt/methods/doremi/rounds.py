@@ -104,7 +104,7 @@ class Round:
     def answer(self) -> Mixture:
         """The mean of the proxies' averages: DoReMi's answer, and the reference of the next round."""
         mean = self.averages.mean(axis=0).tolist()
-        return Mixture.normalised(dict(zip(self.reference.domains, mean, strict=True)))
+        return Mixture.of_array(self.reference.domains, mean)
 
     @property
     def change(self) -> float:

@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mixopt.methods.base import Estimate
+from mixopt.methods.intervals import Prediction, forecast
+from mixopt.mixture import total_variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from mixopt.methods.base import Estimate
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
     from mixopt.mixture import Mixture
 
@@ -65,31 +66,15 @@ class Forecast:
         misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
         # That of differences is of runs as far apart as the law's own; of nearer mixtures it is less in proportion.
         shares = fit.fit.cells.tokens / fit.fit.cells.totals[:, None]
-        usual = float(0.5 * np.abs(shares - shares.mean(axis=0)).sum(axis=1).mean())
-        found = {
-            name: (float(fit.predict(target * mixture.array)), laws.predict(target * mixture.array))
-            for name, mixture in {"recommended": recommended, **others}.items()
-        }
-        lowest = min(value for value, _ in found.values())
+        usual = float(total_variation(shares, shares.mean(axis=0)).mean())
+
+        def prediction(mixture: Mixture) -> Prediction:
+            amounts = target * mixture.array
+            value = float(fit.predict(amounts))
+            return Prediction(mixture.array, value, laws.predict(amounts), misfit * value)
+
+        best, found = prediction(recommended), {name: prediction(mixture) for name, mixture in others.items()}
+        lowest = min(one.value for one in (best, *found.values()))
         if lowest <= (1.0 if fit.fit.objective.units == "perplexity" else 0.0):
             return cls({}, {}, lowest)
-        value, draws = found["recommended"]
-        low, high = _interval(value, draws, misfit * value)
-        predicted = {"recommended": Estimate(value, low, high + optimism)}
-        gains = {}
-        for name, mixture in others.items():
-            other, other_draws = found[name]
-            predicted[name] = Estimate(other, *_interval(other, other_draws, misfit * other))
-            gain = 1 - value / other
-            apart = mixture.distance(recommended)
-            low, high = _interval(gain, 1 - draws / other_draws, between * min(1.0, apart / usual))
-            gains[name] = Estimate(gain, low - optimism / other if apart > 1e-9 else low, high)
-        return cls(predicted, gains)
-
-
-def _interval(value: float, draws: NDArray[np.float64], misfit: float) -> tuple[float, float]:
-    """95 % percentile interval of the draws, and the law's own standard error beside them, in quadrature."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    wide = 1.96 * misfit
-    below, above = max(value - float(low), 0.0), max(float(high) - value, 0.0)
-    return value - float(np.hypot(below, wide)), value + float(np.hypot(above, wide))
+        return cls(*forecast(best, found, optimism=optimism, between=dict.fromkeys(found, between), usual=usual))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.methods.ddo.advice import warn_of_bounds
+from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def _bounds(fit: OneShotFit, mixture: Mixture) -> list[str]:
         return warn_of_bounds(mixture, bounds, array, fit.objective.units)
     at_cap = [
         f"{domain} ({cap:.3g})"
-        for domain, weight, cap in zip(mixture.domains, mixture.weights, bounds.caps, strict=True)
-        if weight >= cap - 1e-6
+        for domain, at, cap in zip(mixture.domains, bounds.at_cap(mixture.array), bounds.caps, strict=True)
+        if at
     ]
     return [f"at their caps: {', '.join(at_cap)}; more text of them might help"] if at_cap else []
 
@@ -94,20 +95,17 @@ def _extrapolation(swarm: Swarm, mixture: Mixture) -> list[str]:
         return [
             f"the optimum lies outside the weights that were tested, where laws extrapolate: {', '.join(outside)}"
         ]
-    away = _distances(swarm.weights, mixture.array).min()
-    between = (
-        np.array([np.sort(_distances(swarm.weights, row))[1] for row in swarm.weights]) if len(swarm) > 1 else 0.0
+    away = total_variation(swarm.weights, mixture.array).min()
+    nearest = (
+        [np.sort(total_variation(swarm.weights, row))[1] for row in swarm.weights] if len(swarm) > 1 else [0.0]
     )
-    if away <= np.max(between):
+    farthest = max(nearest)
+    if away <= farthest:
         return []
     return [
         f"no trained mixture is near the optimum (the nearest at {away:.2f} total variation, those of the swarm at "
-        f"most {np.max(between):.2f} from each other's nearest): --verify measures it"
+        f"most {farthest:.2f} from each other's nearest): --verify measures it"
     ]
-
-
-def _distances(weights: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * np.abs(weights - point).sum(axis=1)
 
 
 def _noise(fit: OneShotFit) -> list[str]:

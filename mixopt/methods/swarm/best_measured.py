@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.methods.base import Estimate
-from mixopt.methods.intervals import percentiles
+from mixopt.methods.intervals import Prediction, forecast
+from mixopt.mixture import total_variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from mixopt.methods.base import Estimate
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.mixture import Mixture
 
@@ -82,20 +83,13 @@ class BestMeasured:
         self, swarm: Swarm, others: Mapping[str, Mixture]
     ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
         """Measured objectives and gains with 95 % intervals, of the winner and of others that were trained."""
-        best, draws = self.values[self.cell], self.draws[:, self.cell]
-        low, high = percentiles(best, draws)
-        predicted = {"recommended": Estimate(float(best), low, high + self.optimism)}
-        gains = {}
-        for name, mixture in others.items():
-            cell = nearest(swarm, mixture)
-            if cell is None:
-                continue
-            other, other_draws = self.values[cell], self.draws[:, cell]
-            predicted[name] = Estimate(float(other), *percentiles(float(other), other_draws))
-            gain = float(1 - best / other)
-            low, high = percentiles(gain, 1 - draws / other_draws)
-            gains[name] = Estimate(gain, low - self.optimism / float(other) if cell != self.cell else low, high)
-        return predicted, gains
+
+        def measured(cell: int) -> Prediction:
+            return Prediction(swarm.weights[cell], float(self.values[cell]), self.draws[:, cell])
+
+        cells = {name: nearest(swarm, mixture) for name, mixture in others.items()}
+        trained = {name: measured(cell) for name, cell in cells.items() if cell is not None}
+        return forecast(measured(self.cell), trained, optimism=self.optimism)
 
     def warnings(self, units: str, *, assumed: bool) -> list[str]:
         """The winner's curse, in words.
@@ -126,6 +120,6 @@ class BestMeasured:
 
 def nearest(swarm: Swarm, mixture: Mixture) -> int | None:
     """The swarm's mixture that is this one, to the rounding of its runs; None where it was not trained."""
-    away = 0.5 * np.abs(swarm.weights - mixture.array).sum(axis=1)
+    away = total_variation(swarm.weights, mixture.array)
     cell = int(away.argmin())
     return cell if away[cell] <= swarm.rounding else None

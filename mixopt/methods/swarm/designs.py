@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.methods.swarm.lattice import lattice, parts_of_count, parts_of_step
 from mixopt.methods.swarm.sampling import dirichlet_within, uniform_within
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
@@ -170,11 +170,11 @@ class _Distinct:
 
     def _is_new(self, row: NDArray[np.float64], rows: NDArray[np.float64]) -> bool:
         there = rows[: self._count]
-        return not len(there) or 0.5 * float(np.abs(there - row).sum(axis=1).min()) > self._near
+        return not len(there) or float(total_variation(there, row).min()) > self._near
 
 
 def _mixture(domains: tuple[str, ...], row: NDArray[np.float64]) -> Mixture:
-    return Mixture.normalised(dict(zip(domains, row.tolist(), strict=True)))
+    return Mixture.of_array(domains, row)
 
 
 def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterator[NDArray[np.float64]]:

@@ -86,7 +86,7 @@ class Frozen:
 
     def named(self, coordinates: NDArray[np.float64]) -> Mixture:
         """Coordinates (L,) as a mixture of domains."""
-        return Mixture.normalised(dict(zip(self.domains, (self.matrix @ coordinates).tolist(), strict=True)))
+        return Mixture.of_array(self.domains, self.matrix @ coordinates)
 
     def reduce(self, amounts: Mapping[str, float]) -> dict[str, float]:
         """Amounts by domain (tokens, shares) as amounts by coordinate, the old ones summed."""

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.methods.base import Estimate
+from mixopt.methods.intervals import Prediction, forecast
 from mixopt.methods.swarm.law_choice import LawChoice
 from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
 from mixopt.methods.swarm.regressors import LAWS
-from mixopt.solve.simplex import AT_BOUND, with_multipliers
+from mixopt.mixture import total_variation
+from mixopt.solve.simplex import with_multipliers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from mixopt.methods.base import Estimate
     from mixopt.methods.candidates import Candidates
     from mixopt.methods.swarm.optimum import Optimum
     from mixopt.methods.swarm.regressors.base import Fitted, Regressor
@@ -147,12 +149,7 @@ class OneShotFit:
             return {}
         value = surface.value(weights[None])[0]
         found = with_multipliers(weights, value[0], -slope[0, 0], bounds.floors, bounds.caps).bound_multipliers
-        at_bound = (weights <= bounds.floors + AT_BOUND) | (weights >= bounds.caps - AT_BOUND)
-        return {
-            domain: float(price)
-            for domain, price, bound in zip(bounds.domains, found, at_bound, strict=True)
-            if bound
-        }
+        return bounds.prices(weights, found)
 
     def replicates(self, count: int) -> OneShotReplicates:
         """Laws of resampled runs and the optimum under each."""
@@ -204,24 +201,18 @@ class OneShotReplicates:
             others: mixtures to compare with, by name.
         """
         surface = self.fit.surface(self.fit.objective).bare
-        names = ["recommended", *others]
-        arrays = np.stack([mixture.array, *(other.array for other in others.values())])
+        mixtures = {"recommended": mixture, **others}
+        arrays = np.stack([one.array for one in mixtures.values()])
         values, draws = surface.value(arrays)[0], self.laws.bare.value(arrays)
-        misfits = [self._misfit(array) for array in arrays]
+        said = {
+            name: Prediction(array, float(value), drawn, self._misfit(array))
+            for name, array, value, drawn in zip(mixtures, arrays, values, draws.T, strict=True)
+        }
+        best = said.pop("recommended")
+        between = {name: float(np.hypot(best.error, other.error)) / other.value for name, other in said.items()}
         weights = self.fit.swarm.weights
-        usual = float(0.5 * np.abs(weights - weights.mean(axis=0)).sum(axis=1).mean()) or 1.0
-        predicted, gains = {}, {}
-        for column, name in enumerate(names):
-            low, high = _interval(values[column], draws[:, column], misfits[column])
-            above = self.optimism if name == "recommended" else 0.0
-            predicted[name] = Estimate(float(values[column]), low, high + above)
-        for column, (name, other) in enumerate(others.items(), start=1):
-            gain = float(1 - values[0] / values[column])
-            apart = mixture.distance(other)
-            between = np.hypot(misfits[0], misfits[column]) / values[column] * min(1.0, apart / usual)
-            low, high = _interval(gain, 1 - draws[:, 0] / draws[:, column], between)
-            gains[name] = Estimate(gain, low - (self.optimism / float(values[column]) if apart > 1e-9 else 0), high)
-        return predicted, gains
+        usual = float(total_variation(weights, weights.mean(axis=0)).mean()) or 1.0
+        return forecast(best, said, optimism=self.optimism, between=between, usual=usual)
 
     def _misfit(self, weights: NDArray[np.float64]) -> float:
         """The law's error on the quarter of the swarm, left out, that is nearest to a mixture (K,).
@@ -233,11 +224,3 @@ class OneShotReplicates:
         near = np.argsort(away, kind="stable")[: max(_NEAREST, len(swarm) // 4)]
         errors = self.fit.evidence.chosen.left_out[near] - self.fit.values[near]
         return float(np.sqrt((errors**2).mean()))
-
-
-def _interval(value: float, draws: NDArray[np.float64], misfit: float) -> tuple[float, float]:
-    """95 % percentile interval of the draws, and the law's own standard error beside them, in quadrature."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    wide = 1.96 * misfit
-    below, above = max(value - float(low), 0.0), max(float(high) - value, 0.0)
-    return float(value - np.hypot(below, wide)), float(value + np.hypot(above, wide))

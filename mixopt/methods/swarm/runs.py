@@ -12,6 +12,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.run_effects import RunEffects
+from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _group(weights: NDArray[np.float64]) -> NDArray[np.int64]:
     count = 0
     for row in range(len(weights)):
         if index[row] < 0:
-            near = 0.5 * np.abs(weights - weights[row]).sum(axis=1) <= _REPEAT
+            near = total_variation(weights, weights[row]) <= _REPEAT
             index[near & (index < 0)] = count
             count += 1
     return index

@@ -204,6 +204,17 @@ class OneShot:
             for seed in self.settings.seeds
         ]
 
+    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) the objective of mixtures (P, K) at the swarm's scale, by its law.
+
+        Raises:
+            ConfigError: there is no law, or none for these runs.
+        """
+        if self.settings.regressors is None:
+            raise ConfigError("a swarm without a law predicts nothing; choose one with --regressor auto")
+        fit = self._fit(self._swarm(history), self.settings.regressors)
+        return fit.surface(self.settings.objective).bare.value(weights)[0]
+
     def _next_best(self, swarm: Swarm, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """(K,) the mixture to confirm next, by the law or, without one, by the swarm's own measurements."""
         if self.settings.regressors is not None:
@@ -381,4 +392,4 @@ class OneShot:
         return other_objectives(self.settings.objective, swarm.history.eval_domains)
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
-        return Mixture.normalised(dict(zip(self.natural.domains, weights.tolist(), strict=True)))
+        return Mixture.of_array(self.natural.domains, weights)

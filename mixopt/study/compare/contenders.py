@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
+from mixopt.methods.registry import method_names
 from mixopt.mixture import Mixture
-from mixopt.study.mixtures import METHODS, resolve_mixture
+from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.policies import PolicyAsked, plan_policies
 from mixopt.study.target import plan_targets
 from mixopt.units import format_count
@@ -77,8 +78,8 @@ def default_contenders(study: Study, store: Store) -> list[Contender]:
         answer = store.folder / "studies" / study_id / "recommendation.json"
         if (
             same
-            and method in METHODS
-            and set(config.get("reference", ())) == set(study.domains)
+            and method in method_names()
+            and set(config.get("domains", ())) == set(study.domains)
             and answer.exists()
         ):
             found.setdefault(method, Contender(f"{method}:{study_id}", method))

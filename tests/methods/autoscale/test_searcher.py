@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mixopt.history import empty_history
-from mixopt.methods.autoscale.choice import Choice, Guess, HoldOut, cross_validate, distance, hold_out
+from mixopt.methods.autoscale.choice import Choice, Guess, HoldOut, cross_validate, hold_out
 from mixopt.methods.autoscale.scales import Geometric, Scale
 from mixopt.methods.ddo.advice import warn_of_repetition
 from mixopt.methods.ddo.searcher import Ddo
 from mixopt.methods.joint.law_of_runs import JointFit
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Supply
 from tests.methods.growing import (
     OFFSET,
@@ -37,14 +37,14 @@ def test_the_best_mixture_of_the_target_is_better_predicted_than_by_the_nearest_
     nearest = np.array(list(found.details["baselines"]["nearest scale"].values()))
     for name in ("geometric", "joint"):
         assert loss(PURE, weights_of(found, name), TARGET) < loss(PURE, nearest, TARGET)
-    assert distance(weights_of(found, "geometric"), best) < 0.3 * distance(nearest, best)
+    assert total_variation(weights_of(found, "geometric"), best) < 0.3 * total_variation(nearest, best)
 
 
 def test_with_offsets_the_joint_law_comes_nearer_than_theorem_1():
     found = answer(OFFSET)
     best = truth(OFFSET, TARGET)
-    assert distance(weights_of(found, "joint"), best) < 0.1 * distance(weights_of(found, "geometric"), best)
-    assert distance(weights_of(found, "joint"), best) < 0.03
+    away = total_variation(weights_of(found, "joint"), best)
+    assert away < min(0.03, 0.1 * total_variation(weights_of(found, "geometric"), best))
     assert found.details["chosen"] == "joint"
     assert any("disagree by more than their intervals" in warning for warning in found.warnings)
 
@@ -150,7 +150,7 @@ def test_no_guess_has_seen_a_loss_of_the_scale_held_out():
         held.append(hold_out(scales, history, SETTINGS))
     for name, guess in held[0].guesses.items():
         np.testing.assert_array_equal(held[1].guesses[name].weights, guess.weights)
-    assert distance(held[1].optimum, held[0].optimum) > 0.05
+    assert total_variation(held[1].optimum, held[0].optimum) > 0.05
 
 
 def test_two_scales_have_no_hold_out_and_choose_by_cross_validation():

@@ -1,1 +1,0 @@
-"""Search methods written for replays: a file each."""
