@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo quick test check format clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,10 @@ demo: setup
 	$(BIN)/mixopt data demo --out demo/data --vocabulary 1024
 	$(BIN)/mixopt ddo experiments/demo.yaml --verify
 	$(BIN)/mixopt report --results demo/results --out demo/report.html
+
+quick: setup
+	@# What neither trains nor starts Ray nor opens a browser nor takes long: for after every edit.
+	$(BIN)/python -m pytest --quick -n 2 --dist worksteal
 
 test: setup
 	@# Tests of Ray look at what it leaves in the machine, and use all of it: one after the other.

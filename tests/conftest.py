@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 from tests.corpus import make_data
@@ -14,7 +18,6 @@ from tests.trained import train_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
@@ -26,11 +29,51 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 threadpool_limits(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules with slow tests come first, so that none is left for the end, when the other core has no more work.
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=10)
 
-    The first of them are those that share the two processes of `pair`, which each worker would start for itself.
+HERE = Path(__file__).parent
+# What needs torch, by folder and by fixture: training, and what is asked of trained models.
+TRAINING_FOLDERS = {HERE / name for name in ("e2e", "evaluate", "execute", "models", "online", "train")}
+TRAINING_FIXTURES = {"kept_run", "mixopt", "pair", "scored"}
+NOT_QUICK = ("train", "slow", "ray", "gpu", "browser")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick` is what `make quick` runs."""
+    parser.addoption(
+        "--quick", action="store_true", help="leave out what trains, starts Ray, opens a browser or is slow"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fewer examples of each property, where speed was asked for."""
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import, in a quick run, modules that import torch."""
+    return True if config.getoption("--quick") and collection_path in TRAINING_FOLDERS else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what trains by where it stands and what it uses."""
+    if not TRAINING_FOLDERS.isdisjoint(item.path.parents) or TRAINING_FIXTURES & set(
+        getattr(item, "fixturenames", ())
+    ):
+        item.add_marker("train")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A quick run keeps what is quick. In any run modules with slow tests come first.
+
+    So none is left for the end, when the other core has no more work. The first of them are those that share the
+    two processes of `pair`, which each worker would start for itself.
     """
+    if config.getoption("--quick"):
+        long = [any(map(item.get_closest_marker, NOT_QUICK)) for item in items]
+        config.hook.pytest_deselected(items=list(itertools.compress(items, long)))
+        items[:] = itertools.compress(items, map(operator.not_, long))
     turn: dict[Path, int] = {}
     for item in items:
         own = 0 if "pair" in getattr(item, "fixturenames", ()) else 1 if item.get_closest_marker("slow") else 2

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from mixopt.data.manifest import Manifest
 from mixopt.data.prepare import prepare
@@ -25,6 +24,8 @@ WORDPIECE += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"
 
 def bert_data(folder: Path) -> Path:
     """A little data prepared with a tokenizer of BERT's kind, which has no end-of-text token of its own."""
+    from transformers import BertTokenizer
+
     BertTokenizer(vocab={token: index for index, token in enumerate(WORDPIECE)}).save_pretrained(folder / "bert")
     prepare(write_text(folder / "text", 12, domains=("words",)), str(folder / "bert"), folder / "data")
     return folder / "data"
@@ -46,6 +47,8 @@ def test_a_trained_bpe_gets_a_mask_token_after_its_own(data_dir: Path) -> None:
 def test_a_kept_tokenizer_names_the_mask_token_at_the_same_id(data_dir: Path, tmp_path: Path) -> None:
     load_tokenizer(str(data_dir / "tokenizer")).save(tmp_path)
     give_mask_token(tmp_path)
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     assert (tokenizer.mask_token, tokenizer.mask_token_id) == (MASK_TOKEN, 300)
     assert tokenizer(f"12 + {MASK_TOKEN} = 20").input_ids.count(300) == 1
@@ -79,6 +82,8 @@ def test_words_of_byte_level_bpe_begin_at_blanks(data_dir: Path) -> None:
 
 
 def test_other_tokenizers_do_not_tell_where_words_begin(tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     backend = Tokenizer(models.Unigram([("<unk>", 0.0), ("▁", -1.0), *((letter, -2.0) for letter in "abcd")], 0))
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     backend.add_special_tokens([AddedToken("</s>")])
