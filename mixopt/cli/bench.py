@@ -70,13 +70,14 @@ def bench(
         typer.Option(help="The surrogate's scales, parameters x tokens: 1Mx200M,60Mx1B.", rich_help_panel=_TABLE),
     ] = None,
     pool: Annotated[
-        int, typer.Option(help="Mixtures that the surrogate is evaluated on.", rich_help_panel=_TABLE)
+        int, typer.Option(help="Mixtures that the surrogate is evaluated on.", rich_help_panel=_TABLE, hidden=True)
     ] = 256,
     costs: Annotated[
         str | None,
         typer.Option(
             help="Cost of each scale in target runs, such as 0.145,1 [from 6 x parameters x tokens].",
             rich_help_panel=_TABLE,
+            hidden=True,
         ),
     ] = None,
     settings: Annotated[
