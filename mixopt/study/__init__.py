@@ -2,7 +2,7 @@
 
 from mixopt.study.config import StudyConfig
 from mixopt.study.loop import run_study
-from mixopt.study.search import autoscale, ddo, doremi, search
+from mixopt.study.searches import autoscale, ddo, doremi, search
 from mixopt.study.study import Study
 
 __all__ = ["Study", "StudyConfig", "autoscale", "ddo", "doremi", "run_study", "search"]

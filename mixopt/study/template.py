@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _TEMPLATE = """\
-# A mixopt study: what to train on what, where. flags override it. It is run by
+# A mixopt study: what to train on what, where. Flags override it; it is run by
 #   mixopt {command}
 # Counts may be written 800k, 10M, 1.2B. `null` means: choose what suits the rest.
 
