@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 from pathlib import Path
@@ -151,3 +152,8 @@ def test_settings_that_pages_name_exist(page: Path) -> None:
     fields["method"] = {key for name in METHODS for key in METHODS.get(name).Settings.model_fields}
     named = re.findall(r"[`\s](data|executor|training|method)\.([a-z_]+)\b(?![.(/])", page.read_text())
     assert [f"{section}.{key}" for section, key in named if key not in fields[section]] == []
+
+
+def test_the_page_of_options_is_what_the_methods_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
+    assert (ROOT / "docs" / "options.md").read_text() == made, "run `python docs/make_options.py`"

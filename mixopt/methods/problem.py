@@ -131,6 +131,13 @@ class Problem:
     history: History | None = None
     candidates: Candidates | None = None
 
+    @property
+    def target(self) -> Size:
+        """The model and length that the answer is about."""
+        if self.training is not None:
+            return self.training.size(None, self.tokens)
+        return self.sizes[-1] if self.sizes else Size(None, 0, self.tokens, 0.0)
+
     def objective(self, name: str) -> Objective:
         """What is minimised.
 

@@ -101,7 +101,7 @@ def template(method: str, path: str | Path = "THIS_FILE") -> str:
     owner = method_named(method, "--method")
     fields = {name: field for name, field in owner.Settings.model_fields.items() if name != "name"}
     lines = [_line("name", method, "the method; a command of its own sets it")]
-    lines += [_line(name, _value(field), field.description or "") for name, field in fields.items()]
+    lines += [_line(name, value_of(field), field.description or "") for name, field in fields.items()]
     section = "\n".join(["method:", *lines, ""])
     command, _, options = owner.command_line.partition(" ")
     # Not `format`: the file's own braces stay.
@@ -113,7 +113,7 @@ def _line(name: str, value: str, text: str) -> str:
     return f"  {f'{name}: {value}':<28} # {text}".rstrip()
 
 
-def _value(field: FieldInfo) -> str:
+def value_of(field: FieldInfo) -> str:
     """The default, as the file has it; what None stands for is in the field's text."""
     if told(field).example and field.default is not None:
         return told(field).example
