@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mixopt.version import __version__
+
 if TYPE_CHECKING:
     from mixopt import results
     from mixopt.mixture import Mixture
     from mixopt.study import Study, autoscale, ddo, doremi, search
 
-__version__ = "0.1.0"
-
-__all__ = ["Mixture", "Study", "autoscale", "ddo", "doremi", "results", "search"]
+__all__ = ["Mixture", "Study", "__version__", "autoscale", "ddo", "doremi", "results", "search"]
 
 _HOMES = {
     "Mixture": "mixopt.mixture",

@@ -10,7 +10,6 @@ import typer
 import typer.core
 import typer.main
 
-from mixopt import __version__
 from mixopt.cli import (
     ado_train,
     bench,
@@ -27,6 +26,7 @@ from mixopt.cli import (
     train,
 )
 from mixopt.cli.listing import listing
+from mixopt.version import __version__
 
 
 class _Commands(typer.core.TyperGroup):

@@ -88,11 +88,11 @@ def export(
 
     Example: `mixopt runs export runs.csv`, then `mixopt recommend --runs runs.csv`
     """
-    from mixopt.store import Store
+    from mixopt.store import Store, export_runs
 
     with Store(results, read_only=True) as store:
         chosen = store.rows(status=status, study=store.find_study(study) if study else None)
-        count = store.export(path, [row["run_id"] for row in chosen])
+        count = export_runs(store, path, [row["run_id"] for row in chosen])
     typer.echo(f"wrote {count} runs to {path}")
 
 
@@ -105,10 +105,10 @@ def import_runs(
 
     Example: `mixopt runs import runs.jsonl.gz`
     """
-    from mixopt.store import Store
+    from mixopt.store import Store, import_runs
 
     with Store(results) as store:
-        count = store.import_(path)
+        count = import_runs(store, path)
     typer.echo(f"took in {count} runs from {path}")
 
 

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.errors import ConfigError
+from mixopt.solve.bounds import SLACK
+from mixopt.solve.problem import Solution
+from mixopt.solve.simplex import with_multipliers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixopt.solve.bounds import Bounds
     from mixopt.solve.transfer import TransferLaws
 
 _STEPS = 150
@@ -21,6 +27,46 @@ _SUFFICIENT = 0.01
 _GAP = 1e-13
 _RESIDUAL = 1e-9
 _ROUNDING = 4 * np.finfo(np.float64).eps
+
+
+def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
+    """The mixture that minimises F within bounds, by a primal-dual interior-point method.
+
+    Where F does not depend on how some of the weight is shared, any of the best mixtures may come out.
+
+    Args:
+        law: one problem or a batch.
+        bounds: floors and caps, the same for the whole batch.
+
+    Raises:
+        ConfigError: a law, or for `sum_exp` its exponential, is infinite wherever bounds allow.
+    """
+    floors, caps = bounds.floors, bounds.caps
+    shape = law.shape
+    law = law.flattened()
+    duals = np.broadcast_to(law.share / law.share.sum(), law.floor.shape)
+    room, left = (caps - floors).sum(), 1 - floors.sum()
+    start = floors + (caps - floors) * min(1.0, max(0.0, left) / max(room, SLACK))
+    weights = np.broadcast_to(start, law.shape)
+    if not np.isfinite(law.laws(weights)).all():
+        raise ConfigError(
+            "bounds: some law has no amount of any domain below the caps, where it is infinite; raise a cap"
+        )
+    if SLACK < left < room - SLACK:  # else there is one mixture only
+        weights, duals = interior_point(law, floors, caps, start)
+    objective = law.value(weights)
+    if not np.isfinite(objective).all():
+        raise ConfigError(
+            "law: exp(loss) of the best mixture is too great for a number; it must be below 709 nats/token"
+        )
+    solution = with_multipliers(weights, objective, law.slope(weights, duals), floors, caps)
+    batch = shape[:-1]
+    return Solution(
+        weights=solution.weights.reshape(shape),
+        objective=solution.objective.reshape(batch),
+        multiplier=solution.multiplier.reshape(batch),
+        bound_multipliers=solution.bound_multipliers.reshape(shape),
+    )
 
 
 def interior_point(

@@ -5,5 +5,6 @@ finished row is never replaced; an objective is never stored, only the losses th
 """
 
 from mixopt.store.table import Store
+from mixopt.store.table_files import export_runs, import_runs
 
-__all__ = ["Store"]
+__all__ = ["Store", "export_runs", "import_runs"]

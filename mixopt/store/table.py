@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mixopt.errors import StoreError
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import RunSpec
-from mixopt.store import curves, frames, points, table_files, task_errors, traces
+from mixopt.store import curves, frames, points, task_errors, traces
 from mixopt.store.database import Database
 from mixopt.store.run_rows import run_rows
 from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS
@@ -287,15 +287,3 @@ class Store:
             {**dict(row), "config": json.loads(row["config"]), "runs": links.get(row["study_id"], [])}
             for row in self._database.all("SELECT * FROM studies ORDER BY created, rowid")
         ]
-
-    def export(self, path: str | Path, run_ids: Iterable[str] | None = None) -> int:
-        """Write runs to `path`: `.csv` for `mixopt recommend --runs`, `.jsonl` or `.jsonl.gz` with nothing lost.
-
-        Returns:
-            The number of runs written.
-        """
-        return table_files.export(self, Path(path), run_ids)
-
-    def import_(self, path: str | Path) -> int:
-        """Take in a `.jsonl` or `.jsonl.gz` that `export` wrote; the number of runs that were new."""
-        return table_files.import_(self, Path(path))

@@ -12,6 +12,7 @@ import csv
 import gzip
 import json
 import os
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from mixopt.errors import MixoptError, StoreError
@@ -22,17 +23,20 @@ from mixopt.store.schema import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from mixopt.store.table import Store
 
 
-def export(store: Store, path: Path, run_ids: Iterable[str] | None) -> int:
-    """Write runs to `path`, whole or not at all; the number written.
+def export_runs(store: Store, path: str | Path, run_ids: Iterable[str] | None = None) -> int:
+    """Write runs to `path`: `.csv` for `mixopt recommend --runs`, `.jsonl` or `.jsonl.gz` with nothing lost.
+
+    Returns:
+        The number of runs written; the file is whole, or not there.
 
     Raises:
         StoreError: an unknown ending, or the file cannot be written.
     """
+    path = Path(path)
     ids = [row["run_id"] for row in store.rows()] if run_ids is None else list(run_ids)
     write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".jsonl.gz": _write_jsonl}.get(_ending(path))
     if write is None:
@@ -49,8 +53,8 @@ def export(store: Store, path: Path, run_ids: Iterable[str] | None) -> int:
     return count
 
 
-def import_(store: Store, path: Path) -> int:
-    """Take in what `export` wrote as `.jsonl`; runs that are finished here stay as they are.
+def import_runs(store: Store, path: str | Path) -> int:
+    """Take in a `.jsonl` or `.jsonl.gz` that `export_runs` wrote; runs that are finished here stay as they are.
 
     Returns:
         The number of runs that were new, or that replaced an unfinished one.
@@ -58,6 +62,7 @@ def import_(store: Store, path: Path) -> int:
     Raises:
         StoreError: the file cannot be read, or a line of it is wrong; the lines before it are kept.
     """
+    path = Path(path)
     if _ending(path) == ".csv":
         raise StoreError(
             f"import of {path}: a CSV has no specs; `mixopt recommend --runs {path}` works on it, and "

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mixopt import __version__
 from mixopt.data.sampler import MixtureSampler
 from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
@@ -30,6 +29,7 @@ from mixopt.train.late import LateLosses
 from mixopt.train.learner import Learner
 from mixopt.train.parallel import Group
 from mixopt.train.recorded import recorded, trace_of
+from mixopt.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

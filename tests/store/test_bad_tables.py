@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.errors import StoreError
-from mixopt.store import Store, curves
+from mixopt.store import Store, curves, export_runs, import_runs
 from mixopt.store.schema import prepare
 from tests.execute.trainers import law, make_spec
 from tests.store.test_store import WHERE, finished
@@ -134,7 +134,7 @@ def test_a_table_that_somebody_holds(table: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_bad_line_of_an_import_is_named_and_the_lines_before_it_are_kept(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     with Store(table) as store:
-        store.export(path)
+        export_runs(store, path)
     lines = path.read_text().splitlines()
     edited = json.loads(lines[2])
     edited["run"]["spec"]["seed"] = 1000
@@ -146,18 +146,18 @@ def test_a_bad_line_of_an_import_is_named_and_the_lines_before_it_are_kept(table
         path.write_text("\n".join([*lines[:2], bad]))
         with Store(tmp_path / "there") as store:
             with pytest.raises(StoreError, match=rf"runs\.jsonl, line 3: .*{message}"):
-                store.import_(path)
+                import_runs(store, path)
             assert len(store.rows()) == 2
 
 
 def test_a_csv_cannot_be_imported_but_recommend_reads_it(table: Path) -> None:
     with Store(table) as store, pytest.raises(StoreError, match="mixopt recommend --runs"):
-        store.import_("some.csv")
+        import_runs(store, "some.csv")
 
 
 def test_an_unknown_ending_is_refused(table: Path, tmp_path: Path) -> None:
     with Store(table) as store, pytest.raises(StoreError, match=r"\.csv, \.jsonl or \.jsonl\.gz"):
-        store.export(tmp_path / "runs.xlsx")
+        export_runs(store, tmp_path / "runs.xlsx")
     assert not (tmp_path / "runs.xlsx").exists()
 
 

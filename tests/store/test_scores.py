@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.score import Score
-from mixopt.store import Store
+from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.schema import SCHEMA_VERSION
 from tests.execute.trainers import law, make_spec
 
@@ -74,11 +74,11 @@ def test_export_and_import_keep_the_scores_of_runs_and_removal_takes_them(tmp_pa
         store.record(spec, law(spec, None))  # type: ignore[arg-type]
         store.scores.record(spec.run_id, [ACC, NORM], source="a")
         store.scores.record("f" * 16, [ACC], source="a checkpoint from elsewhere")
-        store.export(tmp_path / "runs.jsonl.gz")
+        export_runs(store, tmp_path / "runs.jsonl.gz")
         assert store.remove([spec.run_id]) == 1
         assert set(store.scores.of()) == {"f" * 16}
     with Store(tmp_path / "there") as store:
-        assert store.import_(tmp_path / "runs.jsonl.gz") == 1
+        assert import_runs(store, tmp_path / "runs.jsonl.gz") == 1
         assert store.scores.of() == {spec.run_id: [ACC, NORM]}
         assert store.scores.sources() == {spec.run_id: "a"}
 

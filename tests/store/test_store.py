@@ -15,7 +15,7 @@ import mixopt.results
 from mixopt.errors import StoreError
 from mixopt.presets import model_spec
 from mixopt.result import DomainResult, RunResult
-from mixopt.store import Store
+from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.runs_csv import read_runs
 from mixopt.train.runtime import Runtime
 from tests.execute.trainers import DOMAINS, law, make_spec
@@ -129,9 +129,9 @@ def test_losses_of_masked_and_causal_runs_never_share_a_column(store: Store, tmp
     with pytest.raises(StoreError, match="masked tokens against masked whole words"):
         store.history([masked.run_id, whole_words.run_id])
     with pytest.raises(StoreError, match="cannot share a file"):
-        store.export(tmp_path / "both.csv")
-    assert store.export(tmp_path / "both.jsonl") == 3
-    store.export(tmp_path / "masked.csv", [masked.run_id])
+        export_runs(store, tmp_path / "both.csv")
+    assert export_runs(store, tmp_path / "both.jsonl") == 3
+    export_runs(store, tmp_path / "masked.csv", [masked.run_id])
     history, _ = read_runs(tmp_path / "masked.csv")
     np.testing.assert_array_equal(history.losses, store.history([masked.run_id]).losses)
 
@@ -181,7 +181,7 @@ def test_export_to_csv_has_the_columns_that_recommend_reads(store: Store, tmp_pa
     store.record(spec, finished(spec))
     lost = make_spec(seed=1)
     store.record(lost, replace(finished(lost), status="failed", domains={}))
-    assert store.export(tmp_path / "runs.csv") == 1
+    assert export_runs(store, tmp_path / "runs.csv") == 1
     header, row = (tmp_path / "runs.csv").read_text().splitlines()
     assert header == "run,tokens,seed,params,w.code,w.prose,w.legal,loss.code,loss.prose,loss.legal"
     losses = finished(spec).losses()
@@ -195,7 +195,7 @@ def test_export_to_csv_holds_the_weights_that_were_trained(store: Store, tmp_pat
     result = finished(spec)
     first = replace(result.domains["code"], tokens_seen=result.domains["code"].tokens_seen + 64)
     store.record(spec, replace(result, tokens=576, domains={**result.domains, "code": first}))
-    store.export(tmp_path / "runs.csv")
+    export_runs(store, tmp_path / "runs.csv")
     history, notes = read_runs(tmp_path / "runs.csv")
     assert notes == []
     assert history.tokens_seen == pytest.approx(store.history().tokens_seen, rel=1e-12)
@@ -245,8 +245,8 @@ def test_any_run_survives_recording_export_and_import(tmp_path_factory, parts, s
         here.record(spec, result)
         here.save_study("cafe", "ddo", {"x": 1}, [(spec.run_id, "base")])
         assert here.get(spec.run_id) == (spec, result)
-        here.export(path)
-        assert there.import_(path) == 1
+        export_runs(here, path)
+        assert import_runs(there, path) == 1
         assert there.get(spec.run_id) == (spec, result)
         assert there.created(spec.run_id) == here.created(spec.run_id)
         assert [study["runs"] for study in there.studies()] == [[(spec.run_id, "base")]]

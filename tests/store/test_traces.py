@@ -12,7 +12,7 @@ import pytest
 
 from mixopt.errors import StoreError
 from mixopt.result import RunResult
-from mixopt.store import Store
+from mixopt.store import Store, export_runs, import_runs
 from mixopt.trace import LossPoints, Moment, PolicyTrace
 from tests.synthetic_runs import make_run, make_spec, power_law
 
@@ -96,8 +96,8 @@ def test_traces_are_exported_imported_and_removed_with_their_runs(tmp_path: Path
     spec, result = make_traced(make_trace())
     with Store(tmp_path / "here") as store, Store(tmp_path / "there") as other:
         store.record(spec, result)
-        store.export(tmp_path / "runs.jsonl.gz")
-        assert other.import_(tmp_path / "runs.jsonl.gz") == 1
+        export_runs(store, tmp_path / "runs.jsonl.gz")
+        assert import_runs(other, tmp_path / "runs.jsonl.gz") == 1
         assert other.get(spec.run_id) == (spec, result)
         other.remove([spec.run_id])
         assert other.trace(spec.run_id) is None

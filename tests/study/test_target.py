@@ -11,7 +11,7 @@ from mixopt.errors import ConfigError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity
-from mixopt.store import Store
+from mixopt.store import Store, export_runs, import_runs
 from mixopt.study import Study
 from mixopt.study.loop import train_missing
 from mixopt.study.plan import plan_of
@@ -112,11 +112,11 @@ def test_an_exported_table_gives_the_same_history(data_dir: Path, tmp_path: Path
     study = with_only(data_dir, tmp_path, "words")
     with Store(tmp_path) as store:
         train_missing(study, plan_targets(study, {"n": study.natural}, 500, seeds=(0, 1)), store, InlineExecutor())
-        store.export(tmp_path / "runs.csv")
-        store.export(tmp_path / "runs.jsonl")
+        export_runs(store, tmp_path / "runs.csv")
+        export_runs(store, tmp_path / "runs.jsonl")
         ours = store.history()
     with Store(tmp_path / "elsewhere") as other:
-        assert other.import_(tmp_path / "runs.jsonl") == 2
+        assert import_runs(other, tmp_path / "runs.jsonl") == 2
         again = other.history()
     assert (again.runs, again.domains, again.eval_domains) == (ours.runs, ours.domains, ours.eval_domains)
     np.testing.assert_array_equal(again.tokens_seen, ours.tokens_seen)

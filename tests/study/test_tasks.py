@@ -11,7 +11,7 @@ from mixopt.errors import ConfigError, ExecutorError, StoreError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.report.html.gather import gather
-from mixopt.store import Store
+from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.runs_csv import read_runs
 from mixopt.study import Study, run_study
 from mixopt.study.verify import verify
@@ -130,9 +130,9 @@ def test_exports_hold_the_scores(data_dir: Path, tmp_path: Path, scored: Scored)
     study = small(data_dir, tmp_path / "here")
     found = answer(study, scored)
     with Store(tmp_path / "here") as store, Store(tmp_path / "there") as other:
-        store.export(tmp_path / "runs.csv")
-        store.export(tmp_path / "runs.jsonl")
-        other.import_(tmp_path / "runs.jsonl")
+        export_runs(store, tmp_path / "runs.csv")
+        export_runs(store, tmp_path / "runs.jsonl")
+        import_runs(other, tmp_path / "runs.jsonl")
         assert other.scores.of() == store.scores.of()
     history, _ = read_runs(tmp_path / "runs.csv")
     searcher = study.searcher()

@@ -8,11 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixopt import __version__
 from mixopt.errors import ConfigError
 from mixopt.report.html.gather import gather
 from mixopt.report.html.page_sections import make_page
 from mixopt.report.html.tables import run_details
+from mixopt.version import __version__
 
 if TYPE_CHECKING:
     from mixopt.report.html.gather import Gathered

@@ -1,0 +1,3 @@
+"""The package's version, where anything may take it from."""
+
+__version__ = "0.1.0"
