@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from mixopt.errors import ConfigError
 from mixopt.result import RunResult
@@ -15,27 +16,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Run")
 
-# Sums of costs round.
-_SLACK = 1 + 1e-9
-
-
-class Offer(NamedTuple):
-    """A finished run and its price.
-
-    Attributes:
-        result: what it measured.
-        cost: in target runs.
-    """
-
-    result: RunResult
-    cost: float
+# A run that nobody waited for.
+looked_up = partial(RunResult, train_seconds=0.0, seconds=0.0, device="table")
 
 
 class Ledger:
-    """What was spent of a budget.
-
-    Args:
-        budget: most that may be spent, in target runs.
+    """What was spent of a budget, in target runs.
 
     Raises:
         ConfigError: the budget does not pay for a single target run.
@@ -47,8 +33,8 @@ class Ledger:
         self.budget, self.spent = budget, 0.0
 
     def charge(self, cost: float) -> bool:
-        """Pay for a run, if the budget does; whether it was paid for."""
-        affordable = self.spent + cost <= self.budget * _SLACK
+        """Pay for a run if the budget does, within rounding of the sum; whether it was paid for."""
+        affordable = self.spent + cost <= self.budget * (1 + 1e-9)
         self.spent += cost if affordable else 0.0
         return affordable
 
@@ -59,11 +45,11 @@ class TableExecutor:
     A job that there is no run for, or that the budget does not cover, has failed; its numbers stay where they are.
 
     Args:
-        find: the run of an id; None where there is none.
+        find: the run of an id, and its cost in target runs; None where there is none.
         ledger: pays.
     """
 
-    def __init__(self, find: Callable[[str], Offer | None], ledger: Ledger | None = None) -> None:
+    def __init__(self, find: Callable[[str], tuple[RunResult, float] | None], ledger: Ledger | None = None) -> None:
         self._find, self.ledger = find, ledger or Ledger()
 
     def __enter__(self) -> Self:
@@ -79,26 +65,15 @@ class TableExecutor:
     def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, RunResult]]:  # noqa: ARG002
         """Look `jobs` up in order; see `Executor.run`. A look-up has no events."""
         for job in jobs:
-            offer = self._find(job.run_id)
-            if offer is None:
-                yield job, _failed(job.run_id, "the table has no such run")
-            elif not self.ledger.charge(offer.cost):
-                left = self.ledger.budget - self.ledger.spent
-                yield job, _failed(job.run_id, f"it costs {offer.cost:g} target runs, and {left:g} are left")
-            else:
-                yield job, offer.result
-
-
-def _failed(run_id: str, error: str) -> RunResult:
-    return RunResult(
-        run_id=run_id,
-        status="failed",
-        domains={},
-        tokens=0,
-        parameters=0,
-        flops=0.0,
-        train_seconds=0.0,
-        seconds=0.0,
-        device="table",
-        error=error,
-    )
+            found = self._find(job.run_id)
+            if found is not None and self.ledger.charge(found[1]):
+                yield job, found[0]
+                continue
+            left = self.ledger.budget - self.ledger.spent
+            error = f"it costs {found[1]:g} target runs, and {left:g} are left" if found else "there is no such run"
+            yield (
+                job,
+                looked_up(
+                    run_id=job.run_id, status="failed", domains={}, tokens=0, parameters=0, flops=0.0, error=error
+                ),
+            )

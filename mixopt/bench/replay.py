@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ from mixopt.bench.ledger import Ledger, TableExecutor
 from mixopt.bench.stall import Stall
 from mixopt.errors import ConfigError
 from mixopt.methods.search_loop import search_loop
+from mixopt.methods.swarm.regressors.cross_validation import spearman
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,14 +112,15 @@ def replay(
     except _Refusal as refusal:
         refused = str(refusal)
     rows = np.array([(run.row, run.fidelity) for run in game.bought], dtype=np.intp).reshape(-1, 2)
+    advised, recommended = np.array(game.advice).reshape(-1, 2).T
     return Replay(
         seed=seed,
         spent=np.array(game.spent),
         mixture=rows[:, 0],
         fidelity=rows[:, 1],
-        advised=np.array([spent for spent, _ in game.advice]),
-        recommended=np.array([row for _, row in game.advice], dtype=np.intp),
-        regret=np.array([truth.regret(row) for _, row in game.advice]),
+        advised=advised,
+        recommended=recommended.astype(np.intp),
+        regret=np.array([truth.regret(int(row)) for row in recommended]),
         reached=game.reached,
         rank_correlation=game.correlation,
         refused=refused,
@@ -131,13 +134,15 @@ class _Refusal(Exception):  # noqa: N818 (no mistake of anybody's)
 class _Game:
     """A searcher, the till and the judge, as the steps of `search_loop`; as a searcher it passes on to its own."""
 
+    wants: frozenset[str] = frozenset()
+
     def __init__(
         self, searcher: Searcher, stall: Stall, truth: Truth, best: set[int], budget: float | None, least: float
     ) -> None:
         self._searcher, self._stall, self._truth, self._best = searcher, stall, truth, best
-        self._goes_on, self._least = budget is None, least
+        self._goes_on, self._least, self._target = budget is None, least, len(stall.table.fidelities) - 1
         self._till = TableExecutor(stall.find, Ledger(math.inf if budget is None else budget))
-        self._results: dict[str, RunResult] = {}
+        self._paid: dict[str, RunResult] = {}
         self.bought: list[TableRun] = []
         self.spent: list[float] = []
         self.advice: list[tuple[float, int]] = []
@@ -150,68 +155,56 @@ class _Game:
 
     def ask(self, history: History) -> list[Proposal]:
         """What the searcher asks for, until the judge has seen enough."""
-        if self.is_over:
-            return []
         try:
-            return self._searcher.ask(history)
+            return [] if self.is_over else self._searcher.ask(history)
         except ConfigError as error:
             if not len(history):
                 raise  # the problem, not the runs
             raise _Refusal(str(error)) from error
 
     def recommend(self, history: History) -> Recommendation:
-        """The last recommendation, which is noted too."""
-        found = self._advise(history)
-        if found is None:
-            raise _Refusal("it recommends nothing")
+        """What the searcher recommends, which is noted."""
+        try:
+            found = self._searcher.recommend(history)
+        except ConfigError as error:
+            raise _Refusal(str(error)) from error
+        self.advice.append(
+            (self._till.ledger.spent, self._stall.row_of(found.mixture, self._target, "recommended"))
+        )
         return found
 
     def plan(self, proposals: Sequence[Proposal]) -> list[TableRun]:
         """Proposals as runs of the table."""
-        return self._stall.planned(proposals)
+        return [self._stall.run_of(proposal) for proposal in proposals]
 
     def do(self, runs: Sequence[TableRun]) -> None:
         """Buy runs, in their order, for as long as the game goes on."""
-        scales = self._stall.table.fidelities
-        history, before = self.history([run.run_id for run in self.bought]), self._till.ledger.spent
-        after = before + sum(scales[run.fidelity].cost for run in runs)
-        if len(history) and ((before * (1 + 1e-9) < CHECKS) & (after >= CHECKS)).any():
-            self._advise(history)
-        if len(history) and math.isnan(self.correlation) and any(r.fidelity == len(scales) - 1 for r in runs):
-            self.correlation = self._rank_correlation(history)
+        if self.bought:
+            self._look(runs)
         for run, result in self._till.run(runs, lambda _: None):
             if result.status == "finished":
-                self._results[run.run_id] = result
+                self._paid[run.run_id] = result
                 self.bought.append(run)
                 self.spent.append(self._till.ledger.spent)
-                if math.isnan(self.reached) and run.fidelity == len(scales) - 1 and run.row in self._best:
+                if math.isnan(self.reached) and run.fidelity == self._target and run.row in self._best:
                     self.reached = self._till.ledger.spent
             if self.is_over:
                 break
 
     def history(self, run_ids: Sequence[str]) -> History:
         """What was paid for."""
-        return self._stall.history(self._results, run_ids)
+        return self._stall.history(self._paid, run_ids)
 
-    def _advise(self, history: History) -> Recommendation | None:
-        """Note what the searcher recommends; None where it says that it cannot yet."""
-        try:
-            found = self._searcher.recommend(history)
-        except ConfigError:
-            return None
-        self.advice.append((self._till.ledger.spent, self._stall.recommended(found.mixture)))
-        return found
-
-    def _rank_correlation(self, history: History) -> float:
-        """Spearman's; NaN where there is no prediction or it does not vary."""
-        from scipy.stats import rankdata
-
-        if not isinstance(self._searcher, Predicts):
-            return math.nan
-        try:
-            said = self._searcher.predict(history, self._stall.table.mixtures[self._truth.rows])
-        except ConfigError:
-            return math.nan
-        if np.ptp(said) == 0:
-            return math.nan
-        return float(np.corrcoef(rankdata(said), rankdata(self._truth.values))[0, 1])
+    def _look(self, runs: Sequence[TableRun]) -> None:
+        """What the searcher would recommend, and how it ranks the candidates, before it goes on."""
+        history, spent = self.history([run.run_id for run in self.bought]), self._till.ledger.spent
+        after = spent + sum(self._stall.table.fidelities[run.fidelity].cost for run in runs)
+        if ((spent * (1 + 1e-9) < CHECKS) & (after >= CHECKS)).any():
+            with contextlib.suppress(_Refusal):  # not yet
+                self.recommend(history)
+        first = math.isnan(self.correlation) and any(run.fidelity == self._target for run in runs)
+        if first and isinstance(self._searcher, Predicts):
+            with contextlib.suppress(ConfigError):
+                said = self._searcher.predict(history, self._stall.table.mixtures[self._truth.rows])
+                found = spearman(said, self._truth.values)
+                self.correlation = math.nan if found is None else found

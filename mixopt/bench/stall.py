@@ -1,7 +1,4 @@
-"""A table's runs as jobs, results and a history: what stands between a searcher and the numbers.
-
-Symbols: M mixtures, K training domains, V evaluation domains.
-"""
+"""A table's runs as jobs, results and a history: what stands between a searcher and the numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.bench.ledger import Offer
+from mixopt.bench.ledger import looked_up
 from mixopt.errors import ConfigError
 from mixopt.history import History
 from mixopt.methods.candidates import SAME, Rows
@@ -20,13 +17,13 @@ from mixopt.store.points import with_curves
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mixopt.bench.base import Fidelity, Table
     from mixopt.methods.base import Proposal
 
 
-def place_of(fidelity: Fidelity) -> tuple[str, int]:
+def place_of(fidelity: Fidelity) -> tuple[str | None, int]:
     """How proposals name a fidelity: its size as the model's preset, and its tokens."""
     return str(fidelity.parameters), fidelity.tokens
 
@@ -39,12 +36,7 @@ def rows_of(table: Table, seed: int) -> Rows:
 
 @dataclass(frozen=True)
 class TableRun:
-    """A run of a table.
-
-    Attributes:
-        row: of the mixture.
-        fidelity: index of the scale.
-    """
+    """A run of a table: row of the mixture and index of the scale."""
 
     row: int
     fidelity: int
@@ -57,43 +49,33 @@ class TableRun:
 
 @dataclass(frozen=True, eq=False)
 class Stall:
-    """What a table has for sale.
-
-    Attributes:
-        table: the runs.
-    """
+    """What a table has for sale."""
 
     table: Table
 
-    def planned(self, proposals: Iterable[Proposal]) -> list[TableRun]:
-        """Proposals as runs of the table.
+    def run_of(self, proposal: Proposal) -> TableRun:
+        """A proposal as a run of the table.
 
         Raises:
-            ConfigError: a proposal is of no mixture or of no scale that the table has.
+            ConfigError: it is of no mixture or of no scale that the table has.
         """
-        return [self._planned(proposal) for proposal in proposals]
-
-    def _planned(self, proposal: Proposal) -> TableRun:
-        table = self.table
+        table, place = self.table, (proposal.model, proposal.tokens)
         places = [place_of(fidelity) for fidelity in table.fidelities]
-        if (proposal.model, proposal.tokens) not in places:
+        if place not in places:
             raise ConfigError(
                 f"table {table.name}: expected runs of {', '.join(f.name for f in table.fidelities)}, found one of "
                 f"{proposal.model or 'no named size'} x {format_count(proposal.tokens)}; a method can be replayed "
                 "if it chooses among its problem's sizes and candidates"
             )
-        fidelity = places.index((proposal.model, proposal.tokens))
-        return TableRun(self._row(proposal.mixture, fidelity, str(proposal.role)), fidelity)
+        fidelity = places.index(place)
+        return TableRun(self.row_of(proposal.mixture, fidelity, str(proposal.role)), fidelity)
 
-    def recommended(self, mixture: Mixture) -> int:
-        """The row of a recommended mixture, which can be run at the target.
+    def row_of(self, mixture: Mixture, fidelity: int, role: str) -> int:
+        """The row of a mixture that was run at a scale.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none; the message says what the mixture is for (`role`).
         """
-        return self._row(mixture, len(self.table.fidelities) - 1, "recommended")
-
-    def _row(self, mixture: Mixture, fidelity: int, role: str) -> int:
         table = self.table
         away = 0.5 * np.abs(table.mixtures - mixture.ordered(table.domains).array).sum(axis=1)
         away[~table.available[fidelity]] = np.inf
@@ -106,23 +88,18 @@ class Stall:
             )
         return row
 
-    def find(self, run_id: str) -> Offer | None:
-        """The run of an id, with its price."""
-        row, _, fidelity = run_id.partition("@")
-        run = TableRun(int(row), int(fidelity))
-        if not self.table.available[run.fidelity, run.row]:
+    def find(self, run_id: str) -> tuple[RunResult, float] | None:
+        """The run of an id, and its cost."""
+        row, index = map(int, run_id.split("@"))
+        table, scale = self.table, self.table.fidelities[index]
+        if not table.available[index, row]:
             return None
-        return Offer(self._result(run), self.table.fidelities[run.fidelity].cost)
-
-    def _result(self, run: TableRun) -> RunResult:
-        table, scale = self.table, self.table.fidelities[run.fidelity]
-        seen = Mixture.normalised(dict(zip(table.domains, table.mixtures[run.row].tolist(), strict=True)))
-        tokens = dict(zip(table.domains, seen.counts(scale.tokens).tolist(), strict=True))
-        losses = dict(zip(table.eval_domains, table.losses[run.fidelity, run.row].tolist(), strict=True))
-        points = [at for at in table.points_of(run.fidelity) if table.available[at, run.row]]
-        width = len(table.eval_domains)
-        return RunResult(
-            run_id=run.run_id,
+        seen = Mixture.of_array(table.domains, table.mixtures[row]).counts(scale.tokens)
+        tokens = dict(zip(table.domains, seen.tolist(), strict=True))
+        losses = dict(zip(table.eval_domains, table.losses[index, row].tolist(), strict=True))
+        points, width = [at for at in table.points_of(index) if table.available[at, row]], len(losses)
+        result = looked_up(
+            run_id=run_id,
             status="finished",
             domains={
                 name: DomainResult(
@@ -132,35 +109,33 @@ class Stall:
                     tokens_seen=tokens.get(name, 0),
                     unique_tokens=0,
                 )
-                for name in dict.fromkeys((*table.domains, *table.eval_domains))
+                for name in tokens | losses
             },
             tokens=scale.tokens,
             parameters=scale.parameters,
             flops=6.0 * scale.parameters * scale.tokens,
-            train_seconds=0.0,
-            seconds=0.0,
-            device="table",
             curve={
                 "tokens": np.repeat([table.fidelities[at].tokens for at in points], width).tolist(),
                 "split": ["validation"] * (width * len(points)),
-                "domain": list(table.eval_domains) * len(points),
-                "loss": table.losses[points, run.row].ravel().tolist(),
+                "domain": list(losses) * len(points),
+                "loss": table.losses[points, row].ravel().tolist(),
             },
         )
+        return result, scale.cost
 
-    def history(self, results: Mapping[str, RunResult], run_ids: Sequence[str]) -> History:
-        """Runs that were paid for, of the ids given."""
-        paid = [results[run] for run in run_ids if run in results]
+    def history(self, paid: Mapping[str, RunResult], run_ids: Sequence[str]) -> History:
+        """Those of some runs that were paid for."""
+        results = [paid[run] for run in run_ids if run in paid]
         domains, measured = self.table.domains, self.table.eval_domains
-        seen = [[result.domains[name].tokens_seen for name in domains] for result in paid]
-        losses = [[result.domains[name].loss for name in measured] for result in paid]
+        seen = [[result.domains[name].tokens_seen for name in domains] for result in results]
+        losses = [[result.domains[name].loss for name in measured] for result in results]
         history = History(
-            runs=tuple(result.run_id for result in paid),
+            runs=tuple(result.run_id for result in results),
             domains=domains,
             eval_domains=measured,
             tokens_seen=np.array(seen, dtype=np.float64).reshape(-1, len(domains)),
             losses=np.array(losses, dtype=np.float64).reshape(-1, len(measured)),
-            seeds=np.zeros(len(paid), dtype=np.int64),
-            parameters=np.array([result.parameters for result in paid], dtype=np.int64),
+            seeds=np.zeros(len(results), dtype=np.int64),
+            parameters=np.array([result.parameters for result in results], dtype=np.int64),
         )
-        return with_curves(history, lambda run: results[run].curve) if self.table.curves else history
+        return with_curves(history, lambda run: paid[run].curve) if self.table.curves else history

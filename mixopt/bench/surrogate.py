@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mixopt.bench.base import Table
 from mixopt.bench.csv_runs import priced, scale_name
 from mixopt.errors import ConfigError
+from mixopt.plugins import is_path, load
 from mixopt.units import parse_count
 
 if TYPE_CHECKING:
@@ -118,15 +116,9 @@ def _evaluate(
 
 
 def _find(path: str) -> Surrogate:
-    module, _, name = path.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"surrogate: expected module:function, found {path!r} ({error})") from error
-    finally:
-        sys.path.remove(here)
+    if not is_path(path):
+        raise ConfigError(f"surrogate: expected module:function, found {path!r}")
+    found = load(path, "surrogate")
     if not callable(found):
         raise ConfigError(f"surrogate: {path!r} is no function")
-    return found
+    return cast("Surrogate", found)

@@ -4,17 +4,19 @@ Symbols: K domains, R runs, P candidates, B functions. A *place* is where a run 
 for the study's) and a number of tokens.
 """
 
+# ruff: noqa: ARG002 (what one kind of candidates needs, the other is given too)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from mixopt.methods.swarm.designs import make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
-from mixopt.mixture import Mixture, total_variation
+from mixopt.mixture import Mixture
 from mixopt.solve import Bounds
 from mixopt.solve.projection import project
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     Place = tuple[str | None, int]
     Seen = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    Hopeful = Callable[[NDArray[np.float64]], NDArray[np.intp]]
 
 # Total variation within which two mixtures are the same run: runs hold whole sequences.
 SAME = 0.005
@@ -40,64 +43,6 @@ _ABROAD, _NEAR = (0.1, 5.0), (30.0, 3000.0)
 _STEPS = (0.01, 0.3)
 # Candidates of a pool from all over and about the best ones, and rounds of the latter.
 _ALL_OVER, _ABOUT, _ROUNDS = 512, 256, 2
-
-
-class Candidates(Protocol):
-    """Mixtures to choose from."""
-
-    @property
-    def bounds(self) -> Bounds:
-        """Floors and caps that all of them keep to."""
-        ...
-
-    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
-        """(K,) the candidate that stands for a mixture at a place."""
-        ...
-
-    def first(
-        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
-    ) -> list[NDArray[np.float64]]:
-        """At most `count` different mixtures (K,) to begin with at a place: the anchors, then from all over."""
-        ...
-
-    def swarm(
-        self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
-    ) -> tuple[Mixture, ...]:
-        """The design of a one-shot search; see `mixopt.methods.swarm.designs.make_design`."""
-        ...
-
-    def pool(
-        self,
-        ran: NDArray[np.float64],
-        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],
-        rng: np.random.Generator,
-    ) -> NDArray[np.float64]:
-        """(P, K) mixtures at the target among which one is recommended.
-
-        Args:
-            ran: (R, K) mixtures of runs so far.
-            hopeful: which of some mixtures (P', K) look best, as rows.
-            rng: source of randomness.
-        """
-        ...
-
-    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(P', K) what can be run at a place, given a `pool`; what was run there (R, K) may be left out."""
-        ...
-
-    def minimise(self, function: Function, seed: int = 0) -> Optimum:
-        """The candidate at the target of the least value of one function."""
-        ...
-
-    def minima(
-        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
-    ) -> NDArray[np.float64]:
-        """(B, K) the best candidates under B replicates of a law, `start` (K,) the best under the law itself."""
-        ...
-
-    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """(K,) the best candidate at the target that was not run there (R, K); None where there is none."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,34 +59,31 @@ class Simplex:
     bounds: Bounds
     run_bounds: Bounds | None = None
 
-    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:  # noqa: ARG002
-        """The projection onto the bounds."""
+    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
+        """(K,) the candidate that stands for a mixture at a place."""
         return project(mixture.array, self.bounds.floors, self.bounds.caps)
 
     def first(
         self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
     ) -> list[NDArray[np.float64]]:
-        """The anchors within bounds, then draws `abroad`."""
+        """At most `count` different mixtures (K,) to begin with at a place: the anchors, then from all over."""
         drawn = abroad(self.natural.array, self.bounds, count, rng)
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
 
     def swarm(
-        self,
-        settings: DesignSettings,
-        anchors: Sequence[Mixture],
-        place: Place,  # noqa: ARG002
-        seen: Seen | None,
+        self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
     ) -> tuple[Mixture, ...]:
-        """`make_design` within the bounds of runs."""
+        """The design of a one-shot search; see `mixopt.methods.swarm.designs.make_design`."""
         return make_design(settings, self.natural, self.run_bounds or self.bounds, anchors, seen)
 
-    def pool(
-        self,
-        ran: NDArray[np.float64],
-        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],
-        rng: np.random.Generator,
-    ) -> NDArray[np.float64]:
-        """Those that were run, from all over, and ever closer about the best."""
+    def pool(self, ran: NDArray[np.float64], hopeful: Hopeful, rng: np.random.Generator) -> NDArray[np.float64]:
+        """(P, K) mixtures at the target among which one is recommended: the finer the better they look.
+
+        Args:
+            ran: (R, K) mixtures of runs so far.
+            hopeful: which of some mixtures (P', K) look best, as rows.
+            rng: source of randomness.
+        """
         bounds, run = self.bounds, np.unique(ran.round(12), axis=0)
         # What a run saw is off its mixture by parts of a sequence, and so may be off the bounds.
         within = ((run >= bounds.floors - SAME) & (run <= bounds.caps + SAME)).all(axis=1)
@@ -151,40 +93,34 @@ class Simplex:
             pool = np.vstack([pool, near(pool[hopeful(pool)], bounds, _ABOUT, rng)])
         return pool
 
-    def runnable(
-        self,
-        place: Place,  # noqa: ARG002
-        pool: NDArray[np.float64],
-        ran: NDArray[np.float64],  # noqa: ARG002
-    ) -> NDArray[np.float64]:
-        """The pool itself."""
+    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P', K) what can be run at a place, given a `pool`; what was run there (R, K) may be left out."""
         return pool
 
-    def minimise(self, function: Function, seed: int = 0) -> Optimum:
-        """The minimum within bounds; see `mixopt.methods.swarm.optimum`."""
-        return minimise(function, self.bounds, self.natural.array, seed)
+    def minimise(self, function: Function) -> Optimum:
+        """The candidate at the target of the least value of one function."""
+        return minimise(function, self.bounds, self.natural.array)
 
     def minima(
         self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
     ) -> NDArray[np.float64]:
-        """By `mixopt.methods.swarm.optimum.search`, with the optimum of the law itself among the starts."""
+        """(B, K) the best candidates under B replicates of a law, `start` (K,) the best under the law itself."""
         return search(functions, self.bounds, self.natural.array, start[None], draws=draws, descents=1, steps=steps)
 
     def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """The minimum, then the best of a pool that is some way from all that was run."""
+        """(K,) the best candidate at the target that is some way from all that was run there (R, K), if any is."""
         best = self.minimise(function).weights
-        if not _within(best[None], ran, SAME)[0]:
+        if not was_run(best[None], ran)[0]:
             return best
-        pool = self.pool(
-            best[None], lambda some: function.value(some)[0].argsort()[:8], np.random.default_rng(len(ran))
-        )
-        apart = pool[~_within(pool, ran, _APART)]
+        rng = np.random.default_rng(len(ran))
+        pool = self.pool(best[None], lambda some: function.value(some)[0].argsort()[:8], rng)
+        apart = pool[~was_run(pool, ran, _APART)]
         return apart[function.value(apart)[0].argmin()] if len(apart) else None
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of a finite table; at each place some of them can be run.
+    """The rows of a finite table; at each place some of them can be run. Methods are those of `Simplex`.
 
     Attributes:
         domains: K names.
@@ -215,47 +151,29 @@ class Rows:
         return rows[np.abs(rows - mixture.ordered(self.domains).array).sum(axis=1).argmin()]
 
     def first(
-        self,
-        count: int,
-        anchors: Sequence[Mixture],
-        place: Place,
-        rng: np.random.Generator,  # noqa: ARG002
+        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
     ) -> list[NDArray[np.float64]]:
         """The rows nearest to the anchors, then the others in random order."""
         drawn = np.random.default_rng(self.seed).permutation(self.at(place))
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
 
     def swarm(
-        self,
-        settings: DesignSettings,
-        anchors: Sequence[Mixture],
-        place: Place,
-        seen: Seen | None,  # noqa: ARG002
+        self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
     ) -> tuple[Mixture, ...]:
         """`settings.runs` of `first`; whatever its kind, a design has only these rows to choose from."""
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
         return tuple(Mixture.of_array(self.domains, row) for row in rows)
 
-    def pool(
-        self,
-        ran: NDArray[np.float64],  # noqa: ARG002
-        hopeful: Callable[[NDArray[np.float64]], NDArray[np.intp]],  # noqa: ARG002
-        rng: np.random.Generator,  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    def pool(self, ran: NDArray[np.float64], hopeful: Hopeful, rng: np.random.Generator) -> NDArray[np.float64]:
         """All rows of the target."""
         return self.at(self.target)
 
-    def runnable(
-        self,
-        place: Place,
-        pool: NDArray[np.float64],  # noqa: ARG002
-        ran: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
+    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
         """The rows of the place that were not run there."""
         rows = self.at(place)
-        return rows[~_within(rows, ran, SAME)]
+        return rows[~was_run(rows, ran)]
 
-    def minimise(self, function: Function, seed: int = 0) -> Optimum:  # noqa: ARG002
+    def minimise(self, function: Function) -> Optimum:
         """The best row of the target, which is the best there is."""
         rows = self.at(self.target)
         values = function.value(rows)[0]
@@ -263,11 +181,7 @@ class Rows:
         return Optimum(rows[best], float(values[best]), convex=True)
 
     def minima(
-        self,
-        functions: Function,
-        start: NDArray[np.float64],  # noqa: ARG002
-        draws: int,  # noqa: ARG002
-        steps: int,  # noqa: ARG002
+        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
     ) -> NDArray[np.float64]:
         """The best row of each."""
         rows = self.at(self.target)
@@ -277,6 +191,9 @@ class Rows:
         """The best of the rows that were not run at the target."""
         rows = self.runnable(self.target, self.weights, ran)
         return rows[function.value(rows)[0].argmin()] if len(rows) else None
+
+
+Candidates: TypeAlias = Simplex | Rows
 
 
 def abroad(
@@ -315,14 +232,9 @@ def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.rando
     return np.vstack([drawn, project(chosen[half:] + steps, bounds.floors, bounds.caps)])
 
 
-def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P,) which of some mixtures (P, K) are among those that were run (R, K)."""
-    return _within(weights, ran, SAME)
-
-
-def _within(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
-    """(P,) which mixtures (P, K) are within a total variation of one that was run (R, K)."""
-    return np.asarray((total_variation(weights[:, None, :], ran[None, :, :]) <= distance).any(axis=1))
+def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float = SAME) -> NDArray[np.bool_]:
+    """(P,) which of some mixtures (P, K) are within a total variation of one that was run (R, K)."""
+    return (0.5 * np.abs(weights[:, None, :] - ran[None, :, :]).sum(axis=2) <= distance).any(axis=1)
 
 
 def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:

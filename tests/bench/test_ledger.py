@@ -90,7 +90,7 @@ def test_a_run_that_the_table_does_not_have_fails_and_costs_nothing() -> None:
     table.losses[0, 3] = np.nan
     till = TableExecutor(Stall(table).find)
     ((_, result),) = till.run([TableRun(3, 0)], nothing)
-    assert (result.status, result.error) == ("failed", "the table has no such run")
+    assert (result.status, result.error) == ("failed", "there is no such run")
     assert till.ledger.spent == 0
 
 
