@@ -131,6 +131,18 @@ def test_help_has_few_options(words: str) -> None:
     assert 0 < len(options) <= MOST_OPTIONS
 
 
+def test_the_readme_is_short_and_its_measured_numbers_stand_in_the_pages_that_it_names() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 120
+    rows = [
+        row.split("|")[2:4] for row in readme.split("## How good is it?")[1].split("## ")[0].splitlines()[4:] if row
+    ]
+    assert len(rows) == 5
+    for claim, link in rows:
+        page = (ROOT / re.findall(r"\(([^)#]+)", link)[-1]).read_text()
+        assert [number for number in re.findall(r"\d+\.\d+", claim) if number not in page] == []
+
+
 def test_the_rayjob_is_a_manifest_of_the_ray_that_is_installed() -> None:
     import ray
 
