@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixopt.policy.packing import pack, unpack
+from mixopt.arrays_json import pack, unpack
 
 if TYPE_CHECKING:
     import numpy as np

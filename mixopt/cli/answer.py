@@ -74,7 +74,7 @@ def _as_json(
 
 
 def _save_verification(verification: Verification, folder: Path) -> Path:
-    from mixopt.data.files import write_atomic
+    from mixopt.files import write_atomic
 
     path = folder / "verification.json"
     write_atomic(path, json.dumps(verification.to_dict(), indent=2) + "\n")

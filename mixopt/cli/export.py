@@ -148,8 +148,8 @@ def _numbers(path: Path, flag: str, mixture: Mixture) -> dict[str, str | float]:
 
 
 def _write(path: Path, text: str) -> None:
-    from mixopt.data.files import write_atomic
     from mixopt.errors import ConfigError
+    from mixopt.files import write_atomic
 
     try:
         write_atomic(path, text)

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from mixopt.data.files import writing
 from mixopt.data.maths import maths_documents
 from mixopt.data.prepare import prepare
 from mixopt.errors import DataError
+from mixopt.files import replacing, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -172,17 +172,16 @@ def fetch(package: Package, folder: Path, say: Callable[[str], None] = lambda _:
 def _write_documents(path: Path, documents: Iterable[str]) -> None:
     """Distinct, non-empty documents as JSONL; the file appears when it is complete."""
     seen: set[bytes] = set()
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for document in documents:
-            text = document.strip()
-            key = blake3(text.encode()).digest()
-            if text and key not in seen:
-                seen.add(key)
-                file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    # Prepared data knows its files by size and time: a cache that was emptied and filled again holds the same ones.
-    os.utime(temporary, (RECIPE, RECIPE))
-    temporary.replace(path)
+    with replacing(path) as unfinished:
+        with unfinished.open("w", encoding="utf-8") as file:
+            for document in documents:
+                text = document.strip()
+                key = blake3(text.encode()).digest()
+                if text and key not in seen:
+                    seen.add(key)
+                    file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+        # Prepared data knows its files by size and time: a cache that was emptied and filled anew holds the same.
+        os.utime(unfinished, (RECIPE, RECIPE))
 
 
 def _members(archive: Path, pattern: str) -> Iterator[tuple[str, str]]:

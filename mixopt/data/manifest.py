@@ -18,8 +18,8 @@ from blake3 import blake3
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from mixopt.data.files import write_atomic
 from mixopt.errors import DataError
+from mixopt.files import write_atomic
 from mixopt.mixture import Mixture
 
 FORMAT = 1

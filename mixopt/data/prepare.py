@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixopt.data.files import hash_file, write_atomic, writing
 from mixopt.data.manifest import FILE_NAME, TOKENIZER_FOLDER, DomainEntry, Manifest, Split
 from mixopt.data.progress import PrepareProgress
 from mixopt.data.readers import read_documents
@@ -27,6 +26,7 @@ from mixopt.data.scan import Scan, scan_domain
 from mixopt.data.tokenizer import TextTokenizer, bpe_vocabulary, load_tokenizer, train_bpe
 from mixopt.data.write import Position, Written, write_domain
 from mixopt.errors import DataError
+from mixopt.files import hash_file, write_atomic, writing
 from mixopt.units import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from blake3 import blake3
 
-from mixopt.data.files import hash_file
 from mixopt.data.vocabulary import MASK_TOKEN
 from mixopt.errors import DataError
+from mixopt.files import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mixopt.data.files import hash_file, write_atomic
 from mixopt.data.manifest import Manifest, Split
 from mixopt.errors import DataError
+from mixopt.files import hash_file, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from mixopt.data.files import hash_file
 from mixopt.data.manifest import TOKENIZER_FOLDER
 from mixopt.errors import DataError
+from mixopt.files import hash_file
 
 if TYPE_CHECKING:
     from mixopt.model_spec import Prediction

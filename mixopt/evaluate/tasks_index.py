@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mixopt.errors import ConfigError
+from mixopt.files import write_atomic
 
 # Raised when the cache file holds other fields.
 _FORMAT = 1
@@ -96,14 +96,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Keep the index; a cache that cannot be written costs seconds the next time, and nothing else."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(content), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+        write_atomic(path, json.dumps(content))
 
 
 def _build(folder: Path) -> dict[str, Entry]:

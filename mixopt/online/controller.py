@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mixopt.arrays_json import from_json, to_json
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
 from mixopt.online.losses import DomainSums
-from mixopt.online.packing import from_json, to_json
 from mixopt.online.processes import gather, rank_and_size
 from mixopt.online.shared_losses import PlanBoard
 from mixopt.online.stream import MixtureStream

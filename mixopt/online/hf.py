@@ -22,8 +22,8 @@ from transformers import TrainerCallback
 from transformers.loss.loss_utils import ForMaskedLMLoss
 from transformers.trainer_utils import get_last_checkpoint
 
-from mixopt.data.files import write_atomic
 from mixopt.errors import ConfigError, DataError
+from mixopt.files import write_atomic
 from mixopt.online.controller import OnlineMixture
 from mixopt.online.hf_batches import DomainCollator, StepAverages
 from mixopt.online.losses import IGNORED, sequence_losses

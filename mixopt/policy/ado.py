@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mixopt.arrays_json import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
@@ -27,7 +28,6 @@ from mixopt.policy.ado_settings import AdoSettings
 from mixopt.policy.base import Policy
 from mixopt.policy.floor import Floor, published_clip
 from mixopt.policy.loss_curve import make_curve
-from mixopt.policy.packing import pack, unpack
 from mixopt.policy.refit import Pending, Refit, refit_laws
 
 if TYPE_CHECKING:

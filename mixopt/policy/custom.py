@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays_json import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
 from mixopt.plugins import is_path, load
 from mixopt.policy.base import Policy
-from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

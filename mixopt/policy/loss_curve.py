@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mixopt.policy.packing import pack, unpack
+from mixopt.arrays_json import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

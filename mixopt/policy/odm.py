@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mixopt.arrays_json import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.policy.base import Policy
-from mixopt.policy.packing import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import StoreError
+from mixopt.files import replacing
 from mixopt.result import CURVE_COLUMNS
 from mixopt.store.schema import disk_error
 
@@ -53,13 +54,11 @@ def save(path: Path, table: pa.Table) -> None:
     """
     import pyarrow.parquet as pq
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, unfinished, compression="zstd")
-        os.replace(unfinished, path)  # noqa: PTH105
+        with replacing(path) as unfinished:
+            pq.write_table(table, unfinished, compression="zstd")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise disk_error(error, path) from error
 
 

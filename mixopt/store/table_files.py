@@ -7,15 +7,14 @@ curves and scores.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import gzip
 import json
-import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from mixopt.errors import MixoptError, StoreError
+from mixopt.files import replacing
 from mixopt.result import RunResult
 from mixopt.score import Score
 from mixopt.spec import RunSpec
@@ -38,19 +37,15 @@ def export_runs(store: Store, path: str | Path, run_ids: Iterable[str] | None = 
     """
     path = Path(path)
     ids = [row["run_id"] for row in store.rows()] if run_ids is None else list(run_ids)
-    write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".jsonl.gz": _write_jsonl}.get(_ending(path))
+    ending = _ending(path)
+    write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".jsonl.gz": _write_jsonl}.get(ending)
     if write is None:
         raise StoreError(f"export to {path}: expected a name that ends in .csv, .jsonl or .jsonl.gz")
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with _open(unfinished, "wt") as file:
-            count = write(store, file, ids)
-        os.replace(unfinished, path)  # noqa: PTH105
+        with replacing(path) as unfinished, _open(unfinished, "wt", ending) as file:
+            return write(store, file, ids)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise disk_error(error, path) from error
-    return count
 
 
 def import_runs(store: Store, path: str | Path) -> int:
@@ -70,7 +65,7 @@ def import_runs(store: Store, path: str | Path) -> int:
         )
     count = 0
     try:
-        with _open(path, "rt") as file:
+        with _open(path, "rt", _ending(path)) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     count += _take_in(store, line, f"{path}, line {number}")
@@ -166,7 +161,7 @@ def _ending(path: Path) -> str:
     return ".jsonl.gz" if path.name.endswith(".jsonl.gz") else path.suffix.lower()
 
 
-def _open(path: Path, mode: str) -> IO[str]:
-    if path.name.endswith(".gz"):
+def _open(path: Path, mode: str, ending: str) -> IO[str]:
+    if ending.endswith(".gz"):
         return cast("IO[str]", gzip.open(path, mode, encoding="utf-8"))
     return cast("IO[str]", open(path, mode, encoding="utf-8"))  # noqa: PTH123

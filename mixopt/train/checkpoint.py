@@ -15,11 +15,11 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mixopt.arrays_json import from_json, to_json
 from mixopt.data.tokenizer import give_mask_token
 from mixopt.errors import DataError
 from mixopt.train.parallel import ALONE
@@ -65,7 +65,7 @@ def save_checkpoint(
         with _disk_errors():
             _save_model(model, weights, writing)
             save_file(tensors, writing / "optimizer.safetensors")
-        (writing / "state.json").write_text(json.dumps(_encode({**state, "step": step})))
+        (writing / "state.json").write_text(json.dumps(to_json({**state, "step": step})))
     for older in _checkpoints(folder)[1:]:
         shutil.rmtree(older, ignore_errors=True)
 
@@ -205,7 +205,7 @@ def _read_newest(
     """State, weights and optimiser's tensors of the newest checkpoint that can be read."""
     for checkpoint in _checkpoints(folder):
         try:
-            state = _decode(json.loads((checkpoint / "state.json").read_text()))
+            state = from_json(json.loads((checkpoint / "state.json").read_text()))
             tensors = load_file(checkpoint / "optimizer.safetensors")
             weights = load_file(checkpoint / "model.safetensors")
         except (OSError, ValueError, SafetensorError):
@@ -269,26 +269,3 @@ def _restore_optimizer(
         generator = group.tell(tensors.get(name))
         if generator is not None and (name == _RNG or torch.cuda.is_available()):
             restore(generator)
-
-
-def _encode(value: Any) -> Any:
-    """JSON form of nested state; arrays keep their type, floats their every bit (JSON uses repr)."""
-    if isinstance(value, dict):
-        return {key: _encode(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encode(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return {"__array__": value.tolist(), "dtype": str(value.dtype)}
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        if "__array__" in value:
-            return np.array(value["__array__"], dtype=value["dtype"])
-        return {key: _decode(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    return value

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays_json import pack, unpack
 from mixopt.policy.base import LawFitting, LossWeighting, SelfDescribing
-from mixopt.policy.packing import pack, unpack
 from mixopt.trace import LossPoints, Moment, PolicyTrace
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def write_report(store: Store, study_id: str | None = None, path: str | Path | N
         StoreError: there is no such study, or its files cannot be read.
         ConfigError: the page cannot be written.
     """
-    from mixopt.data.files import write_atomic
+    from mixopt.files import write_atomic
 
     study = gather(store, study_id)
     path = Path(path) if path else store.folder / "studies" / study.study_id / "report.html"
