@@ -83,6 +83,23 @@ def test_from_data_to_a_recommendation_a_front_and_a_page(
         assert said in page
 
 
+def test_what_is_recommended_was_measured_at_the_target_where_that_is_asked_for(quick: Callable[..., Any]) -> None:
+    """Printed and reported too: the mixture, what was measured of it, and the runs, swarm and all."""
+    words = ["search", *HERE, "--method", "loglinear", "--runs", "8", "--target-tokens", "8k", "--confirm", "2"]
+    answer = quick(*words)
+    assert "best of 2 mixtures that were run at the target" in answer["method"]
+    with Store("results", read_only=True) as store:
+        rows = {row["run_id"]: row for row in store.rows()}
+        history = store.history([run for run in answer["runs"] if rows[run]["tokens"] > 4000])
+    assert len(answer["runs"]) == 10
+    means = history.losses.mean(axis=1)
+    assert len(means) == 2
+    best = dict(zip(history.domains, history.weights[means.argmin()].tolist(), strict=True))
+    assert answer["weights"] == pytest.approx(best)
+    assert answer["predicted"]["recommended"]["value"] == pytest.approx(means.min())
+    assert quick(*words) == answer
+
+
 def test_models_that_are_really_trained_tell_mixtures_apart(
     mixopt: Callable[..., Result], data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
