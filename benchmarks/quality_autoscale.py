@@ -23,8 +23,7 @@ import yaml
 from rich.console import Console
 
 from mixopt.mixture import Mixture
-from mixopt.report.compare_files import save_comparison
-from mixopt.report.compare_formats import render
+from mixopt.report.compare_formats import render, save_comparison
 from mixopt.report.progress import Live, Quiet
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, autoscale

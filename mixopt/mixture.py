@@ -151,3 +151,15 @@ class Mixture:
 def total_variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """(…) distances of weights (…, K), from 0 (same) to 1 (disjoint)."""
     return 0.5 * np.abs(one - other).sum(axis=-1)
+
+
+def distinct(mixtures: Mapping[str, Mixture], by: float = 5e-4) -> dict[str, Mixture]:
+    """Baselines without repeats: of two nearer than `by` in total variation, the one not called `reference` stays.
+
+    The one notion of "the same baseline" of console, page and advice; three decimals of weights tell no two apart.
+    """
+    kept: dict[str, Mixture] = {}
+    for name, mixture in sorted(mixtures.items(), key=lambda item: item[0] == "reference"):
+        if all(mixture.distance(other) > by for other in kept.values()):
+            kept[name] = mixture
+    return kept

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # How objectives, tables and files name a task beside domains: `task:hellaswag`.
 TASK_PREFIX = "task:"
@@ -54,6 +54,25 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredModel:
+    """One model's column.
+
+    Attributes:
+        name: what it is called, as it was asked for.
+        subject: whose scores these are in the results table.
+        source: where the model lies.
+        scores: every metric of every task.
+        missing: tasks that could not be had, with the reason.
+    """
+
+    name: str
+    subject: str
+    source: str
+    scores: Sequence[Score]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def labels(asked: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:

@@ -29,11 +29,9 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
     """
     from rich.console import Console
 
-    from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
     from mixopt.report.progress import Live, Quiet
-    from mixopt.report.recommendation import baselines_of, distinct, print_recommendation, save_recommendation
-    from mixopt.report.search_tables import print_search
+    from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
     from mixopt.store import Store
     from mixopt.study.loop import run_study
     from mixopt.study.verify import verify as verify_recommendation
@@ -42,25 +40,20 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
     verification = None
     with Store(study.config.results) as store, study.executor() as executor:
         recommendation = run_study(study, searcher, store, executor, watch)
-        baselines = baselines_of(recommendation)
         folder = store.folder / "studies" / study.study_id
-        files = save_recommendation(recommendation, folder, baselines)
+        files = save_recommendation(recommendation, folder)
         if verify:
             verification = verify_recommendation(
-                study, recommendation, study.objective, distinct(baselines), store, executor, watch
+                study, recommendation, study.objective, baselines_of(recommendation), store, executor, watch
             )
             files.append(_save_verification(verification, folder))
     if as_json:
         typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
         return
     console = page()
-    if study.config.method.name == "autoscale":
-        print_autoscale(recommendation, console)
-    else:
-        print_recommendation(recommendation, baselines, console)
-        print_search(recommendation.details, console)
+    print_recommendation(recommendation, console)
     if verification:
-        from mixopt.study.tables import print_verification
+        from mixopt.report.verification import print_verification
 
         print_verification(verification, console)
     common.print_files(files, console)

@@ -59,9 +59,8 @@ def autoscale(
 def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], results: str, *, as_json: bool) -> None:
     from mixopt.errors import ConfigError
     from mixopt.methods.autoscale.optima import extrapolate_optima, read_optima
-    from mixopt.report.autoscale_tables import print_autoscale
     from mixopt.report.console import page
-    from mixopt.report.recommendation import baselines_of, save_recommendation
+    from mixopt.report.recommendation import print_recommendation, save_recommendation
     from mixopt.units import parse_count
 
     target, floor = options["method.target_tokens"], options["method.floor"]
@@ -73,7 +72,7 @@ def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], result
     names = [name.strip() for name in pinned.split(",")] if pinned is not None else []
     recommendation = extrapolate_optima(optima, parse_count(target, "--target"), names, floor or 0.0)
     folder = Path(results) / "recommend" / path.stem
-    files = save_recommendation(recommendation, folder, baselines_of(recommendation))
+    files = save_recommendation(recommendation, folder)
     for note in notes:
         print(f"mixopt: note: {note}", file=sys.stderr)
     if as_json:
@@ -81,5 +80,5 @@ def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], result
         typer.echo(json.dumps(content, allow_nan=False))
         return
     console = page()
-    print_autoscale(recommendation, console)
+    print_recommendation(recommendation, console)
     common.print_files(files, console)

@@ -106,9 +106,9 @@ def bench(
     from mixopt.bench.score import parse_top
     from mixopt.bench.tables import with_costs
     from mixopt.cli.common import parse_settings, print_files
+    from mixopt.report.bench import print_bench, regret_figure
     from mixopt.report.console import page
     from mixopt.report.files import write_files
-    from mixopt.report.replay_table import print_bench
 
     found = _table(table, csv, surrogate, domains, fidelities, pool, curves=curves)
     found = with_costs(found, costs) if costs else found
@@ -129,8 +129,7 @@ def bench(
     content = json.dumps(result.to_dict(), allow_nan=False)
     files = {"bench.json": content.encode()}
     if plots:
-        from mixopt.report.figure import png
-        from mixopt.report.replay_plots import regret_figure
+        from mixopt.report.png import png
 
         files["regret.png"] = png(regret_figure(result))
     folder = (

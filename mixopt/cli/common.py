@@ -162,9 +162,9 @@ def print_cost(study: Study, runs: Sequence[Planned], *, as_json: bool) -> None:
     from contextlib import nullcontext
 
     from mixopt.report.console import page
+    from mixopt.report.verification import print_plan
     from mixopt.store import Store
     from mixopt.study.plan import plan_of
-    from mixopt.study.tables import print_plan
 
     there = (Path(study.config.results) / "mixopt.db").exists()
     opened = Store(study.config.results, read_only=True) if there else nullcontext()

@@ -85,8 +85,7 @@ def compare(
     from rich.console import Console
 
     from mixopt.comparison import METRICS
-    from mixopt.report.compare_files import save_comparison
-    from mixopt.report.compare_formats import FORMATS, render
+    from mixopt.report.compare_formats import FORMATS, render, save_comparison
     from mixopt.report.progress import Live, Quiet
     from mixopt.study import Study, StudyConfig
     from mixopt.study.compare.compare import Question

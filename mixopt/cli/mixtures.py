@@ -31,10 +31,10 @@ def mixtures(
         chosen = [entry.to_dict() for entry in entries.values()]
         typer.echo(json.dumps(entries[name].to_dict() if name else chosen))
         return
-    from mixopt.report.console import page
+    from mixopt.report.console import page, print_table
     from mixopt.report.mixtures import print_published, published_table
 
     if name is None:
-        page().print(published_table(list(entries.values())))
+        print_table(published_table(list(entries.values())), page())
     else:
         print_published(entries[name], page())

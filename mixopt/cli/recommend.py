@@ -53,9 +53,7 @@ def _run(
     from mixopt.methods.task_advice import bounded
     from mixopt.mixture import Mixture
     from mixopt.objective import parse_objective
-    from mixopt.report.console import page
-    from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
-    from mixopt.report.search_tables import print_search
+    from mixopt.report.recommendation import print_recommendation, save_recommendation
     from mixopt.store.runs_csv import read_runs
     from mixopt.store.score_columns import only_needed
     from mixopt.study.config import method_settings
@@ -77,21 +75,14 @@ def _run(
         _available(max_epochs, settings.target_tokens, available, needed=method != "autoscale"),
     )
     recommendation = bounded(found.searcher(problem, settings).recommend(history), objectives[0], history)
-    baselines = baselines_of(recommendation)
     folder = out or Path("results") / "recommend" / runs.stem
-    written = save_recommendation(recommendation, folder, baselines, plots)
+    written = save_recommendation(recommendation, folder, plots)
     for note in notes:
         print(f"mixopt: note: {note}", file=sys.stderr)
     if as_json:
         typer.echo(json.dumps(recommendation.to_dict(), allow_nan=False))
         return
-    if method == "autoscale":
-        from mixopt.report.autoscale_tables import print_autoscale
-
-        print_autoscale(recommendation)
-    else:
-        print_recommendation(recommendation, baselines)
-        print_search(recommendation.details, page())
+    print_recommendation(recommendation)
     typer.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

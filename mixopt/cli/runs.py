@@ -43,10 +43,10 @@ def list_runs(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    from mixopt.report.console import page
-    from mixopt.report.runs_table import runs_table
+    from mixopt.report.console import grid, page
+    from mixopt.report.runs import runs_table
 
-    page().print(runs_table(rows) if rows else "no runs")
+    page().print(grid(runs_table(rows)) if rows else "no runs")
 
 
 @app.command()
@@ -66,13 +66,14 @@ def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> N
         told = {"spec": spec.to_dict(), "result": result.to_dict(), "created": created}
         typer.echo(json.dumps({**told, "scores": [score.to_dict() for score in scores]}))
         return
-    from mixopt.report.console import page
-    from mixopt.report.runs_table import print_run
-    from mixopt.report.scores_table import ScoredModel, scores_table
+    from mixopt.report.console import page, print_table
+    from mixopt.report.runs import print_run
+    from mixopt.report.scores_table import scores_table
+    from mixopt.score import ScoredModel
 
     print_run(spec, result, created, page())
     if scores:
-        page().print(scores_table([ScoredModel(name=run_id, subject=run_id, source="", scores=scores)]))
+        print_table(scores_table([ScoredModel(name=run_id, subject=run_id, source="", scores=scores)]), page())
 
 
 @app.command()

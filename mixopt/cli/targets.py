@@ -94,14 +94,14 @@ def _draw(name: str, entry: Entry, runs: Sequence[Run], folder: Path) -> list[Pa
     """The pictures of a target's runs, written to `folder`."""
     import pandas as pd
 
-    from mixopt.report.figure import png
     from mixopt.report.files import write_files
-    from mixopt.report.online_plots import trace_figures
+    from mixopt.report.online import trace_figures
+    from mixopt.report.png import png
     from mixopt.report.target import losses_figure
 
-    figures = {"losses.png": losses_figure(name, entry, runs)}
+    figures = [losses_figure(name, entry, runs)]
     spec, result = runs[0]
     if result.trace:
         title = f"{name}, seed {spec.seed}"
-        figures |= trace_figures(result.trace, pd.DataFrame(result.curve), title)
-    return write_files(folder, {file: png(figure) for file, figure in figures.items()})
+        figures += trace_figures(result.trace, pd.DataFrame(result.curve), title)
+    return write_files(folder, {f"{figure.name}.png": png(figure) for figure in figures})

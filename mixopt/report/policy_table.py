@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
+from mixopt.display.table import Column, named, number, table, word
 from mixopt.policy.refit import OK
+from mixopt.report.console import grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,14 +100,12 @@ def print_policy(runs: Sequence[Run], max_epochs: float, console: Console) -> No
     title = escape(f"{summary.name}, {preset}" if preset else summary.name)
     seeds = f"; means of {len(summary.fits)} seeds" if len(summary.fits) > 1 else ""
     console.print(f"\n[bold]The mixture[/bold]  [dim]{title}{seeds}[/dim]", highlight=False)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("domain", no_wrap=True)
-    for heading in ("prior", "drawn", "at the end"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, prior in summary.prior.items():
-        row = (prior, summary.average[name], summary.final[name])
-        table.add_row(escape(name), *(f"{value:.4f}" for value in row))
-    console.print(table)
+    rows = [
+        [word(name), *(number(value, "{:.4f}") for value in (prior, summary.average[name], summary.final[name]))]
+        for name, prior in summary.prior.items()
+    ]
+    columns = [Column("domain"), *named(["prior", "drawn", "at the end"])]
+    console.print(grid(table("policy", "The mixture", columns, rows)))
     if summary.failures:
         fits = " and ".join(map(str, dict.fromkeys(summary.fits)))
         counts = "; ".join(f"{kind} {_counts(found)}" for kind, found in summary.failures.items())

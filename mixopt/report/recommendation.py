@@ -1,4 +1,4 @@
-"""A recommendation as tables in the terminal, and as files in a folder. Any method's."""
+"""A recommendation as tables, in the terminal, and as files in a folder. Any method's."""
 
 from __future__ import annotations
 
@@ -6,150 +6,190 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixopt.display.colours import looks_of
+from mixopt.display.figure import Axis, Bars, Figure, Panel, Points
+from mixopt.display.table import NOTHING, Column, interval, named, number, percent, table, word
+from mixopt.mixture import Mixture, distinct
+from mixopt.report.evidence import evidence_figures, evidence_tables
+from mixopt.units import format_count
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from rich.console import Console
-    from rich.table import Table
 
-    from mixopt.methods.base import Estimate, Recommendation
-    from mixopt.mixture import Mixture
+    from mixopt.display.table import Table
+    from mixopt.methods.base import Recommendation
 
 
-def print_recommendation(
-    recommendation: Recommendation, baselines: Mapping[str, Mixture], console: Console | None = None
-) -> None:
-    """Weights against the baselines, predictions with error bars, other objectives, warnings.
+def print_recommendation(recommendation: Recommendation, console: Console | None = None) -> None:
+    """The answer's tables, the method's own, and warnings.
 
     Args:
         recommendation: the answer.
-        baselines: mixtures to show beside it, by name.
         console: where to; None for standard output.
     """
     from rich.markup import escape
 
-    from mixopt.report.console import page
-    from mixopt.units import format_count
+    from mixopt.report.console import bullets, page, print_table
 
     console = console or page()
-    shown = distinct(baselines)
+    runs = f"; {len(recommendation.runs)} runs" if recommendation.runs else ""
     console.print(
         f"\n[bold]Recommended mixture[/bold] for {format_count(recommendation.tokens)} tokens  "
-        f"[dim]{escape(recommendation.method)}; objective {escape(recommendation.objective)}; "
-        f"{len(recommendation.runs)} runs[/dim]"
+        f"[dim]{escape(recommendation.method)}; objective {escape(recommendation.objective)}{runs}[/dim]"
     )
-    console.print(weights_table(recommendation, shown))
-    if recommendation.predicted:
-        console.print(prediction_table(recommendation, shown))
-    if recommendation.other_objectives:
-        console.print(objectives_table(recommendation))
+    for shown in answer_tables(recommendation):
+        print_table(shown, console)
+    for shown in evidence_tables(recommendation):
+        if not shown.for_page:
+            print_table(shown, console, titled=True)
     if recommendation.warnings:
         console.print("[bold yellow]Warnings[/bold yellow]")
         console.print(bullets(recommendation.warnings))
 
 
 def baselines_of(recommendation: Recommendation) -> dict[str, Mixture]:
-    """The mixtures that a method compared its own with, by name."""
-    from mixopt.mixture import Mixture
-
-    return {name: Mixture.from_dict(w) for name, w in recommendation.details.get("baselines", {}).items()}
-
-
-def distinct(baselines: Mapping[str, Mixture]) -> dict[str, Mixture]:
-    """Baselines without repeats: of two that are the same mixture, the one not called `reference` is kept."""
-    kept: dict[str, Mixture] = {}
-    for name, mixture in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
-        if all(mixture.distance(other) > 5e-4 for other in kept.values()):
-            kept[name] = mixture
-    return kept
+    """The mixtures that a method compared its own with, by name, without repeats."""
+    given = recommendation.details.get("baselines", {})
+    return distinct({name: Mixture.from_dict(weights) for name, weights in given.items()})
 
 
-def weights_table(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Table:
-    """One row a domain: the weight with its 95 % interval, and what each baseline gives it."""
-    from rich.markup import escape
-
-    table = new_table("domain", "recommended", "95 % interval", *baselines)
-    for domain, weight in recommendation.mixture.to_dict().items():
-        interval = recommendation.intervals.get(domain)
-        ends = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
-        others = [f"{mixture.to_dict().get(domain, 0.0):.3f}" for mixture in baselines.values()]
-        table.add_row(escape(domain), f"[bold]{weight:.3f}[/bold]", ends, *others)
-    return table
+def answer_tables(recommendation: Recommendation) -> list[Table]:
+    """Weights against the baselines, predictions with error bars, other objectives: those that there are."""
+    found = [weights_table(recommendation)]
+    if recommendation.predicted:
+        found.append(predictions_table(recommendation))
+    if recommendation.other_objectives:
+        found.append(objectives_table(recommendation))
+    return found
 
 
-def prediction_table(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> Table:
+def weights_table(recommendation: Recommendation) -> Table:
+    """One row a domain: the weight with its 95 % interval, what each baseline gives it, and its epochs."""
+    baselines = baselines_of(recommendation)
+    epochs = recommendation.details.get("epochs") or {}
+    columns = [
+        Column("domain"),
+        Column("recommended", "share of the training tokens"),
+        Column("95 % interval"),
+        *(Column(name, f"weight in the mixture {name}") for name in baselines),
+        *([Column("epochs", "passes over the domain's distinct tokens")] if epochs else []),
+    ]
+    rows = [
+        [
+            word(domain),
+            number(weight, "{:.3f}", "strong"),
+            interval(*recommendation.intervals.get(domain, (None, None))),
+            *(number(mixture.to_dict().get(domain, 0.0), "{:.3f}") for mixture in baselines.values()),
+            *([number(epochs[domain], "{:.2g}")] if epochs else []),
+        ]
+        for domain, weight in recommendation.mixture.to_dict().items()
+    ]
+    return table("weights", "Recommended weights", columns, rows)
+
+
+def predictions_table(recommendation: Recommendation) -> Table:
     """One row a mixture: its predicted objective, and the recommended mixture's relative gain over it."""
-    units = recommendation.details.get("units", recommendation.objective)
-    table = new_table("predicted for", units, "95 % interval", "gain over it", "95 % interval ")
-    for name in ("recommended", *baselines):
-        estimate = recommendation.predicted.get(name)
+    columns = [
+        Column("predicted for"),
+        Column(recommendation.details.get("units", recommendation.objective), recommendation.objective),
+        Column("95 % interval"),
+        Column("gain over it", "how much lower the objective of the recommended mixture is"),
+        Column("95 % interval of the gain"),
+    ]
+    rows = []
+    for name in ("recommended", *baselines_of(recommendation)):
+        estimate, gain = recommendation.predicted.get(name), recommendation.gains.get(name)
         if estimate is None:
             continue
-        gain = recommendation.gains.get(name)
-        cells = [f"{estimate.value:.4g}", between(estimate, "{:.4g}")]
+        gained = (NOTHING, NOTHING)
         if gain is not None:
-            percent = f"{100 * gain.value:+.2f} %"
-            solid = gain.low is not None and gain.low > 0
-            cells += [f"[green]{percent}[/green]" if solid else percent, between(gain, "{:+.2f}", 100) + " %"]
-        table.add_row(f"[bold]{name}[/bold]" if name == "recommended" else name, *cells)
-    return table
+            sure = "good" if gain.low is not None and gain.low > 0 else ""
+            gained = percent(gain.value, sure), interval(gain.low, gain.high, "{:+.2f}", 100, " %")
+        rows.append(
+            [
+                word(name, "strong" if name == "recommended" else ""),
+                number(estimate.value),
+                interval(estimate.low, estimate.high, "{:#.4g}"),
+                *gained,
+            ]
+        )
+    return table("predictions", "Predicted", columns, rows)
 
 
 def objectives_table(recommendation: Recommendation) -> Table:
     """The optimum under each objective, from the same runs."""
-    from rich.markup import escape
-
-    columns = {recommendation.objective: recommendation.mixture.to_dict(), **recommendation.other_objectives}
-    table = new_table("optimum under", *(escape(name) for name in columns))
-    for domain in recommendation.mixture.domains:
-        table.add_row(escape(domain), *(f"{weights[domain]:.3f}" for weights in columns.values()))
-    return table
-
-
-def new_table(first: str, *others: str) -> Table:
-    """A table with a left column and right-aligned others."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
+    optima = {recommendation.objective: recommendation.mixture.to_dict(), **recommendation.other_objectives}
+    rows = [
+        [word(domain), *(number(weights.get(domain, 0.0), "{:.3f}") for weights in optima.values())]
+        for domain in recommendation.mixture.domains
+    ]
+    columns = [Column("optimum under"), *named(optima, "weight that is best by this objective, from the same runs")]
+    return table("objectives", "The best mixture by objective", columns, rows)
 
 
-def bullets(sentences: Iterable[str]) -> Table:
-    """Sentences, a bullet each."""
-    from rich.markup import escape
-    from rich.table import Table
+def mixture_figure(recommendation: Recommendation) -> Figure:
+    """Weights by domain, largest first: a bar with its 95 % interval, and a mark for each baseline."""
+    weights, baselines = recommendation.mixture.to_dict(), baselines_of(recommendation)
+    looks = looks_of(["recommended", *baselines])
+    order = sorted(weights, key=lambda domain: -weights[domain])
+    ends = [recommendation.intervals.get(domain, (None, None)) for domain in order]
+    rows = list(range(len(order)))
+    known = any(low is not None for low, _ in ends)
+    bars = Bars(
+        name="recommended, 95 % interval" if known else "recommended", look=looks["recommended"],
+        x=[weights[domain] for domain in order], low=[low for low, _ in ends] if known else (),
+        high=[high for _, high in ends] if known else (), texts=[f"{weights[domain]:.3f}" for domain in order],
+        about=order, say="recommended {x:.4f}",
+    )  # fmt: skip
+    ticks = [
+        Points(name=name, look=looks[name], x=[mixture.to_dict().get(domain, 0.0) for domain in order], y=rows,
+               symbol="tick", about=[f"{domain}: {name}" for domain in order], say="{x:.4f}")
+        for name, mixture in baselines.items()
+    ]  # fmt: skip
+    top = max(
+        [*weights.values(), *(high or 0.0 for _, high in ends), *(max(m.weights) for m in baselines.values())]
+    )
+    return Figure(
+        name="mixture",
+        title="Mixture",
+        headline=_headline(recommendation, baselines),
+        note="Bars: recommended share with its 95 % interval." + (" Ticks: the baselines." if ticks else ""),
+        panels=[
+            Panel(
+                marks=[bars, *ticks],
+                x=Axis(label="share of training tokens", limits=(0.0, top * 1.16)),
+                y=Axis(rows=tuple(order)),
+            )
+        ],
+        size=(7.2, 1.1 + 0.32 * len(order)),
+        legend="bottom",
+    )
 
-    grid = Table.grid(padding=(0, 1))
-    for sentence in sentences:
-        grid.add_row("[yellow]•[/yellow]", escape(sentence))
-    return grid
+
+def _headline(recommendation: Recommendation, baselines: Mapping[str, Mixture]) -> str:
+    parts = []
+    for name in baselines:
+        gain = recommendation.gains.get(name)
+        if gain is None:
+            continue
+        bar = "" if gain.low is None or gain.high is None else f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+        parts.append(
+            f"\nagainst {name}: {100 * gain.value:+.1f} %{bar} predicted gain in {recommendation.objective}"
+        )
+    return f"Recommended mixture, {recommendation.method}{''.join(parts)}"
 
 
-def between(estimate: Estimate, form: str, scale: float = 1.0) -> str:
-    """`low to high` of an interval, `-` where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{form.format(estimate.low * scale)} to {form.format(estimate.high * scale)}"
-
-
-def save_recommendation(
-    recommendation: Recommendation, out_dir: str | Path, baselines: Mapping[str, Mixture], plots: bool = True
-) -> list[Path]:
-    """Write `recommendation.json`, and with `plots` the pictures that the method's details allow.
+def save_recommendation(recommendation: Recommendation, out_dir: str | Path, plots: bool = True) -> list[Path]:
+    """Write `recommendation.json`, and with `plots` `mixture.png` and the method's own pictures.
 
     Each file is complete or absent: it is written beside its place and moved there.
 
     Args:
         recommendation: the answer.
         out_dir: folder, made on demand.
-        baselines: mixtures to draw beside it, by name.
-        plots: draw `mixture.png`; `curves.png` where there are fitted curves; `law.png` of a joint law by domain;
-            `evidence.png` of a swarm's law on mixtures left out; `pareto.png` of two objectives;
-            `scaling.png` where optima were carried on from scale to scale; `weights.png` of DoReMi's proxies.
+        plots: draw pictures, as `mixopt.methods.*.figures` make them.
 
     Returns:
         The files written.
@@ -159,35 +199,11 @@ def save_recommendation(
     """
     from mixopt.report.files import write_files
 
-    folder = Path(out_dir)
-    contents = {
-        "recommendation.json": (json.dumps(recommendation.to_dict(), indent=2, allow_nan=False) + "\n").encode()
-    }
+    text = json.dumps(recommendation.to_dict(), indent=2, allow_nan=False) + "\n"
+    contents = {"recommendation.json": text.encode()}
     if plots:
-        from mixopt.report import ddo_plots
-        from mixopt.report.figure import png
+        from mixopt.report.png import png
 
-        contents["mixture.png"] = png(ddo_plots.mixture_figure(recommendation, distinct(baselines)))
-        if recommendation.details.get("domains"):
-            contents["curves.png"] = png(ddo_plots.curves_figure(recommendation))
-        if recommendation.details.get("losses"):
-            from mixopt.report.joint_plots import law_figure
-
-            contents["law.png"] = png(law_figure(recommendation))
-        if recommendation.details.get("doremi"):
-            from mixopt.report.doremi_plots import weights_figure
-
-            contents["weights.png"] = png(weights_figure(recommendation))
-        if recommendation.details.get("evidence"):
-            from mixopt.report.search_plots import evidence_figure
-
-            contents["evidence.png"] = png(evidence_figure(recommendation))
-        if recommendation.details.get("pareto"):
-            from mixopt.report.search_plots import pareto_figure
-
-            contents["pareto.png"] = png(pareto_figure(recommendation))
-        if recommendation.details.get("path"):
-            from mixopt.report.autoscale_plots import scaling_figure
-
-            contents["scaling.png"] = png(scaling_figure(recommendation))
-    return write_files(folder, contents)
+        figures = [mixture_figure(recommendation), *evidence_figures(recommendation)]
+        contents |= {f"{figure.name}.png": png(figure) for figure in figures}
+    return write_files(Path(out_dir), contents)

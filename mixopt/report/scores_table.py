@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
+from mixopt.display.table import NOTHING, Cell, Column, named, table, word
+from mixopt.report.console import grid
 from mixopt.score import error_of_mean, labels
 
 if TYPE_CHECKING:
@@ -18,30 +18,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mixopt.score import Score
+    from mixopt.display.table import Kind, Table
+    from mixopt.score import Score, ScoredModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredModel:
-    """One model's column.
-
-    Attributes:
-        name: what it is called, as it was asked for.
-        subject: whose scores these are in the results table.
-        source: where the model lies.
-        scores: every metric of every task.
-        missing: tasks that could not be had, with the reason.
-    """
-
-    name: str
-    subject: str
-    source: str
-    scores: Sequence[Score]
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
+class MetricScore:
     """A metric of a task; of fine-tunings with several seeds their mean.
 
     Attributes:
@@ -82,7 +64,7 @@ Row = tuple[str, str]
 """A task, as it is called beside the others, and a metric."""
 
 
-def cells(models: Sequence[ScoredModel]) -> list[dict[Row, Cell]]:
+def scores_of(models: Sequence[ScoredModel]) -> list[dict[Row, MetricScore]]:
     """Each model's scores by task and metric, seeds taken together; what stands for a task comes first."""
     names = labels((score.task, score.shots) for model in models for score in model.scores)
     order = list(names)
@@ -91,11 +73,11 @@ def cells(models: Sequence[ScoredModel]) -> list[dict[Row, Cell]]:
         groups: dict[Row, list[Score]] = {}
         for score in sorted(model.scores, key=lambda one: (order.index((one.task, one.shots)), not one.main)):
             groups.setdefault((names[score.task, score.shots], score.metric), []).append(score)
-        found.append({row: _cell(group) for row, group in groups.items()})
+        found.append({row: _score(group) for row, group in groups.items()})
     return found
 
 
-def average(found: Mapping[Row, Cell]) -> Cell | None:
+def average(found: Mapping[Row, MetricScore]) -> MetricScore | None:
     """The mean of the tasks' main metrics, those where greater is better; None where there is none.
 
     Its standard error takes the tasks as independent.
@@ -106,7 +88,7 @@ def average(found: Mapping[Row, Cell]) -> Cell | None:
     errors = [cell.standard_error for cell in main]
     known = [error for error in errors if error is not None]
     chances = [cell.chance for cell in main if cell.chance is not None]
-    return Cell(
+    return MetricScore(
         value=mean(cell.value for cell in main),
         standard_error=math.hypot(*known) / len(main) if len(known) == len(main) else None,
         chance=mean(chances) if len(chances) == len(main) else None,
@@ -119,35 +101,29 @@ def average(found: Mapping[Row, Cell]) -> Cell | None:
 
 def scores_table(models: Sequence[ScoredModel]) -> Table:
     """A row a metric; for one model with its distance to guessing, for several with a column each."""
-    found = cells(models)
-    rows = list(dict.fromkeys(row for part in found for row in part))
-    averages = [average(part) for part in found]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    for model in models:
-        title = "score" if len(models) == 1 else model.name
-        table.add_column(escape(title), justify="right", no_wrap=True)
-    for name in ("chance", *(["above chance"] if len(models) == 1 else []), "items"):
-        table.add_column(name, justify="right", no_wrap=True)
+    found = scores_of(models)
+    alone = len(models) == 1
+    columns = [
+        Column("task"),
+        Column("metric", words=True),
+        *named("score" if alone else model.name for model in models),
+        *named(["chance", *(["above chance"] if alone else []), "items"]),
+    ]
+    rows = []
     shown = ""
-    for row in rows:
-        parts = [part.get(row) for part in found]
-        task, metric = row
-        some = next(cell for cell in parts if cell is not None)
-        table.add_row(
-            escape(task) if task != shown else "",
-            escape(metric),
-            *_values(parts),
-            *_beside(some, len(models) == 1),
-            style=None if some.main else "dim",
-        )
+    for task, metric in dict.fromkeys(row for part in found for row in part):
+        parts = [part.get((task, metric)) for part in found]
+        some = next(part for part in parts if part is not None)
+        kind = "" if some.main else "quiet"
+        names = word(task if task != shown else "", kind), word(metric, kind)
+        rows.append([*names, *_values(parts, kind), *_beside(some, alone, kind)])
         shown = task
-    if sum(cell.main for cell in found[0].values()) > 1 and any(averages):
-        some = next(cell for cell in averages if cell is not None)
-        table.add_section()
-        table.add_row("average", "main ones", *_values(averages), *_beside(some, len(models) == 1))
-    return table
+    averages = [average(part) for part in found]
+    foot = ()
+    if sum(part.main for part in found[0].values()) > 1 and any(averages):
+        some = next(part for part in averages if part is not None)
+        foot = ((word("average"), word("main ones"), *_values(averages), *_beside(some, alone)),)
+    return table("scores", "Downstream scores", columns, rows, foot=foot)
 
 
 def print_scores(models: Sequence[ScoredModel], console: Console) -> None:
@@ -155,7 +131,7 @@ def print_scores(models: Sequence[ScoredModel], console: Console) -> None:
     for model in models:
         console.print(f"[bold]{escape(model.name)}[/bold]  {escape(model.source)}", highlight=False, soft_wrap=True)
     if any(model.scores for model in models):
-        console.print(scores_table(models))
+        console.print(grid(scores_table(models)))
     for model in models:
         for task, reason in model.missing.items():
             whose = f" ({model.name})" if len(models) > 1 else ""
@@ -165,7 +141,7 @@ def print_scores(models: Sequence[ScoredModel], console: Console) -> None:
 def scores_dict(models: Sequence[ScoredModel]) -> dict[str, Any]:
     """All of it as JSON values."""
     told = []
-    for model, found in zip(models, cells(models), strict=True):
+    for model, found in zip(models, scores_of(models), strict=True):
         mean_cell = average(found)
         told.append(
             {
@@ -183,12 +159,12 @@ def scores_dict(models: Sequence[ScoredModel]) -> dict[str, Any]:
     return {"models": told}
 
 
-def _cell(group: list[Score]) -> Cell:
+def _score(group: list[Score]) -> MetricScore:
     """Scores that differ in their seed only, the last of each seed."""
     scores = list({score.seed: score for score in group}.values())
     first = scores[0]
     values = [score.value for score in scores]
-    return Cell(
+    return MetricScore(
         value=mean(values),
         standard_error=error_of_mean(scores),
         chance=first.chance,
@@ -199,30 +175,33 @@ def _cell(group: list[Score]) -> Cell:
     )
 
 
-def _values(found: Sequence[Cell | None]) -> list[str]:
-    """Values with their standard errors; the best of several in bold."""
-    known = [cell.value for cell in found if cell is not None]
-    up = next((cell.higher_is_better for cell in found if cell is not None), True)
+def _values(found: Sequence[MetricScore | None], kind: Kind = "") -> list[Cell]:
+    """Values with their standard errors; the best of several strong."""
+    known = [score.value for score in found if score is not None]
+    up = next((score.higher_is_better for score in found if score is not None), True)
     best = (max if up else min)(known, default=None) if len(known) > 1 and len(set(known)) > 1 else None
-    texts = []
-    for cell in found:
-        if cell is None:
-            texts.append("-")
-            continue
-        text = _number(cell.value)
-        if cell.standard_error is not None:
-            text += f" ± {_number(cell.standard_error)}"
-        texts.append(f"[bold]{text}[/bold]" if cell.value == best else text)
-    return texts
+    return [
+        NOTHING
+        if score is None
+        else Cell(text=_told(score), value=score.value, key=score.value, error=score.standard_error,
+                  kind="strong" if score.value == best else kind)
+        for score in found
+    ]  # fmt: skip
+
+
+def _told(score: MetricScore) -> str:
+    error = "" if score.standard_error is None else f" ± {_number(score.standard_error)}"
+    return f"{_number(score.value)}{error}"
 
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.3g}"
 
 
-def _beside(cell: Cell, alone: bool) -> list[str]:
+def _beside(score: MetricScore, alone: bool, kind: Kind = "") -> list[Cell]:
     """Chance, standard errors above it for a single model, items."""
-    above = "" if cell.above_chance is None else f"{cell.above_chance:+.1f} SE"
-    seeds = f" x {cell.seeds} seeds" if cell.seeds > 1 else ""
-    chance = "" if cell.chance is None else f"{cell.chance:.3f}"
-    return [chance, *([above] if alone else []), f"{cell.items:,}{seeds}"]
+    above = "" if score.above_chance is None else f"{score.above_chance:+.1f} SE"
+    seeds = f" x {score.seeds} seeds" if score.seeds > 1 else ""
+    chance = "" if score.chance is None else f"{score.chance:.3f}"
+    texts = [chance, *([above] if alone else []), f"{score.items:,}{seeds}"]
+    return [Cell(text=text, kind=kind) for text in texts]

@@ -6,27 +6,28 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
+from mixopt.display.colours import INK, Look, looks_in_order
+from mixopt.display.figure import Axis, Figure, Line, Panel
+from mixopt.display.table import Cell, Column, named, number, table, word
 from mixopt.model_spec import LOSS_UNITS
-from mixopt.report.figure import PALETTE, count_ticks, new_figure, plain, tidy
+from mixopt.report.console import grid
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.figure import Figure
     from rich.console import Console
 
     from mixopt.comparison import Entry, Measured
+    from mixopt.display.table import Table
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
     Run = tuple[RunSpec, RunResult]
 
-_INK, _GRID = "#222222", "#E6E6E6"
+NONE = Cell(text="")
 
 
 def target_dict(name: str, entry: Entry, runs: Sequence[Run]) -> dict[str, Any]:
@@ -58,23 +59,7 @@ def print_target(name: str, entry: Entry, runs: Sequence[Run], console: Console)
     console.print(
         f"\n[bold]{escape(name)}[/bold]  [dim]{format_count(entry.tokens)} tokens, {seeds}[/dim]", highlight=False
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("domain", no_wrap=True)
-    masked = runs[0][0].objective == "masked"
-    losses = ("masked loss", "exp of it", "bits/byte") if masked else ("loss", "perplexity", "bits/byte")
-    for title in ("weight", "tokens", "epochs", *losses):
-        table.add_column(title, justify="right", no_wrap=True)
-    for domain, part in entry.domains.items():
-        drawn = ("only measured", "", "")
-        if part.trained:
-            tokens = format_count(round(_tokens(runs, domain)))
-            drawn = f"{entry.weights[domain]:.4f}", tokens, f"{part.epochs:.2f}"
-        measured = _text(part.loss, 4), _text(part.ppl, 2), _text(part.bits_per_byte, 4)
-        table.add_row(escape(domain), *drawn, *measured)
-    table.add_section()
-    means = _text(entry.mean_loss, 4), _text(entry.mean_ppl, 2), _text(entry.mean_bits_per_byte, 4)
-    table.add_row("[bold]mean of training domains[/bold]", "", format_count(entry.tokens), "", *means)
-    console.print(table)
+    console.print(grid(target_table(name, entry, runs)))
     speed = _mean(result.tokens_per_second for _, result in runs)
     seconds = _mean(result.seconds for _, result in runs)
     console.print(
@@ -84,34 +69,62 @@ def print_target(name: str, entry: Entry, runs: Sequence[Run], console: Console)
     )
 
 
+def target_table(name: str, entry: Entry, runs: Sequence[Run]) -> Table:
+    """A row a domain: its share and losses; below, means over training domains. Arguments as for `target_dict`."""
+    masked = runs[0][0].objective == "masked"
+    losses = ("masked loss", "exp of it", "bits/byte") if masked else ("loss", "perplexity", "bits/byte")
+    rows = []
+    for domain, part in entry.domains.items():
+        drawn = [word("only measured"), NONE, NONE]
+        if part.trained:
+            tokens = _tokens(runs, domain)
+            drawn = [
+                number(entry.weights[domain], "{:.4f}"),
+                Cell(text=format_count(round(tokens)), value=tokens, key=tokens),
+                number(part.epochs, "{:.2f}"),
+            ]
+        rows.append([word(domain), *drawn, *_measured(part.loss, part.ppl, part.bits_per_byte)])
+    means = _measured(entry.mean_loss, entry.mean_ppl, entry.mean_bits_per_byte)
+    total = Cell(text=format_count(entry.tokens), key=float(entry.tokens))
+    foot = ((word("mean of training domains", "strong"), NONE, total, NONE, *means),)
+    columns = [Column("domain"), *named(("weight", "tokens", "epochs", *losses))]
+    return table("target", name, columns, rows, foot=foot)
+
+
+def _measured(loss: Measured, ppl: Measured, bits: Measured | None) -> list[Cell]:
+    return [
+        NONE if part is None else Cell(text=_text(part, digits), value=part.value, key=part.value)
+        for part, digits in ((loss, 4), (ppl, 2), (bits, 4))
+    ]
+
+
 def losses_figure(name: str, entry: Entry, runs: Sequence[Run]) -> Figure:
     """Validation losses against training tokens, means over seeds; arguments as for `target_dict`."""
-    figure = new_figure(7.6, 4.6)
-    axes = figure.add_subplot()
-    curves = _curves(runs)
-    for index, (domain, part) in enumerate(entry.domains.items()):
-        axes.plot(
-            *curves[domain],
-            color=PALETTE[index % len(PALETTE)],
-            linestyle="-" if part.trained else (0, (4, 2)),
-            linewidth=1.5,
-            marker="o",
-            markersize=2.5,
-            label=plain(domain) if part.trained else f"{plain(domain)} (only measured)",
+    curves, looks = _curves(runs), looks_in_order(list(entry.domains))
+    lines = [
+        Line(
+            name=domain if part.trained else f"{domain} (only measured)",
+            look=looks[domain] if part.trained else Look(looks[domain].colour, "dash"),
+            x=curves[domain][0], y=curves[domain][1], dots=True,
         )
+        for domain, part in entry.domains.items()
+    ]  # fmt: skip
     trained = [domain for domain, part in entry.domains.items() if part.trained]
-    mean = np.mean([curves[domain][1] for domain in trained], axis=0)
-    axes.plot(curves[trained[0]][0], mean, color=_INK, linewidth=2.4, label="mean of training domains")
-    axes.set_xscale("log")
-    count_ticks(axes.xaxis)
-    axes.set_xlabel("training tokens", fontsize=9)
-    axes.set_ylabel(f"validation loss ({LOSS_UNITS[runs[0][0].objective]})", fontsize=9)
-    axes.set_title(f"{plain(name)}, {format_count(entry.tokens)} tokens", fontsize=10, loc="left")
-    axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    tidy(axes)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    return figure
+    mean = np.mean([curves[domain][1] for domain in trained], axis=0).tolist()
+    lines.append(Line(name="mean of training domains", look=INK, x=curves[trained[0]][0], y=mean, width=2.4))
+    return Figure(
+        name="losses",
+        title=f"{name}, {format_count(entry.tokens)} tokens",
+        panels=[
+            Panel(
+                marks=lines,
+                x=Axis(label="training tokens", scale="log", counts=True),
+                y=Axis(label=f"validation loss ({LOSS_UNITS[runs[0][0].objective]})"),
+            )
+        ],
+        size=(7.6, 4.4),
+        legend="right",
+    )
 
 
 def _curves(runs: Sequence[Run]) -> dict[str, tuple[list[int], list[float]]]:
@@ -136,8 +149,6 @@ def _mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
-def _text(measured: Measured | None, digits: int) -> str:
-    if measured is None:
-        return ""
+def _text(measured: Measured, digits: int) -> str:
     error = measured.standard_error
     return f"{measured.value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")

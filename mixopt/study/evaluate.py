@@ -11,8 +11,7 @@ from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
 from mixopt.evaluate.tasks import resolve
 from mixopt.execute.evaluations import split
-from mixopt.report.scores_table import ScoredModel
-from mixopt.score import labels
+from mixopt.score import ScoredModel, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Proposal
+from mixopt.methods.base import Estimate, Proposal
 from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.tasks import needed_tasks
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.execute.base import Executor
-    from mixopt.methods.base import Estimate, Recommendation
+    from mixopt.methods.base import Recommendation
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
     from mixopt.report.progress import Watch
@@ -64,6 +66,15 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Verification:
+        """The inverse of `to_dict` and `json.dumps`.
+
+        Raises:
+            ValueError: the text is no such JSON.
+        """
+        return TypeAdapter(cls).validate_json(text)
 
 
 def verify(

@@ -59,7 +59,7 @@ def learn(spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:
 def quick(mixopt: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A command with `--json` on the trainer above, without pictures; the object that it prints."""
     monkeypatch.setattr(Study, "executor", lambda study: InlineExecutor(learn))
-    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
+    monkeypatch.setattr("mixopt.report.png.png", lambda figure: b"")
     return lambda *words: json.loads(mixopt(*words, "--quiet", "--json").stdout)
 
 
@@ -79,7 +79,7 @@ def test_from_data_to_a_recommendation_a_front_and_a_page(
     names = {"recommendation.json", "mixture.png", "evidence.png", "pareto.png"}
     assert {file.name for file in folder.iterdir()} == names
     page = Path(mixopt("report").stdout.split()[-1]).read_text(encoding="utf-8")
-    for said in ("mixopt search --method loglinear", "The swarm and its law", "search-left-out", "search-front"):
+    for said in ("mixopt search --method loglinear", "The law on mixtures left out", "search-front"):
         assert said in page
 
 
@@ -103,7 +103,7 @@ def test_what_is_recommended_was_measured_at_the_target_where_that_is_asked_for(
 def test_models_that_are_really_trained_tell_mixtures_apart(
     mixopt: Callable[..., Result], data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixopt.report.figure.png", lambda figure: b"")
+    monkeypatch.setattr("mixopt.report.png.png", lambda figure: b"")
     words = ["search", *HERE, "--method", "random", "--runs", "4", "--quiet", "--json"]
     answer = json.loads(mixopt(*words).stdout)
     with Store("results", read_only=True) as store:

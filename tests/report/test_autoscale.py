@@ -13,16 +13,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mixopt.history import empty_history
+from mixopt.methods.autoscale.figures import scaling_figure
 from mixopt.methods.autoscale.optima import Optima, extrapolate_optima
 from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.ddo.design import Design
 from mixopt.methods.ddo.searcher import DdoSettings
 from mixopt.objective import MeanLoss
-from mixopt.report.autoscale_plots import scaling_figure, spread_apart
-from mixopt.report.autoscale_tables import print_autoscale
-from mixopt.report.ddo_plots import mixture_figure
-from mixopt.report.figure import png
-from mixopt.report.recommendation import baselines_of, save_recommendation
+from mixopt.report.png import draw, png, spread_apart
+from mixopt.report.recommendation import mixture_figure, print_recommendation, save_recommendation
 from mixopt.solve import Supply
 from tests.methods.world import World
 
@@ -45,7 +43,7 @@ def made() -> Recommendation:
 
 def text(recommendation: Recommendation) -> str:
     out = io.StringIO()
-    print_autoscale(recommendation, Console(file=out, width=140))
+    print_recommendation(recommendation, Console(file=out, width=140))
     return out.getvalue()
 
 
@@ -65,7 +63,7 @@ def test_tables_show_both_predictors_every_scale_predictions_and_the_hold_out(ma
     for name, gain in made.gains.items():
         assert name in shown
         assert f"{100 * gain.value:+.2f} %" in shown
-    assert f"predictor {made.details['chosen']}: chosen by its excess loss at 4M, held out" in shown
+    assert f"By predictor {made.details['chosen']}: chosen by its excess loss at 4M, held out" in shown
     assert "[red]code" in shown
     assert "Warnings" in shown
 
@@ -83,9 +81,9 @@ def test_optima_without_runs_have_tables_without_intervals_and_losses() -> None:
     optima = Optima(("a", "b"), (200, 500, 1300), np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3]]))
     found = extrapolate_optima(optima, 9700)
     shown = text(found)
-    assert "95 % interval" not in shown
+    assert " to " not in shown.split("Warnings")[0]
     assert "as given; | at a bound" in shown
-    assert "Predicted at" not in shown
+    assert "predicted for" not in shown
     assert "total variation" in shown
     assert png(scaling_figure(found)).startswith(b"\x89PNG")
 
@@ -98,7 +96,7 @@ def test_predicted_losses_of_the_hold_out_have_their_points_under_one_another(ma
 
 
 def test_intervals_of_the_shares_at_the_target_are_in_the_picture(made: Recommendation) -> None:
-    _, right = scaling_figure(made).axes
+    _, right = draw(scaling_figure(made)).axes
     for part in made.details["path"]["domains"].values():
         assert part["high"][-1] < right.get_ylim()[1]
 
@@ -106,19 +104,19 @@ def test_intervals_of_the_shares_at_the_target_are_in_the_picture(made: Recommen
 def test_a_mixture_without_intervals_has_none_in_its_legend_and_names_are_text() -> None:
     names = (r"$\notatex$", "b")
     found = extrapolate_optima(Optima(names, (200, 500), np.array([[0.5, 0.5], [0.6, 0.4]])), 1300)
-    figure = mixture_figure(found, baselines_of(found))
-    assert png(figure).startswith(b"\x89PNG")
-    assert "95 % interval" not in [entry.get_text() for entry in figure.legends[0].get_texts()]
+    figure = draw(mixture_figure(found))
+    assert png(mixture_figure(found)).startswith(b"\x89PNG")
+    assert "recommended" in [entry.get_text() for entry in figure.legends[0].get_texts()]
 
 
 def test_the_picture_is_saved_beside_the_answer(made: Recommendation, tmp_path: Path) -> None:
-    files = save_recommendation(made, tmp_path, baselines_of(made))
-    assert {file.name for file in files} == {"recommendation.json", "mixture.png", "scaling.png"}
+    files = save_recommendation(made, tmp_path)
+    assert {file.name for file in files} == {"recommendation.json", "mixture.png", "scaling.png", "law.png"}
     assert json.loads((tmp_path / "recommendation.json").read_text())["details"]["path"]["tokens"][-1] == TARGET
 
 
 def test_the_picture_has_every_domain_by_name_the_scales_and_the_target(made: Recommendation) -> None:
-    left, right = scaling_figure(made).axes
+    left, right = draw(scaling_figure(made)).axes
     for axes in (left, right):
         words = [note.get_text() for note in axes.texts]
         assert {"[red]code", r"\$web\$", "books", "law", "target 30M"} <= set(words)
@@ -133,7 +131,7 @@ def test_thirteen_domains_have_colours_of_their_own() -> None:
     names = tuple(f"domain {index}" for index in range(13))
     weights = np.random.default_rng(0).dirichlet(np.full(13, 5.0), 2)
     found = extrapolate_optima(Optima(names, (10**6, 10**7), weights), 10**9)
-    axes = scaling_figure(found).axes[1]
+    axes = draw(scaling_figure(found)).axes[1]
     colours = {note.get_text(): note.get_color() for note in axes.texts if note.get_text() in names}
     assert len(set(colours.values())) == 13
 

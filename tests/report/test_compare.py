@@ -15,13 +15,19 @@ import pytest
 from rich.console import Console
 
 from mixopt.comparison import Comparison, Measured
+from mixopt.display.table import with_error
 from mixopt.errors import ConfigError, StoreError
 from mixopt.objective import MeanPerplexity
-from mixopt.report import compare_plots
-from mixopt.report.compare_files import save_comparison
-from mixopt.report.compare_formats import FORMATS, csv_text, latex, markdown, render
-from mixopt.report.compare_table import comparison_table, measured_text
-from mixopt.report.figure import png
+from mixopt.report.compare_formats import FORMATS, csv_text, latex, markdown, render, save_comparison
+from mixopt.report.comparison import (
+    comparison_tables,
+    curves_figure,
+    gains_figure,
+    headline,
+    mixtures_figure,
+    notes,
+)
+from mixopt.report.png import draw, png, short
 from mixopt.results import load_comparison
 from mixopt.study.compare.compare import compare_runs
 from tests.study.compare.test_tasks import compared
@@ -56,6 +62,14 @@ def made(domains: tuple[str, ...] = ("code", "law"), names: tuple[str, str] = ("
     return compare_runs(groups, MeanPerplexity(), [names[0]])
 
 
+def told(measured: Measured) -> str:
+    return with_error(measured.value, measured.standard_error)
+
+
+def best(cells) -> list[bool]:
+    return [cell.kind == "strong" for cell in cells]
+
+
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     return made()
@@ -67,9 +81,9 @@ def test_the_terminal_shows_every_number_with_its_error(comparison: Comparison):
     reach = entry.tokens_to_reach["uniform"]
     assert reach.saved is not None
     for words in (
-        measured_text(entry.mean_ppl),
-        measured_text(entry.domains["law"].loss),
-        measured_text(entry.worst.ppl),
+        told(entry.mean_ppl),
+        told(entry.domains["law"].loss),
+        told(entry.worst.ppl),
         f"{100 * entry.versus['uniform'].gain.value:+.2f} %",
         f"{100 * reach.saved:.1f} %",
         "2 mixtures, 2M tokens, 3 seeds; objective mean_ppl",
@@ -91,18 +105,19 @@ def test_the_terminal_shows_every_number_with_its_error(comparison: Comparison):
     ],
 )
 def test_errors_have_two_digits_and_values_as_many_decimals(value: float, error: float | None, text: str):
-    assert measured_text(Measured(value, error, ())) == text
+    assert with_error(value, error) == text
 
 
 def test_the_lowest_of_a_row_is_best(comparison: Comparison):
-    rows = comparison_table(comparison).rows
-    best = {row.label: [cell.best for cell in row.cells] for row in rows if row.section == "Perplexity"}
-    assert best == {"code": [False, True], "law": [False, True], "news †": [False, True]}
-    assert not any(cell.best for row in rows if row.section.startswith("Against") for cell in row.cells)
+    tables = {table.title: table.rows for table in comparison_tables(comparison)}
+    assert {label.text: best(cells) for label, *cells in tables["Perplexity"]} == {
+        "code": [False, True], "law": [False, True], "news †": [False, True],
+    }  # fmt: skip
+    assert not any(any(best(cells)) for _, *cells in tables["Against uniform"])
 
 
 def test_csv_has_every_number_in_full(comparison: Comparison):
-    rows = list(csv.DictReader(io.StringIO(csv_text(comparison_table(comparison)))))
+    rows = list(csv.DictReader(io.StringIO(csv_text(comparison))))
     found = {(row["section"], row["row"], row["mixture"]): row for row in rows}
     loss = comparison.entries["better"].domains["law"].loss
     row = found["Loss, nats/token", "law", "better"]
@@ -118,27 +133,24 @@ def test_json_is_the_comparison(comparison: Comparison):
 
 
 def test_markdown_is_a_table_with_a_cell_for_each_mixture(comparison: Comparison):
-    lines = [line for line in markdown(comparison_table(comparison)).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown(comparison).splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
     assert re.match(r"\|\s+\|\s+uniform \|\s+better \|$", lines[0])
     assert re.match(r"\|:-+\|-+:\|-+:\|$", lines[1])
-    perplexity = measured_text(comparison.entries["better"].mean_ppl)
+    perplexity = told(comparison.entries["better"].mean_ppl)
     assert any(f"**{perplexity}**" in line for line in lines)
 
 
 def test_latex_is_a_booktabs_table(comparison: Comparison):
-    text = latex(comparison_table(comparison))
+    text = latex(comparison)
     for words in (r"\begin{tabular}{llrr}", r"\toprule", r"\midrule", r"\bottomrule", r"\end{table}", r"$\pm$"):
         assert words in text
     assert "cline" not in text
-    assert text.count(r"\midrule") == len({row.section for row in comparison_table(comparison).rows})
+    assert text.count(r"\midrule") == len(comparison_tables(comparison))
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert all(line.count("&") == 3 for line in rows)
-    assert (
-        rf"\textbf{{{measured_text(comparison.entries['better'].mean_ppl).replace('±', '$' + chr(92) + 'pm$')}}}"
-        in text
-    )
+    assert rf"\textbf{{{told(comparison.entries['better'].mean_ppl).replace('±', '$' + chr(92) + 'pm$')}}}" in text
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +167,7 @@ def test_a_terminal_shows_hostile_names_as_they_are(hostile: Comparison):
 
 
 def test_markdown_keeps_hostile_names_as_text(hostile: Comparison):
-    lines = markdown(comparison_table(hostile)).splitlines()
+    lines = markdown(hostile).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in table)
     assert any(r"\<script\>alert(1)\</script\>" in line for line in table)
@@ -166,7 +178,7 @@ def test_markdown_keeps_hostile_names_as_text(hostile: Comparison):
 
 
 def test_latex_keeps_hostile_names_as_text(hostile: Comparison):
-    text = latex(comparison_table(hostile))
+    text = latex(hostile)
     name = (
         r"50\% \& \$x\_1\$ \#2 \textasciitilde{}\textasciicircum{} \{y\} "
         r"\textbackslash{}input\{z\}"
@@ -180,7 +192,7 @@ def test_latex_keeps_hostile_names_as_text(hostile: Comparison):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here; the structure is tested above")
 def test_latex_compiles(hostile: Comparison, tmp_path: Path):
     preamble = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-    source = preamble + latex(comparison_table(hostile)) + "\n\\end{document}\n"
+    source = preamble + latex(hostile) + "\n\\end{document}\n"
     (tmp_path / "t.tex").write_text(source, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -188,32 +200,34 @@ def test_latex_compiles(hostile: Comparison, tmp_path: Path):
 
 
 def test_csv_and_json_keep_hostile_names(hostile: Comparison):
-    labels = {row["row"] for row in csv.DictReader(io.StringIO(csv_text(comparison_table(hostile))))}
+    labels = {row["row"] for row in csv.DictReader(io.StringIO(csv_text(hostile)))}
     assert set(HOSTILE.values()) <= labels
     assert set(HOSTILE.values()) <= set(json.loads(render(hostile, "json"))["entries"]["uniform"]["domains"])
 
 
 def test_pictures_draw_hostile_names_without_reading_them_as_formulas(hostile: Comparison):
-    figure = compare_plots.mixtures_figure(hostile)
-    png(figure, dpi=40)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == [name.replace("$", r"\$") for name in HOSTILE.values()]
+    png(mixtures_figure(hostile), dpi=40)
+    labels = [label.get_text() for label in draw(mixtures_figure(hostile)).axes[0].get_yticklabels()]
+    assert labels == [short(name) for name in HOSTILE.values()]
+    assert not any(re.search(r"(?<!\\)\$", label) for label in labels)
 
 
 def test_curves_mark_where_the_baseline_is_reached(comparison: Comparison):
-    axes = compare_plots.curves_figure(comparison).axes[0]
+    figure = draw(curves_figure(comparison))
+    axes = figure.axes[0]
     reach = comparison.entries["better"].tokens_to_reach["uniform"]
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
-    assert dot.get_xdata() == [reach.tokens]
-    assert dot.get_ydata() == [comparison.entries["uniform"].objective.value]
+    assert list(dot.get_xdata()) == [reach.tokens]
+    assert list(dot.get_ydata()) == [comparison.entries["uniform"].objective.value]
     assert reach.saved is not None
-    assert any(f"better: {100 * reach.saved:.0f} %" in text.get_text() for text in axes.texts)
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any(f"better: {100 * reach.saved:.0f} %" in text for text in said)
     low, high = axes.get_xlim()
     assert low < TOKENS * 0.2 < TOKENS < high
 
 
 def test_gains_have_a_bar_for_the_objective_and_each_domain(comparison: Comparison):
-    figure = compare_plots.gains_figure(comparison)
+    figure = draw(gains_figure(comparison))
     (axes,) = figure.axes
     versus = comparison.entries["better"].versus["uniform"]
     gains = [bar.get_width() for bar in axes.patches]
@@ -234,7 +248,7 @@ def test_panels_wrap_and_all_are_there(comparison: Comparison, count: int):
     entries = {f"m{number}": comparison.entries["uniform"] for number in range(count)}
     many = Comparison.from_json(json.dumps({**comparison.to_dict(), "baselines": ["m0"], "entries": json.loads(
         json.dumps({name: comparison.to_dict()["entries"]["uniform"] for name in entries}))}))  # fmt: skip
-    figure = compare_plots.mixtures_figure(many)
+    figure = draw(mixtures_figure(many))
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(entries)
     assert math.isclose(sum(bar.get_width() for bar in figure.axes[-1].patches), 1)
 
@@ -242,7 +256,7 @@ def test_panels_wrap_and_all_are_there(comparison: Comparison, count: int):
 def test_files_are_written_and_read_back(comparison: Comparison, tmp_path: Path):
     written = save_comparison(comparison, tmp_path / "out")
     names = {"comparison.json", "comparison.md", "comparison.csv", "comparison.tex"}
-    assert {path.name for path in written} == names | {"curves.png", "gains.png", "mixtures.png"}
+    assert {path.name for path in written} == names | {"curves.png", "objective.png", "gains.png", "mixtures.png"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
     assert load_comparison(tmp_path / "out") == load_comparison(tmp_path / "out" / "comparison.json") == comparison
     assert {path.name for path in save_comparison(comparison, tmp_path / "bare", plots=False)} == names
@@ -268,17 +282,16 @@ def test_what_is_not_there_is_a_dash_and_a_sentence():
         "worse": [make_run(make_spec({"code": 1.0}, tokens=2 * TOKENS), power_law(3.9, 60.0))],
     }
     found = compare_runs(groups, MeanPerplexity(), ["uniform"])
-    table = comparison_table(found)
-    against = {row.label: row.cells[1].text for row in table.rows if row.section == "Against uniform"}
+    tables = {table.title: table.rows for table in comparison_tables(found)}
+    against = {label.text: cells[1].text for label, *cells in tables["Against uniform"]}
     assert against["tokens to reach its end"] == "never"
     assert against["tokens saved"] == against["95 % interval"] == "-"
-    assert table.title == "2 mixtures, 2M to 4M tokens, 1 seed; objective mean_ppl"
-    assert any(note.startswith("tokens to reach, worse to uniform: never reached") for note in table.notes)
-    assert {row.section for row in table.rows} >= {"Epochs, where above 1"} or "Epochs" not in str(table.rows)
+    assert headline(found) == "2 mixtures, 2M to 4M tokens, 1 seed; objective mean_ppl"
+    assert any(note.startswith("tokens to reach, worse to uniform: never reached") for note in notes(found))
     for form in FORMATS:
         assert "never" in render(found, form)
-    png(compare_plots.curves_figure(found), dpi=40)
-    png(compare_plots.gains_figure(found), dpi=40)
+    png(curves_figure(found), dpi=40)
+    png(gains_figure(found), dpi=40)
 
 
 @pytest.fixture(scope="module")
@@ -287,24 +300,25 @@ def scored() -> Comparison:
 
 
 def test_scores_are_rows_of_every_format_and_the_best_is_bold(scored: Comparison):
-    rows = {row.label: row for row in comparison_table(scored).rows if row.section == "Downstream"}
+    tables = {table.title: table.rows for table in comparison_tables(scored)}
+    rows = {label.text: cells for label, *cells in tables["Downstream"]}
     assert list(rows) == ["recall (acc, chance 0.25)", "spelling (acc, chance 0.25)",
                           "surprise (acc, chance 0.25, lower is better)", "average"]  # fmt: skip
-    bold = {label: [cell.best for cell in row.cells] for label, row in rows.items()}
+    bold = {label: best(cells) for label, cells in rows.items()}
     assert bold["recall (acc, chance 0.25)"] == [False, True]
     assert bold["spelling (acc, chance 0.25)"] == [True, False]
     assert bold["surprise (acc, chance 0.25, lower is better)"] == [False, True]
     assert "0.380 ± 0.012" in render(scored, "terminal", Console(file=io.StringIO(), width=120))
-    assert "**0.380 ± 0.012**" in markdown(comparison_table(scored))
-    assert r"\textbf{0.380 $\pm$ 0.012}" in latex(comparison_table(scored))
+    assert "**0.380 ± 0.012**" in markdown(scored)
+    assert r"\textbf{0.380 $\pm$ 0.012}" in latex(scored)
     (line,) = [
         line
-        for line in csv.DictReader(io.StringIO(csv_text(comparison_table(scored))))
+        for line in csv.DictReader(io.StringIO(csv_text(scored)))
         if (line["row"], line["mixture"]) == ("average", "better")
     ]
     assert float(line["value"]) == pytest.approx(0.395)
-    (tally,) = [row for row in comparison_table(scored).rows if row.label == "tasks won, lost"]
-    assert [cell.text for cell in tally.cells] == ["-", "2, 1"]
+    (tally,) = [cells for label, *cells in tables["Against uniform"] if label.text == "tasks won, lost"]
+    assert [cell.text for cell in tally] == ["-", "2, 1"]
     content = json.loads(render(scored, "json"))
     assert content["entries"]["better"]["tasks"]["recall"]["score"]["seeds"] == [0.36, 0.4, 0.38]
 
@@ -316,5 +330,4 @@ def test_a_comparison_without_scores_says_nothing_of_them(comparison: Comparison
 
 
 def test_one_seed_is_told_of_beside_scores():
-    notes = comparison_table(compared(seeds=1)).notes
-    assert any("with one seed is over the tasks' items" in note for note in notes)
+    assert any("with one seed is over the tasks' items" in note for note in notes(compared(seeds=1)))

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Recommendation
+from mixopt.methods.ddo.figures import laws_figure
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
-from mixopt.mixture import Mixture
-from mixopt.report import ddo_plots
-from mixopt.report.figure import png
-from mixopt.report.recommendation import distinct, print_recommendation, save_recommendation
+from mixopt.mixture import Mixture, distinct
+from mixopt.report.png import draw, png
+from mixopt.report.recommendation import mixture_figure, print_recommendation, save_recommendation
 from tests.methods.world import World
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ def made():
     world = World()
     natural = Mixture.from_dict({"law": 0.7, "code": 0.3})
     searcher = Ddo(world.uniform, world.tokens, DdoSettings(replicates=100), {"natural": natural})
-    return searcher.recommend(world.train(searcher.ask(None))), searcher.baselines  # type: ignore[arg-type]
+    return searcher.recommend(world.train(searcher.ask(None)))  # type: ignore[arg-type]
 
 
-def text(recommendation, baselines, width=110) -> str:
+def text(recommendation, width=110) -> str:
     out = io.StringIO()
-    print_recommendation(recommendation, baselines, Console(file=out, width=width))
+    print_recommendation(recommendation, Console(file=out, width=width))
     return out.getvalue()
 
 
 def test_tables_show_weights_predictions_objectives_and_warnings(made):
-    recommendation, baselines = made
-    shown = text(*made)
+    recommendation = made
+    shown = text(made)
     for domain, weight in recommendation.mixture.to_dict().items():
         low, high = recommendation.intervals[domain]
         assert f"{weight:.3f}" in shown
@@ -47,7 +47,6 @@ def test_tables_show_weights_predictions_objectives_and_warnings(made):
     assert f"{100 * recommendation.gains['natural'].value:+.2f} %" in shown
     for words in ("1M tokens", "natural", "uniform", "mean_loss", "worst", "Warnings"):
         assert words in shown
-    assert set(baselines) == {"reference", "uniform", "natural"}
     assert "reference" not in shown  # it is the uniform mixture here
 
 
@@ -57,15 +56,14 @@ def test_brackets_in_names_are_shown_as_they_are():
         method="m", objective="o", tokens=10, mixture=mixture, intervals={},
         predicted={"recommended": Estimate(1.5)}, warnings=("[bold] is said",),
     )  # fmt: skip
-    shown = text(recommendation, {})
+    shown = text(recommendation)
     assert "[red]a[/red]" in shown
     assert "[bold] is said" in shown
 
 
 def test_a_narrow_terminal_loses_no_number(made):
-    recommendation, _ = made
-    shown = text(*made, width=80)
-    for weight in recommendation.mixture.weights:
+    shown = text(made, width=80)
+    for weight in made.mixture.weights:
         assert f"{weight:.3f}" in shown
 
 
@@ -76,47 +74,37 @@ def test_baselines_that_are_the_same_are_shown_once():
 
 
 def test_files_are_complete_and_nothing_else_is_left(made, tmp_path: Path):
-    recommendation, baselines = made
-    written = save_recommendation(recommendation, tmp_path / "a" / "b", baselines)
+    written = save_recommendation(made, tmp_path / "a" / "b")
     assert [path.name for path in written] == ["recommendation.json", "mixture.png", "curves.png"]
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(path.name for path in written)
-    assert json.loads(written[0].read_text()) == recommendation.to_dict()
+    assert json.loads(written[0].read_text()) == made.to_dict()
     for path in written[1:]:
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_plots_there_is_only_the_json(made, tmp_path: Path):
-    written = save_recommendation(*arguments(made, tmp_path), plots=False)
+    written = save_recommendation(made, tmp_path, plots=False)
     assert [path.name for path in written] == ["recommendation.json"]
-
-
-def arguments(made, folder):
-    recommendation, baselines = made
-    return recommendation, folder, baselines
 
 
 def test_a_folder_that_cannot_be_written_is_named(made, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file/out: cannot be written"):
-        save_recommendation(*arguments(made, tmp_path / "file" / "out"), plots=False)
+        save_recommendation(made, tmp_path / "file" / "out", plots=False)
 
 
 def test_curves_have_a_panel_a_domain_with_its_points(made):
-    recommendation, _ = made
-    figure = ddo_plots.curves_figure(recommendation)
-    panels = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title().split()[0] for axes in panels] == list(recommendation.mixture.domains)
-    for axes, part in zip(panels, recommendation.details["domains"].values(), strict=True):
+    panels = draw(laws_figure(made)).axes
+    assert [axes.get_title(loc="left").split()[0] for axes in panels] == list(made.mixture.domains)
+    for axes, part in zip(panels, made.details["domains"].values(), strict=True):
         low, high = axes.get_ylim()
         assert all(low <= y <= high for y in part["points"]["y"])
 
 
 def test_mixture_has_a_bar_a_domain_and_an_axis_that_holds_everything(made):
-    recommendation, baselines = made
-    figure = ddo_plots.mixture_figure(recommendation, distinct(baselines))
-    (axes,) = figure.axes
+    (axes,) = draw(mixture_figure(made)).axes
     widths = sorted(bar.get_width() for bar in axes.patches)
-    assert widths == pytest.approx(sorted(recommendation.mixture.weights))
+    assert widths == pytest.approx(sorted(made.mixture.weights))
     assert axes.get_xlim()[1] > 0.7  # natural's share of law
 
 
@@ -124,5 +112,5 @@ def test_no_global_figure_is_left_behind(made):
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()
-    png(ddo_plots.curves_figure(made[0]), dpi=40)
+    png(laws_figure(made), dpi=40)
     assert plt.get_fignums() == before

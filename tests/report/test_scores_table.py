@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from mixopt.report.scores_table import ScoredModel, average, cells, print_scores, scores_dict
-from mixopt.score import Score
+from mixopt.report.scores_table import average, print_scores, scores_dict, scores_of
+from mixopt.score import Score, ScoredModel
 
 ACC = Score(
     task="sciq", metric="acc", value=0.31, standard_error=0.03, items=500, identity="0", main=True, chance=0.25
@@ -46,13 +46,13 @@ def test_the_metric_that_stands_for_a_task_comes_first_and_large_numbers_are_sho
 
 def test_the_average_is_of_main_metrics_where_greater_is_better() -> None:
     rolling = replace(PERPLEXITY, task="texts", main=True)
-    [found] = cells([model("a", ACC, NORM, WORDS, PERPLEXITY, rolling)])
+    [found] = scores_of([model("a", ACC, NORM, WORDS, PERPLEXITY, rolling)])
     mean = average(found)
     assert mean is not None
     assert mean.value == pytest.approx((0.31 + 0.1) / 2)
     assert mean.standard_error == pytest.approx(math.hypot(0.03, 0.04) / 2)
     assert mean.chance is None, "guessing is not known for one of them"
-    assert average(cells([model("b", rolling)])[0]) is None
+    assert average(scores_of([model("b", rolling)])[0]) is None
 
 
 def test_models_that_lack_a_task_have_a_gap() -> None:

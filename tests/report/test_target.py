@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from mixopt.objective import MeanLoss
-from mixopt.report.figure import png
+from mixopt.report.png import draw, png
 from mixopt.report.target import losses_figure, print_target, target_dict
 from mixopt.study.compare.measure import Side, Yardstick
 from mixopt.study.compare.tasks import SharedTasks
@@ -76,7 +76,7 @@ def test_the_table_has_a_row_a_domain_and_names_stay_text(runs, entry) -> None:
 
 def test_the_picture_has_a_line_a_domain_and_their_mean(runs, entry) -> None:
     figure = losses_figure("mine", entry, runs)
-    (axes,) = figure.axes
+    (axes,) = draw(figure).axes
     lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
     assert list(lines) == ["code", "prose", "legal", r"\$<b> (only measured)", "mean of training domains"]
     assert lines["mean of training domains"][-1] == pytest.approx(entry.mean_loss.value)

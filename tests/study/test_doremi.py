@@ -200,7 +200,7 @@ def test_a_plan_trains_a_reference_whose_model_is_gone(data_dir: Path, tmp_path:
 def test_its_answer_is_a_mixture_by_name_and_a_contender(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     answer = run(study, Trainer(tmp_path))
-    written = save_recommendation(answer, tmp_path / "studies" / study.study_id, DoremiStudy(study).baselines)
+    written = save_recommendation(answer, tmp_path / "studies" / study.study_id)
     assert {path.name for path in written} == {"recommendation.json", "mixture.png", "weights.png"}
     with Store(tmp_path) as store:
         assert resolve_mixture(f"doremi:{study.study_id[:5]}", study, store) == answer.mixture

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.mixture import distinct
 from mixopt.objective import score_noise
 
 if TYPE_CHECKING:
@@ -56,10 +57,7 @@ def warn_of_runs(analysis: Analysis) -> tuple[str, ...]:
 
 def warn_of_gains(mixture: Mixture, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]) -> list[str]:
     """Baselines that the recommended mixture may well not beat."""
-    distinct: dict[tuple[float, ...], str] = {}
-    for name, baseline in sorted(baselines.items(), key=lambda item: item[0] == "reference"):
-        distinct.setdefault(tuple(np.round(baseline.array, 6).tolist()), name)
-    known = [name for name in distinct.values() if name in gains]
+    known = [name for name in distinct(baselines) if name in gains]
     names = [n for n in known if (gains[n].low or 0.0) <= 0 and baselines[n].distance(mixture) > 1e-6]
     if not names:
         return []

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
+from mixopt.methods.base import Recommendation
 from mixopt.model_spec import LOSS_UNITS
 from mixopt.objective import BUILT_IN, parse_objective, weighted
-from mixopt.report.html.online import OnlineRun, gather_online
+from mixopt.report import online_data
+from mixopt.report.online import OnlineRun
+from mixopt.report.runs import Part
 from mixopt.store.task_errors import errors_of
+from mixopt.study.verify import Verification
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -24,30 +29,13 @@ if TYPE_CHECKING:
     from mixopt.objective import Objective
     from mixopt.store import Store
 
+T = TypeVar("T")
+
 # A page with more curves than this helps nobody, and takes seconds to draw.
 MOST_CURVES = 60
 MOST_POINTS = 200
-
-
-@dataclass(frozen=True)
-class Part:
-    """One domain's part of a run; None where there is no such number.
-
-    Attributes:
-        weight: share of the training tokens asked for; None for a domain that is only evaluated.
-        loss: final validation loss, nats/token.
-        bits_per_byte: the same in bits per byte.
-        train_loss: nats/token.
-        tokens: training tokens seen.
-        epochs: passes over the domain's distinct tokens.
-    """
-
-    weight: float | None
-    loss: float | None
-    bits_per_byte: float | None
-    train_loss: float | None
-    tokens: float | None
-    epochs: float | None
+# Runs of online policies whose courses are in the page: a megabyte or two at most.
+MOST_ONLINE = 8
 
 
 @dataclass(frozen=True)
@@ -105,8 +93,8 @@ class Gathered:
         objective: what the study minimises.
         runs: every run of the study and of its comparisons, oldest first.
         curves: of some finished runs, by run id.
-        recommendation: content of `recommendation.json`, if there is one.
-        verification: content of `verification.json`, if there is one.
+        recommendation: the answer, if there is one.
+        verification: what became of it, if it was verified.
         comparisons: comparisons that share a run with the study.
         online: some of the runs whose mixture a policy chose.
     """
@@ -119,8 +107,8 @@ class Gathered:
     objective: Objective
     runs: tuple[Run, ...]
     curves: dict[str, Curve]
-    recommendation: dict[str, Any] | None
-    verification: dict[str, Any] | None
+    recommendation: Recommendation | None
+    verification: Verification | None
     comparisons: tuple[Comparison, ...]
     online: tuple[OnlineRun, ...] = ()
 
@@ -166,31 +154,52 @@ def gather(store: Store, study_id: str | None = None) -> Gathered:
         objective=objective,
         runs=runs,
         curves={run.run_id: _curve(store.curve(run.run_id)) for run in _drawn(runs)},
-        recommendation=_json(folder / "recommendation.json"),
-        verification=_json(folder / "verification.json"),
+        recommendation=_read(folder / "recommendation.json", _recommendation),
+        verification=_read(folder / "verification.json", Verification.from_json),
         comparisons=comparisons,
-        online=gather_online(store, runs),
+        online=_online(store, runs),
     )
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _recommendation(text: str) -> Recommendation:
+    return Recommendation.from_dict(json.loads(text))
+
+
+def _read(path: Path, parse: Callable[[str], T]) -> T | None:
+    """What a file holds; None where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         raise _unreadable(path, error) from error
 
 
 def _comparisons(folder: Path, runs: frozenset[str]) -> tuple[Comparison, ...]:
+    """Those that share a run with the study."""
+    found = [_read(path, Comparison.from_json) for path in sorted(folder.glob("*/comparison.json"))]
+    return tuple(
+        one for one in found if one and any(runs.intersection(entry.runs) for entry in one.entries.values())
+    )
+
+
+def _online(store: Store, runs: Sequence[Run]) -> tuple[OnlineRun, ...]:
+    """The runs that have a trace, each role's first seed before second ones, as many as a page shows."""
+    ranked: list[tuple[int, Run]] = []
+    seen: dict[str, int] = {}
+    for run in runs:
+        if store.trace_path(run.run_id).exists():
+            ranked.append((seen.get(run.roles[0], 0), run))
+            seen[run.roles[0]] = seen.get(run.roles[0], 0) + 1
     found = []
-    for path in sorted(folder.glob("*/comparison.json")):
-        try:
-            comparison = Comparison.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _unreadable(path, error) from error
-        if any(runs.intersection(entry.runs) for entry in comparison.entries.values()):
-            found.append(comparison)
+    for _, run in sorted(ranked, key=lambda one: one[0])[:MOST_ONLINE]:
+        trace = store.trace(run.run_id)
+        if trace is not None and len(trace.steps):
+            spec, _ = store.get(run.run_id)
+            label = f"{run.roles[0]}, seed {spec.seed}"
+            taken = any(other.label == label for other in found)
+            label = f"{label} ({run.run_id[:8]})" if taken else label
+            found.append(OnlineRun(label, run.run_id, trace, online_data.schedule_of(spec)))
     return tuple(found)
 
 

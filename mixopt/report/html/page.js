@@ -78,7 +78,7 @@
     };
     const choose = () => {
       const { x, y } = choices[first.value];
-      traces.forEach((trace, index) => {
+      traces.slice(0, x.length).forEach((trace, index) => {
         trace.x = x[index];
         trace.y = y[second.value][index];
         trace.customdata = x[index].map(() => about[index]);

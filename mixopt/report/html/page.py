@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixopt.display.colours import COLOURS
 from mixopt.errors import ConfigError
 from mixopt.report.html.gather import gather
 from mixopt.report.html.page_sections import make_page
-from mixopt.report.html.tables import run_details
+from mixopt.report.html.study_figures import run_details
 from mixopt.version import __version__
 
 if TYPE_CHECKING:
@@ -60,17 +61,16 @@ def render(study: Gathered) -> str:
     library = _script(get_plotlyjs())
     behaviour = _script(_file("page.js"))
     page = make_page(study)
+    drawn = [(section, section.drawings) for section in page.sections]
     return environment.get_template("template.html").render(
         page=page,
         version=__version__,
         style=_file("style.css"),
         scripts=[library, behaviour],
         hashes=[_hash(library), _hash(behaviour)],
-        figures={
-            figure.name: {**figure.spec, "choices": figure.choices}
-            for section in page.sections
-            for figure in section.drawings
-        },
+        sections=drawn,
+        colours=COLOURS,
+        figures={plot.name: plot.spec for _, drawings in drawn for drawing in drawings for plot in drawing.plots},
         details=run_details(study),
     )
 

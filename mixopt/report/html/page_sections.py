@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
-from mixopt.report.html import figures, tables
-from mixopt.report.html.comparison import comparison_section
-from mixopt.report.html.joint import joint_section
-from mixopt.report.html.online import online_section
-from mixopt.report.html.scaling import scaling_section
-from mixopt.report.html.search import search_section
+from mixopt.report import online
+from mixopt.report.comparison import comparison_figures, comparison_tables, notes
+from mixopt.report.evidence import evidence_figures, evidence_tables
 from mixopt.report.html.section import Fact, Section
+from mixopt.report.html.study_figures import curves_figure, runs_table, trained_figure
+from mixopt.report.recommendation import answer_tables, baselines_of, mixture_figure
+from mixopt.report.verification import losses_table, verification_figure, verification_table
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mixopt.comparison import Comparison
+    from mixopt.methods.base import Recommendation
     from mixopt.report.html.gather import Gathered
 
 
@@ -50,22 +53,18 @@ def make_page(study: Gathered) -> Page:
         _answer(study),
         _question(study),
         _verification(study),
-        *([scaling_section(study)] if study.recommendation else []),
-        _fits(study),
-        joint_section(study),
-        search_section(study),
-        *(comparison_section(comparison, number) for number, comparison in enumerate(study.comparisons)),
-        online_section(study),
+        _evidence(study),
+        *(_comparison(comparison, number) for number, comparison in enumerate(study.comparisons)),
+        _online(study),
         _trained(study),
         _runs(study),
     ]
     recorded = max((run.row["created"] for run in study.runs), default=study.created)
-    tokens = (study.recommendation or study.config).get("tokens")
+    tokens = study.recommendation.tokens if study.recommendation else study.config.get("tokens")
     wanted = f" for {format_count(tokens)} tokens" if tokens else ""
-    command = method_named(study.command).command_line
     return Page(
         title=f"Mixture of {len(study.domains)} domains{wanted}",
-        subtitle=f"mixopt {command}, study {study.study_id}, {len(study.runs)} runs",
+        subtitle=f"mixopt {_command(study.command)}, study {study.study_id}, {len(study.runs)} runs",
         sections=[section for section in made if section],
         config=yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True),
         recorded=recorded[:16].replace("T", " ") + " UTC",
@@ -73,14 +72,12 @@ def make_page(study: Gathered) -> Page:
     )
 
 
-def baselines(recommendation: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The mixtures that an answer is compared with, without repeats: `reference` is often uniform."""
-    given = recommendation["details"].get("baselines") or {}
-    kept: dict[str, dict[str, float]] = {}
-    for name, weights in sorted(given.items(), key=lambda item: item[0] == "reference"):
-        if all(max(abs(weights[d] - other[d]) for d in weights) > 5e-4 for other in kept.values()):
-            kept[name] = weights
-    return kept
+def _command(name: str) -> str:
+    """How a study was run; of `train` and the like, whose studies have no method, that command."""
+    try:
+        return method_named(name).command_line
+    except ConfigError:
+        return name
 
 
 def _answer(study: Gathered) -> Section:
@@ -92,40 +89,36 @@ def _answer(study: Gathered) -> Section:
             "The same command goes on where it stood."
         )
         return Section("answer", "Answer", text)
-    others = baselines(answer)
-    units = answer["details"].get("units", answer["objective"])
     return Section(
         "answer",
         "Answer",
-        f"{answer['method']}; objective {answer['objective']}; from {len(answer['runs'])} runs.",
-        facts=_headline(study, others),
-        warnings=list(answer["warnings"]),
-        figures=[figures.mixture_figure(answer["weights"], answer["intervals"], others)],
-        tables=[
-            tables.weights_table(answer, others),
-            *([tables.predictions_table(answer, list(others), units)] if answer["predicted"] else []),
-        ],
-        runs=tuple(answer["runs"]),
+        f"{answer.method}; objective {answer.objective}; from {len(answer.runs)} runs.",
+        facts=_headline(study, answer),
+        warnings=list(answer.warnings),
+        figures=[mixture_figure(answer)],
+        tables=answer_tables(answer),
+        runs=answer.runs,
     )
 
 
-def _headline(study: Gathered, others: Mapping[str, Any]) -> list[Fact]:
+def _headline(study: Gathered, answer: Recommendation) -> list[Fact]:
     """The few numbers to remember."""
-    answer, verified = study.recommendation or {}, study.verification
     facts = []
-    for name in others:
-        gain = answer["gains"].get(name)
+    for name in baselines_of(answer):
+        gain = answer.gains.get(name)
         if gain:
-            between = "" if gain["low"] is None else f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f} %"
-            facts.append(Fact(f"predicted gain over {name}", f"{100 * gain['value']:+.1f} %", between))
-        part = verified["mixtures"].get(name) if verified else None
-        if part and part["gain_measured"]:
-            found = part["gain_measured"]
-            error = found["standard_error"]
+            between = ""
+            if gain.low is not None and gain.high is not None:
+                between = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f} %"
+            facts.append(Fact(f"predicted gain over {name}", f"{100 * gain.value:+.1f} %", between))
+        part = study.verification.mixtures.get(name) if study.verification else None
+        if part and part.gain_measured:
+            found = part.gain_measured
+            error = found.standard_error
             bar = f"± {100 * error:.2g} (standard error), " if error is not None else ""
-            count = len(found["seeds"])
+            count = len(found.seeds)
             facts.append(
-                Fact(f"measured gain over {name}", f"{100 * found['value']:+.1f} %",
+                Fact(f"measured gain over {name}", f"{100 * found.value:+.1f} %",
                      f"{bar}{count} seed{'s' if count != 1 else ''}", "measured")
             )  # fmt: skip
     return facts
@@ -157,10 +150,9 @@ def _question(study: Gathered) -> Section:
 
 def _lengths(study: Gathered) -> str:
     """Tokens of the base run, at each scale where there are several."""
-    scales = ((study.recommendation or {}).get("details") or {}).get("scales")
     asked = study.config.get("config", {}).get("method", {}).get("scales")
-    totals = [scale["tokens"] for scale in scales] if scales else asked or [study.config["tokens"]]
-    return ", ".join(format_count(tokens) for tokens in totals)
+    lengths = {run.row["tokens"] for run in study.runs if any(role.startswith("base at ") for role in run.roles)}
+    return ", ".join(format_count(tokens) for tokens in sorted(lengths) or asked or [study.config["tokens"]])
 
 
 def _settings(method: Mapping[str, Any]) -> str:
@@ -186,49 +178,70 @@ def _verification(study: Gathered) -> Section | None:
     verified = study.verification
     if verified is None:
         return None
-    units = study.objective.units
+    known = set(verified.runs)
+    runs = {
+        name: [run.run_id for run in study.runs if f"verify {name}" in run.roles and run.run_id in known]
+        for name in verified.mixtures
+    }
     return Section(
         "verification",
         "Verification",
-        f"The recommended mixture and the baselines, trained for {format_count(verified['tokens'])} tokens each "
+        f"The recommended mixture and the baselines, trained for {format_count(verified.tokens)} tokens each "
         "with the same seeds. Measured gains pair the seeds, so they are more exact than each value.",
-        figures=[figures.verification_figure(verified, units)],
-        tables=tables.verification_tables(study),
-        runs=tuple(verified["runs"]),
+        figures=[verification_figure(verified, study.objective.units)],
+        tables=[verification_table(verified, runs), losses_table(verified, study.loss_units)],
+        runs=verified.runs,
     )
 
 
-def _fits(study: Gathered) -> Section | None:
-    details = (study.recommendation or {}).get("details") or {}
-    domains = details.get("domains")
-    if not domains or not all("curve" in part for part in domains.values()):
+def _evidence(study: Gathered) -> Section | None:
+    """What the answer rests on, as the method shows it."""
+    if study.recommendation is None:
         return None
-    noise = details.get("noise", {})
-    how = (
-        f"measured from repeats, {noise['degrees_of_freedom']} degrees of freedom"
-        if noise.get("degrees_of_freedom")
-        else "assumed, no run is repeated"
-    )
-    text = f"{details.get('law', '')}. "
-    text += f"Noise of a run: {100 * noise.get('relative', 0):.2g} % of the objective ({how})."
+    figures, tables = evidence_figures(study.recommendation), evidence_tables(study.recommendation)
+    if not figures and not tables:
+        return None
+    return Section("evidence", "What the answer rests on", "", figures=figures, tables=tables)
+
+
+def _comparison(comparison: Comparison, index: int) -> Section:
+    seeds = len(comparison.seeds)
+    prefix = f"comparison-{index}-"
     return Section(
-        "fits",
-        "Fitted laws",
-        text,
-        note=f"Up: {details.get('units', 'objective')}. Across: tokens of the domain in multiples of the base "
-        "run's. Line and band: the law with its 95 % band. Points: measured, ± 1.96 standard deviations. Dashed: "
-        "the recommended amount.",
-        panels=figures.law_figures(study.recommendation or {}),
-        tables=[tables.laws_table(study)],
+        f"comparison-{index}",
+        f"Comparison of {len(comparison.entries)} mixtures",
+        f"Trained for {format_count(comparison.tokens)} tokens, {seeds} seed{'s' if seeds != 1 else ''}. Objective "
+        f"{comparison.objective} ({comparison.units}), lower is better. "
+        f"Baselines: {', '.join(comparison.baselines)}. {'; '.join(notes(comparison))}.",
+        warnings=list(comparison.warnings),
+        figures=comparison_figures(comparison, prefix),
+        tables=comparison_tables(comparison, prefix),
+        runs=tuple(run for entry in comparison.entries.values() for run in entry.runs),
+    )
+
+
+def _online(study: Gathered) -> Section | None:
+    """What online policies did; None for a study without."""
+    runs = study.online
+    if not runs:
+        return None
+    names = sorted({run.trace.policy for run in runs})
+    return Section(
+        "online",
+        "Online",
+        f"Policies that chose the mixture while they trained: {', '.join(names)}.",
+        figures=online.page_figures(runs),
+        tables=online.page_tables(runs),
+        runs=tuple(run.run_id for run in runs),
     )
 
 
 def _trained(study: Gathered) -> Section | None:
-    drawn = [figures.curves_figure(study), figures.trained_figure(study.runs, study.domains)]
+    drawn = [curves_figure(study), trained_figure(study)]
     found = [figure for figure in drawn if figure]
     return Section("curves", "Curves and mixtures", "", figures=found) if found else None
 
 
 def _runs(study: Gathered) -> Section:
     text = "Every number above comes from these runs. A click on a run's id shows it by domain."
-    return Section("runs", "Runs", text, tables=[tables.runs_table(study)])
+    return Section("runs", "Runs", text, tables=[runs_table(study)])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mixopt.report.html.plotly import plots
+
 if TYPE_CHECKING:
-    from mixopt.report.html.drawing import Figure
-    from mixopt.report.html.table import Table
+    from mixopt.display.figure import Figure
+    from mixopt.display.table import Table
+    from mixopt.report.html.plotly import Plot
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A figure in the page: its plots, below one another if there is one or they are wide, else side by side."""
+
+    figure: Figure
+    plots: list[Plot]
+
+    @property
+    def small(self) -> bool:
+        """Whether its plots stand side by side."""
+        return len(self.plots) > 1 and not self.figure.wide
+
+
+@dataclass(frozen=True)
 class Section:
     """A section; every text is plain.
 
@@ -39,8 +55,6 @@ class Section:
         grid: names and values.
         warnings: what should make a reader careful.
         figures: one below the other.
-        panels: small figures, side by side where there is room.
-        note: what the panels show.
         tables: one below the other.
         runs: ids of the runs that the section rests on.
     """
@@ -52,12 +66,10 @@ class Section:
     grid: list[Fact] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
-    panels: list[Figure] = field(default_factory=list)
-    note: str = ""
     tables: list[Table] = field(default_factory=list)
     runs: tuple[str, ...] = ()
 
     @property
-    def drawings(self) -> list[Figure]:
+    def drawings(self) -> list[Drawing]:
         """Every figure of it."""
-        return [*self.figures, *self.panels]
+        return [Drawing(figure, plots(figure)) for figure in self.figures]

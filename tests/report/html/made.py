@@ -145,7 +145,7 @@ def make_results(
         ]  # fmt: skip
         links += [(run, proposal.role) for run, proposal in record(store, domains, others).items()]
         home = folder / "studies" / STUDY
-        save_recommendation(answer, home, searcher.baselines, plots=False)
+        save_recommendation(answer, home, plots=False)
         trained = {}
         for name, mixture in (("recommended", answer.mixture), ("uniform", Mixture.uniform(domains))):
             proposals = [Proposal(mixture, TOKENS, seed, f"verify {name}") for seed in range(2)]
@@ -191,7 +191,7 @@ def make_autoscale(folder: Path, domains: Sequence[str] = PLAIN) -> Path:
     with Store(folder) as store:
         runs = record(store, domains, searcher.ask(empty_history()))
         answer = searcher.recommend(store.history(runs))
-        save_recommendation(answer, folder / "studies" / STUDY, {}, plots=False)
+        save_recommendation(answer, folder / "studies" / STUDY, plots=False)
         links = [(run, proposal.role) for run, proposal in runs.items()]
         store.save_study(STUDY, "autoscale", config(domains, "autoscale"), links)
     return folder

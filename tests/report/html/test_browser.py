@@ -70,8 +70,9 @@ def test_every_figure_draws_and_nothing_sticks_out(browser, hostile_page, size, 
     with opened(browser, hostile_page, size, scheme) as page:
         drawn = figures(page)
         width = page.evaluate("document.documentElement.scrollWidth")
-    laws = {f"law-{index}" for index in range(len(HOSTILE))}
-    others = {"mixture", "verification", "curves", "trained", "comparison-0-objective", "comparison-0-by-domain"}
+    laws = {f"curves-{index}" for index in range(len(HOSTILE))}
+    compared = {"curves", "objective", "gains", "mixtures-0", "mixtures-1"}
+    others = {"mixture", "verification", "training", "trained", *(f"comparison-0-{name}" for name in compared)}
     assert set(drawn) == laws | others
     assert all(traces and marks for traces, marks in drawn.values()), drawn
     assert width <= size[0]
@@ -82,7 +83,7 @@ def test_names_are_text_and_run_nothing(page):
     cells = page.locator("#table-weights tbody th").all_text_contents()
     labels = page.locator("#plot-mixture .ytick text").all_text_contents()
     markup = page.locator("main b, main img[src=x], .js-plotly-plot a, .js-plotly-plot [style*=bold]").count()
-    menu = page.locator("[data-menu=curves][data-level='1'] option").all_text_contents()
+    menu = page.locator("[data-menu=training][data-level='1'] option").all_text_contents()
     assert sorted(cell.strip() for cell in cells) == sorted(HOSTILE)
     assert sorted(labels) == sorted(name if len(name) <= 22 else name[:21] + "…" for name in HOSTILE)
     assert menu[1:] == list(HOSTILE)
@@ -126,7 +127,7 @@ def test_empty_cells_stay_last_in_either_order(page):
     for _ in range(2):
         button.click()
         gains = page.locator("#table-predictions tbody tr > :nth-child(4)").all_text_contents()
-        assert gains[-1].strip() == ""  # of the recommended mixture over itself
+        assert gains[-1].strip() == "-"  # of the recommended mixture over itself
 
 
 def test_runs_are_filtered_by_role(page):
@@ -158,21 +159,21 @@ def test_a_number_leads_to_its_runs(page, hostile_results):
 
 def test_a_click_on_a_curve_opens_its_run(page):
     page.evaluate(
-        "() => { const p = document.getElementById('plot-curves');"
+        "() => { const p = document.getElementById('plot-training');"
         "p.emit('plotly_click', {points: [{customdata: p.data[0].customdata[0], data: p.data[0]}]}); }"
     )
     title = page.locator("#run-dialog h2").text_content() or ""
-    run = page.evaluate("document.getElementById('plot-curves').data[0].customdata[0][2]")
+    run = page.evaluate("document.getElementById('plot-training').data[0].customdata[0][2]")
     page.keyboard.press("Escape")  # a dialog that stays open keeps clicks from the rest of the page
     assert title == f"Run {run}"
 
 
 def test_menus_choose_domain_and_split(page, hostile_results):
-    page.locator("[data-menu=curves][data-level='1']").select_option(HOSTILE[0])
-    trace = "document.getElementById('plot-curves').data[0]"
+    page.locator("[data-menu=training][data-level='1']").select_option(HOSTILE[0])
+    trace = "document.getElementById('plot-training').data[0]"
     validation = page.evaluate(f"{trace}.y")
     run = page.evaluate(f"{trace}.customdata[0][2]")
-    page.locator("[data-menu=curves][data-level='0']").select_option("train")
+    page.locator("[data-menu=training][data-level='0']").select_option("train")
     training = page.evaluate(f"{trace}.y")
     with Store(hostile_results, read_only=True) as store:
         curve = store.curve(run)
@@ -208,6 +209,6 @@ def test_scales_are_drawn_to_the_target(browser, tmp_path):
         path = write_report(store)
     with opened(browser, path) as page:
         drawn = figures(page)
-        heads = page.locator("#scaling h3").all_text_contents()
-    assert all(marks >= len(PLAIN) for _, marks in (drawn["path-weights"], drawn["path-tokens"]))
-    assert any(head.startswith("Honesty check") for head in heads)
+        heads = page.locator("#evidence h3").all_text_contents()
+    assert all(marks >= len(PLAIN) for _, marks in (drawn["scaling-0"], drawn["scaling-1"]))
+    assert any(head.startswith("Hold-out") for head in heads)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from mixopt.report import online_data
-from mixopt.report.html import online
+from mixopt.report.html import gather as gathering
 from mixopt.report.html.gather import gather
-from mixopt.report.html.online import online_section
 from mixopt.report.html.page import render
+from mixopt.report.online import page_tables
 from mixopt.result import DomainResult, RunResult
 from mixopt.store import Store
 from tests.report.html.made import HOSTILE, PLAIN, STUDY, config
@@ -74,7 +74,6 @@ def test_a_run_with_a_fixed_mixture_has_no_course(ado_page):
 def test_a_study_of_fixed_mixtures_has_no_section(tmp_path):
     study, page = page_of(tmp_path / "results", PLAIN, {"base": ("static", ())})
     assert study.online == ()
-    assert online_section(study) is None
     assert 'id="online"' not in page
 
 
@@ -82,7 +81,7 @@ def test_the_menus_hold_every_run_and_what_its_policy_says_of_itself(ado_page):
     choices = figures_of(ado_page[1])["online"]["choices"]
     assert list(choices) == ["target ado, seed 0", "target odm, seed 0"]
     ado, odm = choices.values()
-    assert list(ado["y"]) == ["mixture", "credit", "slope, nats/token per sample", "preference", "reward"]
+    assert list(ado["y"]) == ["mixture", "credit", "slope, nats/token per million tokens", "preference", "reward"]
     assert ado["y"].keys() == odm["y"].keys()
     assert all(value is None for value in ado["y"]["reward"][0])
     assert any(value is not None for value in odm["y"]["reward"][0])
@@ -121,31 +120,27 @@ def test_no_line_is_longer_than_a_picture_needs(ado_page):
 
 
 def test_the_table_has_both_laws_errors_at_three_times(ado_page):
-    section = online_section(ado_page[0])
-    assert section
-    table = section.tables[0]
+    table = page_tables(ado_page[0].online)[0]
     assert [row[1].text for row in table.rows] == ["17 %", "50 %", "83 %"]
     run = ado_page[0].online[0]
     errors = online_data.trace_errors(run.trace, run.schedule)
     for row, power, aware in zip(table.rows, errors[::2], errors[1::2], strict=True):
         for cell, error in zip(row[2:4], (power, aware), strict=True):
-            assert cell.text == ("" if math.isnan(error.median) else f"{100 * error.median:.2f} %")
+            assert cell.text == ("-" if math.isnan(error.median) else f"{100 * error.median:.2f} %")
     assert table.rows[-1][2].text
     assert table.rows[-1][3].text
 
 
 def test_refusals_name_their_domain_and_reason(tmp_path):
     study, page = page_of(tmp_path / "results", PLAIN, {"target ado": ("ado", (("min_points", 120),))})
-    section = online_section(study)
-    assert section
-    rows = section.tables[-1].rows
+    rows = page_tables(study.online)[-1].rows
     assert [row[1].text for row in rows] == list(PLAIN)
     assert "120 needed" in rows[0][-1].text
     assert "120 needed" in page
 
 
 def test_a_page_shows_so_many_runs_one_of_each_role_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(online, "MOST_RUNS", 2)
+    monkeypatch.setattr(gathering, "MOST_ONLINE", 2)
     kinds = [("odm", 0.9), ("odm", 0.8), ("code", 0.7)]
     with Store(tmp_path / "results") as store:
         links = []
@@ -167,6 +162,6 @@ def test_hostile_names_stay_text(tmp_path):
             assert not re.search(r"[<>]", trace["name"])
             assert not re.search(r"<(script|img|a|b)\b", "".join(map(str, trace["customdata"])))
     assert list(drawn["forecasts"]["choices"]["<b>role</b>, seed 0"]["y"]) == list(HOSTILE)  # menus take text
-    assert unescape(drawn["online"]["data"][0]["customdata"][0]) == HOSTILE[0]
+    assert unescape(drawn["online"]["data"][0]["customdata"][0][0]) == HOSTILE[0]
     outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not any(name in outside for name in (*HOSTILE[:4], "<b>role</b>"))

@@ -21,10 +21,10 @@ from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
 from mixopt.report.html import gather as gathering
 from mixopt.report.html import write_report
-from mixopt.report.html.drawing import plain
 from mixopt.report.html.gather import gather
 from mixopt.report.html.page import render
 from mixopt.report.html.page_sections import make_page
+from mixopt.report.html.plotly import plain
 from mixopt.store import Store
 from mixopt.units import format_count
 from tests.execute.trainers import law, make_spec
@@ -97,7 +97,7 @@ def test_points_of_a_law_name_their_runs(plain_results):
     study = read(plain_results)
     roles = {run.run_id: run.roles for run in study.runs}
     assert study.recommendation
-    for domain, part in study.recommendation["details"]["domains"].items():
+    for domain, part in study.recommendation.details["domains"].items():
         named = [roles[run][0] for some in part["points"]["runs"] for run in some]
         assert named == ["base", f"{domain} x1/3", f"{domain} x3"] or named == [
             "base",
@@ -125,7 +125,7 @@ def test_a_study_without_an_answer_says_so_and_shows_its_runs(results):
     page = render(read(results))
     assert "no recommendation yet" in page
     assert page.count('<tr id="run-') == len(read(results).runs) > 0
-    assert set(block(page, "figures-data")) == {"curves", "trained"}
+    assert set(block(page, "figures-data")) == {"training", "trained"}
 
 
 def test_a_study_without_runs_has_a_page(results):
@@ -236,6 +236,6 @@ def test_hostile_names_are_escaped_wherever_they_stand(hostile_page):
 def test_the_question_has_the_length_of_every_scale_and_no_settings_that_are_off(tmp_path):
     study = read(make_autoscale(tmp_path / "results"))
     grid = {fact.label: fact for section in make_page(study).sections for fact in section.grid}
-    scales = study.recommendation["details"]["scales"]
+    scales = study.recommendation.details["scales"]
     assert grid["training"].value == ", ".join(format_count(scale["tokens"]) for scale in scales) + " tokens"
     assert "False" not in grid["method"].remark

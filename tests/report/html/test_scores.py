@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from mixopt.report.html.comparison import comparison_section
-from tests.study.compare.test_tasks import compared
+from mixopt.objective import MeanLoss
+from mixopt.report.comparison import comparison_tables
+from mixopt.study.compare.compare import compare_runs
+from tests.study.compare.test_tasks import compared, scored
 
 
 def test_a_comparison_shows_its_tasks_with_the_best_of_each_strong():
-    (table,) = [table for table in comparison_section(compared(), 0).tables if table.caption == "Downstream tasks"]
-    assert list(table.columns) == ["task", "metric", "chance", "uniform", "better"]
+    tables = {table.title: table for table in comparison_tables(compared(), "comparison-0-")}
+    table = tables["Downstream"]
+    assert [column.name for column in table.columns] == ["", "uniform", "better"]
     texts = [[cell.text for cell in row] for row in table.rows]
-    assert texts[0] == ["recall", "acc", "0.25", "0.3200 ± 0.012", "0.3800 ± 0.012"]
-    assert texts[2][:2] == ["surprise", "acc, lower is better"]
-    assert texts[-1] == ["won : lost against uniform", "", "", "", "2 : 1"]
-    strong = [[cell.kind for cell in row[3:]] for row in table.rows[:4]]
+    assert texts[0] == ["recall (acc, chance 0.25)", "0.320 ± 0.012", "0.380 ± 0.012"]
+    assert texts[2][0] == "surprise (acc, chance 0.25, lower is better)"
+    strong = [[cell.kind for cell in row[1:]] for row in table.rows]
     assert strong == [["", "strong"], ["strong", ""], ["", "strong"], ["strong", ""]]
+    (won,) = [row for row in tables["Against uniform"].rows if row[0].text == "tasks won, lost"]
+    assert [cell.text for cell in won[1:]] == ["-", "2, 1"]
+    assert table.rows[0][1].title.startswith("seeds: ")
 
 
 def test_a_comparison_without_scores_has_no_such_table():
-    from mixopt.objective import MeanLoss
-    from mixopt.study.compare.compare import compare_runs
-    from tests.study.compare.test_tasks import scored
-
     groups, _ = scored()
-    section = comparison_section(compare_runs(groups, MeanLoss(), ["uniform"]), 0)
-    assert "Downstream tasks" not in [table.caption for table in section.tables]
+    tables = comparison_tables(compare_runs(groups, MeanLoss(), ["uniform"]))
+    assert "Downstream" not in [table.title for table in tables]

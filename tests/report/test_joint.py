@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from mixopt.display.figure import Points
 from mixopt.methods.ddo.joint_searcher import JointDdo
 from mixopt.methods.ddo.searcher import DdoSettings
+from mixopt.methods.joint.figures import law_figure
 from mixopt.mixture import Mixture
-from mixopt.report.joint_plots import law_figure
 from mixopt.report.recommendation import save_recommendation
 from tests.methods.world import TransferWorld
 
@@ -32,21 +33,20 @@ def answer(searcher: JointDdo) -> Recommendation:
 
 
 def test_every_run_is_in_every_panel_and_near_its_law(answer):
-    figure = law_figure(answer)
-    panels = [axes for axes in figure.axes if axes.get_visible()]
-    assert len(panels) == 1 + 3
-    for axes in panels:
-        assert np.asarray(axes.collections[0].get_offsets()).shape == (7, 2)
-    for axes, domain in zip(panels[1:], WORLD.domains, strict=True):
-        x, y = np.asarray(axes.lines[0].get_xydata()).T
-        points = np.asarray(axes.collections[0].get_offsets())
-        np.testing.assert_allclose(np.interp(points[:, 0], x, y), points[:, 1], atol=0.06)
-        assert axes.get_title() == domain
-        assert axes.get_xscale() == "log"
+    figure = law_figure(answer.details, "mean_loss", "nats/token")
+    assert len(figure.panels) == 1 + 3
+    errors = [mark for mark in figure.panels[0].marks if isinstance(mark, Points)]
+    assert [len(mark.x) for mark in errors] == [7, 7]
+    for panel, domain in zip(figure.panels[1:], WORLD.domains, strict=True):
+        line, points = panel.marks
+        assert len(points.x) == 7
+        np.testing.assert_allclose(np.interp(points.x, line.x, line.y), points.y, atol=0.06)
+        assert panel.title == domain
+        assert panel.x.scale == "log"
 
 
-def test_it_is_written_beside_the_others(answer, searcher, tmp_path):
-    written = save_recommendation(answer, tmp_path, searcher.baselines)
+def test_it_is_written_beside_the_others(answer, tmp_path):
+    written = save_recommendation(answer, tmp_path)
     names = {path.name for path in written}
     assert names == {"recommendation.json", "mixture.png", "curves.png", "law.png"}
     assert json.loads((tmp_path / "recommendation.json").read_text())["details"]["fit"] == "joint"

@@ -8,8 +8,8 @@ import pytest
 
 from mixopt.laws.forecast_error import last_losses
 from mixopt.report import online_data
-from mixopt.report.figure import png
-from mixopt.report.online_plots import trace_figures
+from mixopt.report.online import trace_figures
+from mixopt.report.png import draw, png
 from mixopt.trace import PolicyTrace
 from tests.report.online_made import AWARE, BATCH, make_spec, make_trace, true_laws
 
@@ -23,8 +23,12 @@ def trace(request):
     return make_trace(THREE, STEPS, options=request.param)
 
 
+def pictures(trace, curve, title):
+    return {figure.name: figure for figure in trace_figures(trace, curve, title)}
+
+
 def axes_of(figure):
-    return [axes for axes in figure.axes if axes.get_visible()]
+    return draw(figure).axes
 
 
 def lines_of(axes):
@@ -32,27 +36,27 @@ def lines_of(axes):
 
 
 def test_ado_has_every_picture_and_each_can_be_drawn(trace):
-    figures = trace_figures(trace, None, "run $1")
-    assert list(figures) == ["mixture.png", "forecasts.png", "forecast_error.png", "credit.png", "slopes.png"]
+    figures = pictures(trace, None, "run $1")
+    assert list(figures) == ["mixture", "forecasts", "forecast_error", "credit", "slopes"]
     for figure in figures.values():
         assert png(figure, 40).startswith(b"\x89PNG")
 
 
 def test_a_policy_without_laws_has_its_mixture_and_rewards():
-    assert list(trace_figures(make_trace(THREE, 40, "odm"), None, "odm")) == ["mixture.png", "rewards.png"]
+    assert list(pictures(make_trace(THREE, 40, "odm"), None, "odm")) == ["mixture", "rewards"]
 
 
 def test_a_schedule_has_its_mixture_against_steps():
     steps = np.arange(10)
     made = PolicyTrace(policy="schedule", settings={}, domains=("a", "b"), steps=steps,
                        weights=np.tile(np.float32([0.25, 0.75]), (10, 1)))  # fmt: skip
-    figures = trace_figures(made, None, "schedule")
-    assert list(figures) == ["mixture.png"]
-    assert axes_of(figures["mixture.png"])[0].get_xlabel() == "step"
+    figures = pictures(made, None, "schedule")
+    assert list(figures) == ["mixture"]
+    assert axes_of(figures["mixture"])[0].get_xlabel() == "step"
 
 
 def test_the_mixture_is_drawn_with_the_prior_dashed(trace):
-    axes = axes_of(trace_figures(trace, None, "run")["mixture.png"])[0]
+    axes = axes_of(pictures(trace, None, "run")["mixture"])[0]
     ends = {round(float(line.get_ydata()[-1]), 6) for line in axes.get_lines() if len(line.get_ydata()) > 2}
     assert {round(float(weight), 6) for weight in trace.weights[-1]} <= ends
     dashed = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"]
@@ -61,13 +65,11 @@ def test_the_mixture_is_drawn_with_the_prior_dashed(trace):
 
 def test_of_many_domains_the_largest_have_names_and_the_rest_is_counted():
     trace = make_trace(MANY, 60, "odm")
-    labels = [
-        text.get_text() for text in axes_of(trace_figures(trace, None, "odm")["mixture.png"])[0].get_legend().texts
-    ]
+    labels = [text.get_text() for text in draw(pictures(trace, None, "odm")["mixture"]).legends[0].get_texts()]
     assert len(labels) == 9
-    assert labels[-1] == "14 other domains"
+    assert labels[-1] == "14 others"
     largest = {trace.domains[k] for k in np.argsort(-trace.weights.mean(axis=0))[:8]}
-    assert {label.rsplit("  ", 1)[0] for label in labels[:-1]} == largest
+    assert {label.rsplit(" ", 1)[0] for label in labels[:-1]} == largest
 
 
 def test_forecasts_are_those_of_the_laws(trace):
@@ -77,7 +79,7 @@ def test_forecasts_are_those_of_the_laws(trace):
     for forecast in found:
         said = moments[int(forecast.tokens[0])].forecasts
         np.testing.assert_allclose(forecast.losses[-1], [said[name] for name in THREE], rtol=1e-9)
-    panels = axes_of(trace_figures(trace, None, "run")["forecasts.png"])
+    panels = axes_of(pictures(trace, None, "run")["forecasts"])
     assert len(panels) == 3
     for k, axes in enumerate(panels):
         drawn = [line for label, line in lines_of(axes).items() if str(label).startswith("forecast")]
@@ -88,13 +90,13 @@ def test_forecasts_are_those_of_the_laws(trace):
 def test_validation_losses_of_the_curve_stand_beside_the_forecasts(trace):
     rows = [(10, 640 * n, "validation", name, 3.0 + n) for n in range(1, 4) for name in THREE]
     curve = pd.DataFrame(rows, columns=["step", "tokens", "split", "domain", "loss"])
-    for axes in axes_of(trace_figures(trace, curve, "run")["forecasts.png"]):
+    for axes in axes_of(pictures(trace, curve, "run")["forecasts"]):
         assert lines_of(axes)["validation loss"].get_ydata().tolist() == [4.0, 5.0, 6.0]
 
 
 def test_a_run_without_a_curve_has_no_validation_losses(trace):
     for curve in (None, pd.DataFrame({})):
-        axes = axes_of(trace_figures(trace, curve, "run")["forecasts.png"])[0]
+        axes = axes_of(pictures(trace, curve, "run")["forecasts"])[0]
         assert "validation loss" not in lines_of(axes)
 
 
@@ -132,4 +134,4 @@ def test_long_courses_are_thinned_and_keep_their_ends(trace):
 def test_domains_without_a_law_are_left_out_of_lines_and_errors():
     trace = make_trace(THREE, 200, options=(("min_points", 190),))
     assert online_data.forecasts(trace) == []
-    assert "forecasts.png" not in trace_figures(trace, None, "run")
+    assert "forecasts" not in pictures(trace, None, "run")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mixopt.methods.doremi.figures import weights_figure
 from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.mixture import Mixture
-from mixopt.report.doremi_plots import weights_figure
+from mixopt.report.png import draw
 
 NAMES = tuple(f"domain {k}" for k in range(9))
 
@@ -38,21 +39,21 @@ def answer(rounds: int, seeds: int = 1):
 @pytest.mark.parametrize(("rounds", "columns"), [(1, 1), (2, 2), (6, 4)])
 def test_each_round_has_its_weights_above_and_its_excess_below(rounds: int, columns: int) -> None:
     recommendation, made = answer(rounds)
-    axes = np.array(weights_figure(recommendation).axes).reshape(2, columns)
+    axes = np.array(draw(weights_figure(recommendation)).axes).reshape(2, columns)
     path = made[-1].proxies[0]
     order = np.argsort(-recommendation.mixture.array)
     weights, excess = axes[:, -1]
     assert len(weights.lines) == 18
     for place, domain in enumerate(order):
-        np.testing.assert_array_equal(weights.lines[2 * place].get_ydata(), path.alpha[:, domain])
-        np.testing.assert_array_equal(weights.lines[2 * place + 1].get_ydata(), path.average[:, domain])
+        np.testing.assert_array_equal(weights.lines[place].get_ydata(), path.alpha[:, domain])
+        np.testing.assert_array_equal(weights.lines[9 + place].get_ydata(), path.average[:, domain])
         np.testing.assert_array_equal(excess.lines[place].get_ydata(), path.excess[:, domain])
     assert weights.get_title(loc="left").startswith(f"round {rounds}, greatest change 0.")
 
 
 def test_domains_are_told_apart_and_listed_by_the_answer_s_weight() -> None:
     recommendation, _ = answer(1, seeds=2)
-    figure = weights_figure(recommendation)
+    figure = draw(weights_figure(recommendation))
     (legend,) = figure.legends
     shares = [float(text.get_text().split()[-1]) for text in legend.get_texts()]
     assert shares == sorted(shares, reverse=True)

@@ -11,9 +11,8 @@ import pytest
 from rich.console import Console
 
 from mixopt.bench.bench import bench
-from mixopt.report.figure import png
-from mixopt.report.replay_plots import regret_figure
-from mixopt.report.replay_table import print_bench
+from mixopt.report.bench import print_bench, regret_figure
+from mixopt.report.png import draw, png
 from tests.bench.made import OBJECTIVE, made_table
 
 if TYPE_CHECKING:
@@ -57,13 +56,12 @@ def test_what_was_not_reached_is_told(found: Bench) -> None:
 
 
 def test_the_picture_has_a_line_a_method_from_its_first_recommendation_on(found: Bench) -> None:
-    figure = regret_figure(found)
-    (axes,) = figure.axes
+    (axes,) = draw(regret_figure(found)).axes
     lines = {str(line.get_label()): line for line in axes.get_lines()}
     assert set(lines) == {"random search (exact)", "single-fidelity", "adso"}
     assert min(np.asarray(lines["single-fidelity"].get_xdata())) >= 1
     assert min(np.asarray(lines["adso"].get_xdata())) < 1
-    assert png(figure).startswith(b"\x89PNG")
+    assert png(regret_figure(found)).startswith(b"\x89PNG")
 
 
 def test_a_method_without_regret_has_a_picture_too(found: Bench) -> None:

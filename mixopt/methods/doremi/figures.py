@@ -1,0 +1,64 @@
+"""DoReMi's picture: weights, their average and excess losses of the proxies over the tokens of each round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mixopt.display.colours import looks_in_order
+from mixopt.display.figure import Axis, Figure, Line, Panel
+
+if TYPE_CHECKING:
+    from mixopt.methods.base import Recommendation
+
+# More columns than this are too narrow to be read; the last rounds are shown.
+_MOST_ROUNDS = 4
+
+
+def weights_figure(recommendation: Recommendation) -> Figure:
+    """A column a round: α (faint) and its average above, the excess loss λ below; a colour a domain.
+
+    The paths are the first seed's; the legend has the answer, which is the mean over seeds.
+    """
+    rounds: list[dict[str, Any]] = recommendation.details["doremi"]["rounds"]
+    shown = list(enumerate(rounds, start=1))[-_MOST_ROUNDS:]
+    weights = recommendation.mixture.to_dict()
+    order = sorted(weights, key=lambda name: -weights[name])
+    looks = looks_in_order(recommendation.mixture.domains)
+
+    def lines(part: dict[str, Any], of: str, *, faint: bool = False, named: bool = False) -> list[Line]:
+        return [
+            Line(name=f"{name} {weights[name]:.3f}" if named else "", look=looks[name], x=part["tokens"],
+                 y=part[of][name], about=f"{name}, {of}", faint=faint, width=1.9 if named else 1.0)
+            for name in order
+        ]  # fmt: skip
+
+    above = [
+        Panel(
+            marks=[*lines(part, "alpha", faint=True), *lines(part, "average", named=True)],
+            title=f"round {number}, greatest change {part['change']:.3f}",
+            x=Axis(counts=True),
+            y=Axis(label="domain weight" if part is shown[0][1] else "", zero=True),
+        )
+        for number, part in shown
+    ]
+    below = [
+        Panel(
+            marks=lines(part, "excess"),
+            title="excess loss",
+            x=Axis(counts=True),
+            y=Axis(label="nats/token" if part is shown[0][1] else "", zero=True),
+        )
+        for _, part in shown
+    ]
+    of = " of the first seed" if len(rounds[0]["proxies"]) > 1 else ""
+    return Figure(
+        name="weights",
+        title="Proxies, round by round",
+        note=f"Domain weights{of}: of the step (faint) and their average; below, the excess losses.",
+        panels=[*above, *below],
+        across=len(shown),
+        size=(3.3, 2.5) if len(shown) > 1 else (5.0, 2.5),
+        legend="right",
+        legend_title="answer",
+        below=f"training tokens of the proxy{of}",
+    )
