@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from mixopt.errors import ConfigError
 from mixopt.methods.swarm.designs import make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
@@ -160,7 +161,15 @@ class Rows:
     def swarm(
         self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
     ) -> tuple[Mixture, ...]:
-        """`settings.runs` of `first`; whatever its kind, a design has only these rows to choose from."""
+        """`settings.runs` of `first`: a random design has only these rows to draw from.
+
+        Raises:
+            ConfigError: the design is a lattice.
+        """
+        if settings.kind == "lattice":
+            raise ConfigError(
+                "design: a lattice is of all mixtures, and only rows of a table can be run; draw some"
+            )
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
         return tuple(Mixture.of_array(self.domains, row) for row in rows)
 

@@ -134,6 +134,15 @@ def test_a_number_replaces_the_methods_own() -> None:
         Asked.parse("adso:32")
 
 
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("grid", "a lattice is of all mixtures"), ("ddo", "found one of no named size"), ("autoscale", "--target")],
+)
+def test_methods_that_choose_mixtures_of_their_own_are_told_so(method: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        bench(lawful_table(), MADE, [method], seeds=1, top=1)
+
+
 def test_what_a_table_does_not_allow_is_left_out_unless_it_was_asked_for() -> None:
     table = made_table(fidelities=1)
     names = {outcome.name for outcome in bench(table, MADE, None, seeds=1, top=1, budget=4).outcomes}

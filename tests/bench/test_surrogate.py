@@ -61,7 +61,7 @@ def failing(weights: np.ndarray, parameters: int, tokens: int) -> np.ndarray:
         (lambda w, *_: w * np.nan, "is nan; expected a number"),
         (failing, "it raised KeyError: 'size'"),
         ("nowhere_at_all:f", "module nowhere_at_all cannot be imported"),
-            ("math:nothing", "module math has no nothing"),
+        ("math:nothing", "module math has no nothing"),
         ("math", "module:function.*'math'"),
         ("math:pi", "'math:pi' is no function"),
     ],
