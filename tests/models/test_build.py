@@ -6,18 +6,7 @@ import pytest
 import torch
 
 from mixopt.models.build import build_model
-from mixopt.presets import model_spec, presets
-
-MASKED = [name for name in presets() if model_spec(name, 300).predicts == "masked"]
-SMALL = [name for name in presets() if name not in MASKED and model_spec(name, 1024).parameters < 10e6]
-
-
-@pytest.mark.parametrize("name", presets())
-def test_parameters_of_every_preset_are_as_computed(name):
-    spec = model_spec(name, 1000)
-    with torch.device("meta"):
-        model = build_model(spec, seed=0)
-    assert sum(p.numel() for p in model.parameters()) == spec.parameters
+from mixopt.presets import model_spec
 
 
 @pytest.mark.parametrize(
@@ -28,28 +17,6 @@ def test_parameters_of_every_preset_are_as_computed(name):
 def test_parameters_of_overridden_presets(name, overrides):
     spec = model_spec(name, 333, **overrides)
     assert sum(p.numel() for p in build_model(spec, seed=0).parameters()) == spec.parameters
-
-
-@pytest.mark.parametrize("name", [*SMALL, "bert-nano", "bert-micro"])
-def test_the_same_seed_gives_the_same_model_and_leaves_torch_s_generator_alone(name):
-    spec = model_spec(name, 300)
-    before = torch.get_rng_state()
-    one, two, other = (build_model(spec, seed).state_dict() for seed in (3, 3, 4))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert any(not torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_losses_depend_on_earlier_tokens_only(name):
-    model = build_model(model_spec(name, 300), seed=0).eval()
-    tokens = torch.randint(0, 300, (2, 16), generator=torch.Generator().manual_seed(0))
-    changed = tokens.clone()
-    changed[:, 9:] = 7
-    with torch.no_grad():
-        one, two = model(input_ids=tokens).logits, model(input_ids=changed).logits
-    assert torch.allclose(one[:, :9], two[:, :9], atol=1e-6)
-    assert not torch.allclose(one[:, 10:], two[:, 10:], atol=1e-3)
 
 
 def test_fresh_gpt2_equals_the_published_function():
