@@ -42,11 +42,11 @@ def find(word: str) -> Path:
         )
     from huggingface_hub import snapshot_download
 
-    from mixopt.evaluate.harness_setup import hub_is_reachable, offline
+    from mixopt.evaluate import hub
 
-    reachable = hub_is_reachable()
+    reachable = hub.unreachable() is None
     patterns = ["config.json", "*.safetensors", "*.safetensors.index.json", *_TOKENIZER]
-    with offline(not reachable):
+    with hub.offline(not reachable):
         try:
             return Path(snapshot_download(word, allow_patterns=patterns))
         except Exception as error:  # the hub's client has many kinds

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.evaluate import harness_setup as setup
+from mixopt.evaluate import hub
 from mixopt.evaluate.base import Outcome
 from mixopt.score import Score
 
@@ -59,8 +60,8 @@ def score(
     from mixopt.train.device import use_device
 
     outcomes = []
-    reachable = all(task.files for task in tasks) or setup.hub_is_reachable()
-    with use_device(runtime) as device, setup.offline(not reachable), setup.one_process():
+    reachable = all(task.files for task in tasks) or hub.unreachable() is None
+    with use_device(runtime) as device, hub.offline(not reachable), setup.one_process():
         with setup.quiet():
             model = setup.open_model(checkpoint, runtime, device)
         for task in tasks:

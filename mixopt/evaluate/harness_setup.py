@@ -33,7 +33,6 @@ _ITEMS = {"cpu": 32, "cuda": 256}
 # Few items are as long as the model's context, so that it is rarely reached.
 _LOGITS = {"cpu": 2**28, "cuda": 2**29}
 
-_HUB_SECONDS = 5.0
 
 # lm-eval's own seeds (`lm_eval.defaults`), by which solved examples are drawn.
 _RANDOM_SEED, _OTHER_SEED = 0, 1234
@@ -86,37 +85,6 @@ def lm_eval_seeds() -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
-
-
-def hub_is_reachable() -> bool:
-    """Whether the Hugging Face hub, or the mirror in `HF_ENDPOINT`, answers."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS)
-    except Exception:  # the client's library has its own kinds of errors, by version
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def offline(on: bool) -> Iterator[None]:
-    """Let the hub's libraries use their caches only: else each request is tried again for minutes."""
-    import datasets.config
-    from huggingface_hub import constants
-
-    places = ((constants, "HF_HUB_OFFLINE"), (datasets.config, "HF_HUB_OFFLINE"))
-    before = [getattr(module, name) for module, name in places]
-    try:
-        for module, name in places if on else ():
-            setattr(module, name, True)
-        yield
-    finally:
-        for (module, name), value in zip(places, before, strict=True):
-            setattr(module, name, value)
 
 
 @contextlib.contextmanager

@@ -13,14 +13,15 @@ import yaml
 
 from mixopt.errors import ConfigError
 from mixopt.evaluate.base import KIND_OF, EvalTask
+from mixopt.evaluate.suites import SUITES, Suite, suite_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mixopt.model_spec import Prediction
 
-# First words of the names that are ours; every other name is lm-eval's.
-_OFFLINE, _BIGBENCH = ("offline",), ("bigbench",)
+# First word of the names of our own tasks; every name that is no suite's either is lm-eval's.
+_OFFLINE = "offline"
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ class _Asked:
     @property
     def is_path(self) -> bool:
         return "/" in self.name or self.name.endswith((".yaml", ".yml"))
-
-    def begins(self, words: tuple[str, ...]) -> bool:
-        """Whether the name is one of `words` or goes on from one: `glue_mrpc`, `offline_cloze`."""
-        return any(self.name == word or self.name.startswith(f"{word}_") for word in words)
 
 
 def resolve(
@@ -120,23 +117,25 @@ def _expand(word: str) -> Iterator[_Asked]:
 def _finetuned(
     asked: list[_Asked], task_data: Path | None, shots: int | None, limit: int | None, seeds: int
 ) -> list[EvalTask]:
-    """Fine-tunings of a masked model."""
-    from mixopt.evaluate import finetune
-
-    known = (*finetune.GROUPS, *finetune.NAMES)
+    """Fine-tunings of a masked model; each suite is asked once for all of its tasks."""
+    if shots is None:
+        shots = next((one.shots for one in asked if one.shots is not None), None)
+    names: dict[Suite, list[str]] = {}
     for one in asked:
-        if one.name not in known:
-            if not one.is_path:
-                _refuse_unknown(one, known)
+        suite = None if one.is_path else suite_of(one.name)
+        if suite is None or suite.prediction != "masked":
+            if suite is None and not one.is_path:
+                _refuse_unknown(one)
             raise ConfigError(
                 f"--tasks {one.name}: a task for causal models, and this one is masked; fine-tune it with --suite "
                 "glue or squad"
             )
-    if shots is not None or any(one.shots is not None for one in asked):
-        raise ConfigError(
-            "--shots: fine-tuning has no solved examples in a prompt; leave it out for a masked model"
-        )
-    return finetune.tasks([one.name for one in asked], limit=limit, seeds=seeds, data=task_data)
+        names.setdefault(suite, []).append(one.name)
+    return [
+        task
+        for suite, own in names.items()
+        for task in suite.resolve(own, shots=shots, limit=limit, seeds=seeds, data=task_data)
+    ]
 
 
 def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int | None) -> list[EvalTask]:
@@ -144,7 +143,7 @@ def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int |
     wanted = shots if one.shots is None else one.shots
     if one.is_path:
         return _from_files(one, wanted, limit)
-    if one.begins(_OFFLINE):
+    if one.name == _OFFLINE or one.name.startswith(f"{_OFFLINE}_"):
         from mixopt.evaluate import offline
 
         return offline.tasks([one.name], data_dir, shots=wanted, limit=limit)
@@ -152,12 +151,12 @@ def _harness(one: _Asked, data_dir: Path | None, shots: int | None, limit: int |
 
     if one.name not in lm_eval_tasks() and Path(one.name).is_dir():
         return _from_files(one, wanted, limit)
-    if one.begins(_BIGBENCH) and one.name not in lm_eval_tasks():
-        from mixopt.evaluate import bigbench
-
-        return bigbench.tasks([one.name], shots=wanted, limit=limit)
-    _refuse_finetuning(one)
-    _refuse_unknown(one, ())
+    suite = None if one.name in lm_eval_tasks() else suite_of(one.name)
+    if suite and suite.prediction == "masked":
+        raise ConfigError(f"--tasks {one.name}: fine-tuning is for masked models, and this one is causal")
+    if suite:
+        return suite.resolve([one.name], shots=wanted, limit=limit, seeds=1, data=None)
+    _refuse_unknown(one)
     return _named(one.name, wanted, limit)
 
 
@@ -200,20 +199,11 @@ def _shots(name: str, own: int | None, asked: int | None) -> int:
     return (own or 0) if asked is None else asked
 
 
-def _refuse_finetuning(one: _Asked) -> None:
-    """Raise ConfigError for a name that only fine-tuning knows."""
-    from mixopt.evaluate import finetune
-    from mixopt.evaluate.tasks_index import lm_eval_tasks
-
-    if one.name not in lm_eval_tasks() and one.name in (*finetune.GROUPS, *finetune.NAMES):
-        raise ConfigError(f"--tasks {one.name}: fine-tuning is for masked models, and this one is causal")
-
-
-def _refuse_unknown(one: _Asked, others: Sequence[str]) -> None:
+def _refuse_unknown(one: _Asked) -> None:
     """Raise ConfigError for a name that nobody knows; the nearest are told."""
     from mixopt.evaluate.tasks_index import lm_eval_tasks
 
-    ours = [*presets(), *_OFFLINE, *_BIGBENCH, *others]
+    ours = [*presets(), _OFFLINE, *SUITES]
     if one.name in ours or one.name in lm_eval_tasks():
         return
     near = difflib.get_close_matches(one.name, [*ours, *lm_eval_tasks()], n=3, cutoff=0.5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mixopt.evaluate.suites import suite_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -37,7 +39,7 @@ def evaluate(
     kinds: list[Kind] = list(dict.fromkeys(task.kind for task in tasks))
     for kind in kinds:
         chosen = [task for task in tasks if task.kind == kind]
-        _evaluator(kind)(checkpoint, chosen, runtime, _named(chosen, found, on_outcome))
+        _evaluator(chosen[0])(checkpoint, chosen, runtime, _named(chosen, found, on_outcome))
     return [found[task.identity] for task in tasks]
 
 
@@ -55,11 +57,10 @@ def _named(
     return tell
 
 
-def _evaluator(kind: Kind) -> Evaluator:
-    if kind == "finetune":
-        from mixopt.evaluate import finetune
-
-        return finetune.score
+def _evaluator(task: EvalTask) -> Evaluator:
+    suite = suite_of(task.name) if task.kind == "finetune" else None
+    if suite and suite.score:
+        return suite.score
     from mixopt.evaluate import harness
 
     return harness.score

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from mixopt.cli import app
 from mixopt.errors import ConfigError, DataError, MixoptError, StoreError
-from mixopt.evaluate import finetune, harness, tasks_index
+from mixopt.evaluate import harness, tasks_index, worker
 from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.tasks_index import Entry
 from mixopt.score import Score
 from mixopt.store import Store
+from mixopt_finetune.suite import SUITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, EvalRuntime]]
         return []
 
     monkeypatch.setattr(harness, "score", score)
-    monkeypatch.setattr(finetune, "score", score)
+    monkeypatch.setattr(worker, "suite_of", lambda name: replace(SUITE, score=score))
     monkeypatch.setattr(tasks_index, "lm_eval_tasks", lambda: KNOWN)
     return calls
 

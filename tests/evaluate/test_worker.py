@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mixopt.evaluate import finetune, harness
+from mixopt.evaluate import harness, worker
 from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
+from mixopt.evaluate.suites import Suite
 from mixopt.evaluate.worker import evaluate
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def evaluator(kind: str, calls: list[tuple[str, int]]) -> Callable[..., list[Out
 def test_outcomes_are_in_the_tasks_order_and_told_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, int]] = []
     monkeypatch.setattr(harness, "score", evaluator("harness", calls))
-    monkeypatch.setattr(finetune, "score", evaluator("finetune", calls))
+    suite = Suite("masked", lambda *_, **__: [], score=evaluator("finetune", calls))
+    monkeypatch.setattr(worker, "suite_of", lambda name: suite)
     told: list[Outcome] = []
     outcomes = evaluate(Path("model"), TASKS, EvalRuntime(), told.append)
     assert calls == [("finetune", 2), ("harness", 2)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.evaluate.finetune.tiny import number_row, order_row, save_bert, write_task
+from tests.mixopt_finetune.tiny import number_row, order_row, save_bert, write_task
 
 if TYPE_CHECKING:
     from pathlib import Path

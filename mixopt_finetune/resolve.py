@@ -8,33 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError, DataError
 from mixopt.evaluate.base import EvalTask
-from mixopt.evaluate.finetune.catalogue import GROUPS, NAMES, TASKS
-from mixopt.evaluate.finetune.settings import FineTuning
+from mixopt_finetune.catalogue import GROUPS, NAMES, TASKS
+from mixopt_finetune.settings import FineTuning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.finetune.catalogue import Task
+    from mixopt_finetune.catalogue import Task
 
 # Files of one task up to this travel with it to any node; greater ones are read where they lie.
 _LARGEST_SENT = 8 * 2**20
 
 
-def tasks(names: Sequence[str], *, limit: int | None, seeds: int, data: Path | None) -> list[EvalTask]:
+def tasks(
+    names: Sequence[str],
+    *,
+    shots: int | None = None,
+    limit: int | None = None,
+    seeds: int = 1,
+    data: Path | None = None,
+) -> list[EvalTask]:
     """Resolve tasks, one `EvalTask` for each task and seed.
 
     Args:
         names: of `NAMES` and `GROUPS`.
+        shots: None: there is no prompt that could hold solved examples.
         limit: most examples of each split; None for all.
         seeds: fine-tunings of each task: seeds 0 … seeds − 1.
         data: folder of local files (see `sources`), read and checked here; a task without files there comes from
             the hub, as all do for None.
 
     Raises:
-        ConfigError: an unknown name, or a limit or number of seeds below 1.
+        ConfigError: an unknown name, shots, or a limit or number of seeds below 1.
         DataError: the folder has none of the tasks, or files that do not hold what they should.
     """
+    if shots is not None:
+        raise ConfigError(
+            "--shots: fine-tuning has no solved examples in a prompt; leave it out for a masked model"
+        )
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: expected at least 1 example, found {limit}")
     if seeds < 1:
@@ -70,7 +82,7 @@ def _place(task: Task, data: Path | None) -> dict[str, Any] | None:
     """The fields of an `EvalTask` that say where its local files are; None where there are none."""
     if data is None:
         return None
-    from mixopt.evaluate.finetune.sources import digests, local_files, read_files
+    from mixopt_finetune.sources import digests, local_files, read_files
 
     files = local_files(data, task)
     if files is None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError, DataError
 from mixopt.evaluate.offline import taskfile
+from mixopt.evaluate.suites import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,9 @@ SUITE = (
 _SEED = 42
 
 
-def tasks(names: Sequence[str], *, shots: int | None = None, limit: int | None = None) -> list[EvalTask]:
+def tasks(
+    names: Sequence[str], *, shots: int | None = None, limit: int | None = None, **_: object
+) -> list[EvalTask]:
     """The tasks that `names` stand for, each once.
 
     Args:
@@ -128,3 +131,6 @@ def _item(example: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
         "gold": gold,
         "first": gold[0],
     }
+
+
+BIGBENCH = Suite("causal", tasks)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.evaluate.finetune.metrics import (
+from mixopt_finetune.metrics import (
     class_metric,
     mean_of,
     mean_over_splits,

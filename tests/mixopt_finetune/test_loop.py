@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mixopt.errors import DataError
-from mixopt.evaluate.finetune.encode import Inputs
-from mixopt.evaluate.finetune.loop import Features, _batches, _padded, fine_tune, load_model, predict
-from mixopt.evaluate.finetune.settings import FineTuning
 from mixopt.train.device import Device
+from mixopt_finetune.encode import Inputs
+from mixopt_finetune.loop import Features, _batches, _padded, fine_tune, load_model, predict
+from mixopt_finetune.settings import FineTuning
 
 CPU = Device("cpu", bfloat16=False, label="cpu")
 TEXTS = "AutoModelForSequenceClassification"

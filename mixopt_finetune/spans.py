@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mixopt.evaluate.finetune.loop import Features
-from mixopt.evaluate.finetune.metrics import span_metrics
+from mixopt_finetune.loop import Features
+from mixopt_finetune.metrics import span_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mixopt.evaluate.finetune.catalogue import Task
-    from mixopt.evaluate.finetune.encode import Encoder, Inputs, Windows
-    from mixopt.evaluate.finetune.examples import Examples
-    from mixopt.evaluate.finetune.metrics import Metric
+    from mixopt_finetune.catalogue import Task
+    from mixopt_finetune.encode import Encoder, Inputs, Windows
+    from mixopt_finetune.examples import Examples
+    from mixopt_finetune.metrics import Metric
 
 # Tokens of the longest answer (Devlin et al. 2019, code).
 LONGEST_ANSWER = 30

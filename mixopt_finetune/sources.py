@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import DataError
-from mixopt.evaluate.finetune.catalogue import TASKS
-from mixopt.evaluate.finetune.examples import Examples, parse
-from mixopt.evaluate.finetune.hub import hub_rows
+from mixopt_finetune.catalogue import TASKS
+from mixopt_finetune.examples import Examples, parse
+from mixopt_finetune.hub import hub_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mixopt.evaluate.base import EvalTask
-    from mixopt.evaluate.finetune.catalogue import Task
+    from mixopt_finetune.catalogue import Task
 
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
 

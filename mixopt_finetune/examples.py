@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixopt.evaluate.finetune.catalogue import Task
+    from mixopt_finetune.catalogue import Task
 
 # The choice of examples under a limit is the same for every model and seed.
 _LIMIT_SEED = 0

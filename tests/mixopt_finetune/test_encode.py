@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mixopt.errors import DataError
-from mixopt.evaluate.finetune.encode import Encoder
-from mixopt.evaluate.finetune.examples import Answers, Examples
-from mixopt.evaluate.finetune.spans import LONGEST_ANSWER, answer_places, answer_texts, best_spans
+from mixopt_finetune.encode import Encoder
+from mixopt_finetune.examples import Answers, Examples
+from mixopt_finetune.spans import LONGEST_ANSWER, answer_places, answer_texts, best_spans
 
 
 @pytest.fixture(scope="module")

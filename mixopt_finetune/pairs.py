@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.evaluate.finetune.loop import Features
-from mixopt.evaluate.finetune.metrics import (
+from mixopt_finetune.loop import Features
+from mixopt_finetune.metrics import (
     class_metric,
     mean_of,
     mean_over_splits,
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mixopt.evaluate.finetune.catalogue import Task
-    from mixopt.evaluate.finetune.encode import Encoder, Inputs
-    from mixopt.evaluate.finetune.examples import Examples
-    from mixopt.evaluate.finetune.metrics import Metric
+    from mixopt_finetune.catalogue import Task
+    from mixopt_finetune.encode import Encoder, Inputs
+    from mixopt_finetune.examples import Examples
+    from mixopt_finetune.metrics import Metric
 
 
 class Pairs:

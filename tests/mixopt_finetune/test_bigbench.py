@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate import bigbench
+from mixopt_finetune import bigbench
 
 if TYPE_CHECKING:
     from pathlib import Path

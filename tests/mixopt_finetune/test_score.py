@@ -7,20 +7,20 @@ from dataclasses import replace
 import pytest
 
 from mixopt.errors import DataError
-from mixopt.evaluate import finetune
+from mixopt.evaluate import hub
 from mixopt.evaluate.base import EvalRuntime
-from mixopt.evaluate.finetune import hub
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.train.checkpoint import save_final
-from tests.evaluate.finetune.tiny import filler, order_row, resolve, save_bert, write_rows, write_task
+from mixopt_finetune import suite
+from tests.mixopt_finetune.tiny import filler, order_row, resolve, save_bert, write_rows, write_task
 
 CPU = EvalRuntime(device="cpu")
 
 
 def score(checkpoint, tasks, runtime=CPU):
     told = []
-    outcomes = finetune.score(checkpoint, tasks, runtime, told.append)
+    outcomes = suite.score(checkpoint, tasks, runtime, told.append)
     assert told == outcomes
     assert [outcome.task for outcome in outcomes] == [task.name for task in tasks]
     return outcomes
@@ -107,7 +107,7 @@ def test_tasks_with_two_metrics_or_two_splits_have_their_mean_as_main(bert, tmp_
 
 
 def test_a_task_that_cannot_be_had_says_so_and_the_others_go_on(bert, task_data, monkeypatch):
-    monkeypatch.setattr(hub, "_unreachable", lambda name: "Name or service not known")
+    monkeypatch.setattr(hub, "unreachable", lambda: "Name or service not known")
     tasks = resolve(["glue_cola", "glue_rte"], task_data, limit=16, epochs=1)
     lost, found = score(bert, tasks)
     assert lost.scores == ()

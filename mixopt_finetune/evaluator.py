@@ -10,15 +10,15 @@ import torch
 
 from mixopt.errors import DataError, MixoptError
 from mixopt.evaluate.base import Outcome
-from mixopt.evaluate.finetune.catalogue import TASKS
-from mixopt.evaluate.finetune.encode import Encoder
-from mixopt.evaluate.finetune.loop import PREDICTION_ROWS, fine_tune, load_model, predict
-from mixopt.evaluate.finetune.pairs import Pairs
-from mixopt.evaluate.finetune.settings import FineTuning
-from mixopt.evaluate.finetune.sources import read
-from mixopt.evaluate.finetune.spans import Spans
 from mixopt.score import Score
 from mixopt.train.device import use_device
+from mixopt_finetune.catalogue import TASKS
+from mixopt_finetune.encode import Encoder
+from mixopt_finetune.loop import PREDICTION_ROWS, fine_tune, load_model, predict
+from mixopt_finetune.pairs import Pairs
+from mixopt_finetune.settings import FineTuning
+from mixopt_finetune.sources import read
+from mixopt_finetune.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def evaluate(
     checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """`mixopt.evaluate.finetune.score`, which documents it."""
+    """`mixopt_finetune.score`, which documents it."""
     config = _masked_config(checkpoint)
     outcomes = []
     with use_device(runtime) as device, _quiet():

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt.data.manifest import Manifest
-from mixopt.evaluate import finetune
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.train.checkpoint import save_final
+from mixopt_finetune import suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,5 +69,5 @@ def resolve(
     names: list[str], data: Path | None, seeds: int = 1, limit: int | None = None, **settings: Any
 ) -> list[EvalTask]:
     """Resolved tasks with some settings changed."""
-    found = finetune.tasks(names, limit=limit, seeds=seeds, data=data)
+    found = suite.tasks(names, limit=limit, seeds=seeds, data=data)
     return [replace(task, settings={**task.settings, **settings}) for task in found]

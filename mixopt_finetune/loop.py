@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from mixopt.evaluate.finetune.encode import Inputs
-    from mixopt.evaluate.finetune.settings import FineTuning
     from mixopt.train.device import Device
+    from mixopt_finetune.encode import Inputs
+    from mixopt_finetune.settings import FineTuning
 
 # Examples of one forward pass without gradients.
 PREDICTION_ROWS = {"cpu": 32, "cuda": 256}

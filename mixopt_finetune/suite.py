@@ -7,10 +7,12 @@ worker. From the names to the scores: `catalogue` (what the tasks are), `sources
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from mixopt.evaluate.finetune.catalogue import GROUPS, NAMES
-from mixopt.evaluate.finetune.resolve import tasks
+from mixopt.evaluate.suites import Suite
+from mixopt_finetune.catalogue import GROUPS, NAMES
+from mixopt_finetune.resolve import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 
-__all__ = ["GROUPS", "NAMES", "score", "tasks"]
+if find_spec("sklearn") is None:
+    raise ImportError("its metrics need scikit-learn, which is not installed")
 
 
 def score(
@@ -40,6 +43,9 @@ def score(
         ExecutorError: there is no such device.
     """
     # torch and transformers are imported where a model is trained, not where names are resolved.
-    from mixopt.evaluate.finetune.evaluator import evaluate
+    from mixopt_finetune.evaluator import evaluate
 
     return evaluate(checkpoint, tasks, runtime, on_outcome)
+
+
+SUITE = Suite("masked", tasks, (*GROUPS, *NAMES), score)

@@ -12,24 +12,24 @@ from dataclasses import replace
 import pytest
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate import finetune
-from mixopt.evaluate.finetune import hub, resolve, sources
-from mixopt.evaluate.finetune.catalogue import TASKS
-from mixopt.evaluate.finetune.settings import FineTuning
-from tests.evaluate.finetune.tiny import number_row, order_row, write_rows
+from mixopt.evaluate import hub
+from mixopt_finetune import resolve, sources, suite
+from mixopt_finetune.catalogue import TASKS
+from mixopt_finetune.settings import FineTuning
+from tests.mixopt_finetune.tiny import number_row, order_row, write_rows
 
 RTE = {"sentence1": "la", "sentence2": "ho", "label": 1}
 
 
 def tasks(names, data=None, limit=None, seeds=1):
-    return finetune.tasks(names, limit=limit, seeds=seeds, data=data)
+    return suite.tasks(names, limit=limit, seeds=seeds, data=data)
 
 
 def test_a_group_stands_for_its_tasks_and_each_seed_is_a_task_of_its_own():
     found = tasks(["glue", "glue_rte", "squad"], seeds=2)
     assert len(found) == 2 * (8 + 1)
     assert len({task.identity for task in found}) == len(found)
-    assert {task.name for task in found} == {*finetune.NAMES} - {"glue_wnli"}
+    assert {task.name for task in found} == {*suite.NAMES} - {"glue_wnli"}
     assert {task.kind for task in found} == {"finetune"}
 
 
@@ -125,7 +125,7 @@ def test_rows_of_the_hub_are_read_by_split(monkeypatch):
 
     rows = {"train": [RTE, {**RTE, "label": 0}], "validation": [{**RTE, "label": 0}, RTE], "test": []}
     asked = []
-    monkeypatch.setattr(hub, "_unreachable", lambda name: None)
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
     monkeypatch.setattr(datasets, "load_dataset", lambda *names: asked.append(names) or rows)
     (task,) = tasks(["glue_rte"])
     examples = sources.read(task)
@@ -240,8 +240,8 @@ def test_a_table_that_cannot_be_read_is_one_line():
 
 def test_names_are_resolved_without_torch_or_datasets():
     code = (
-        "import sys; from mixopt.evaluate import finetune\n"
-        "finetune.tasks(['glue'], limit=None, seeds=1, data=None)\n"
+        "import sys; from mixopt_finetune import suite\n"
+        "suite.tasks(['glue'], limit=None, seeds=1, data=None)\n"
         "print([name for name in ('torch', 'transformers', 'datasets', 'pyarrow') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
