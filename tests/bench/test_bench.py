@@ -65,6 +65,7 @@ def test_seeds_that_miss_are_counted_with_what_they_spent() -> None:
     assert set(single.regret) <= {1.0, 2.0, 5.0}  # the budget ends before 10
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     told: list[tuple[int, int]] = []
     one = of_regmix("loglinear:40", "gp:40", seeds=2)

@@ -61,6 +61,7 @@ def results(tmp_path_factory):
     return folder, ids
 
 
+@pytest.mark.slow
 def test_a_recorded_run_is_read_by_the_start_of_its_id(results, capsys):
     folder, ids = results
     assert main([str(folder), ids["ado"][:10]]) == 0

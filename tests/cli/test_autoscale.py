@@ -123,6 +123,7 @@ def test_bad_input_gives_one_line_and_status_2(
     assert message in _fails(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -57,6 +57,7 @@ def test_json_is_one_object_with_the_official_optimum():
     assert answer["warnings"]
 
 
+@pytest.mark.slow
 def test_the_joint_law_is_a_flag():
     answer = json.loads(recommend("--runs", RUNS, "--fit", "joint", "--json", "--no-plots").stdout)
     assert answer["method"].startswith("DDO, joint law per_domain")
@@ -65,6 +66,7 @@ def test_the_joint_law_is_a_flag():
     assert answer["weights"]["c4"] == max(answer["weights"].values())
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_are_the_default(folder: Path):
     result = recommend("--runs", RUNS)
     assert result.exit_code == 0
@@ -74,12 +76,14 @@ def test_tables_and_pictures_are_the_default(folder: Path):
     assert sorted(path.name for path in out.iterdir()) == ["curves.png", "mixture.png", "recommendation.json"]
 
 
+@pytest.mark.slow
 def test_a_natural_mixture_is_compared(folder: Path):
     (folder / "natural.yaml").write_text("c4: 0.5\nwiki: 0.5\n")
     result = recommend("--runs", RUNS, "--natural", "natural.yaml", "--json", "--no-plots", "--out", "o")
     assert json.loads(result.stdout)["predicted"]["natural"]["value"] > 28
 
 
+@pytest.mark.slow
 def test_caps_come_from_what_there_is(folder: Path):
     domains = ("common_crawl", "github", "books", "wiki", "stackexchange", "arxiv")
     (folder / "there.yaml").write_text("c4: 1M\n" + "".join(f"{d}: 100M\n" for d in domains))
@@ -90,6 +94,7 @@ def test_caps_come_from_what_there_is(folder: Path):
     assert any("c4 is at its cap of 0.1" in warning for warning in answer["warnings"])
 
 
+@pytest.mark.slow
 def test_runs_of_one_size_are_chosen(folder: Path):
     rows = RUNS.read_text().splitlines()
     header, body = rows[0].split(",", 3), [row.split(",", 3) for row in rows[1:]]
@@ -101,6 +106,7 @@ def test_runs_of_one_size_are_chosen(folder: Path):
     assert all(run.endswith("774M") for run in json.loads(result.stdout)["runs"])
 
 
+@pytest.mark.slow
 def test_a_note_on_rounded_weights_goes_to_standard_error(folder: Path):
     lines = RUNS.read_text().splitlines()
     cells = [line.split(",") for line in lines]

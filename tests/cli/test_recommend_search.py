@@ -47,6 +47,7 @@ def recommend(*words: str) -> dict[str, Any]:
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_laws_agree_on_the_optimum_of_a_world_that_is_theirs():
     found = {name: recommend("--method", name) for name in ("loglinear", "mixing-law", "gp")}
     for name, answer in found.items():
@@ -79,6 +80,7 @@ def test_a_pull_and_caps_move_the_answer():
     assert capped["multipliers"]["code"] < 0
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_are_the_default(folder: Path):
     words = ["recommend", "--runs", "runs.csv", "--method", "loglinear", "--pareto", "mean_loss,worst"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)

@@ -24,6 +24,7 @@ def run(*words: object):
     return CliRunner().invoke(mixopt.cli.app, ["report", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_the_named_study_is_written_where_it_was_told(results, tmp_path):
     out = tmp_path / "page.html"
     done = run(STUDY[:5], "--results", results, "--out", out)

@@ -69,6 +69,7 @@ def test_show_tells_everything_about_a_run(table: list[str]) -> None:
     assert "never any good" in run("show", table[3]).stdout
 
 
+@pytest.mark.slow
 def test_export_then_import_elsewhere_gives_the_same_table(table: list[str]) -> None:
     assert run("export", "all.jsonl.gz").stdout == "wrote 4 runs to all.jsonl.gz\n"
     assert run("import", "all.jsonl.gz", "--results", "there").stdout == "took in 4 runs from all.jsonl.gz\n"

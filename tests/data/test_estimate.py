@@ -15,6 +15,7 @@ def prepared(tmp_path_factory):
     return text, str(folder / "out" / "tokenizer"), tokens
 
 
+@pytest.mark.slow
 def test_all_documents_give_the_exact_count(prepared):
     text, tokenizer, tokens = prepared
     for part in estimate(text, tokenizer, documents=1000):

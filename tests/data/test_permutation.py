@@ -2,6 +2,7 @@ import math
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def test_large_sizes_stay_in_range_and_distinct(size, key):
     assert len(set(images.tolist())) == len(set(positions.tolist()))
 
 
+@pytest.mark.slow
 def test_every_order_of_five_is_equally_likely():
     keys = 12_000
     orders = Counter(tuple(Permutation(5, (key, "order"))(np.arange(5)).tolist()) for key in range(keys))

@@ -88,6 +88,7 @@ def test_copies_of_validation_documents_are_removed_everywhere(tmp_path):
     assert train.count(next(text for text in chant if text not in held_out)) == 2
 
 
+@pytest.mark.slow
 def test_a_domain_always_keeps_a_document_on_both_sides(tmp_path):
     source = write_jsonl(tmp_path / "a.jsonl", ["x" * 50_000, "y" * 60_000])
     entry = prepare({"a": source}, "bpe:300", tmp_path / "out").domains[0]

@@ -186,6 +186,7 @@ prepare({"words": sys.argv[1]}, "bpe:300", sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_what_the_next_one_finishes(tmp_path):
     source = write_jsonl(tmp_path / "words.jsonl", documents("words", 1500))
     unbroken = prepare({"words": source}, "bpe:300", tmp_path / "unbroken")

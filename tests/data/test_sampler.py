@@ -27,6 +27,7 @@ def draw(sampler, weights, sizes):
     return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
 
 
+@pytest.mark.slow
 @given(weights=simplex())
 def test_each_domain_is_within_one_of_its_share_after_every_sequence(weights):
     count = len(weights)
@@ -38,6 +39,7 @@ def test_each_domain_is_within_one_of_its_share_after_every_sequence(weights):
     assert np.abs(drawn - ideal).max() <= 1 - 1 / (2 * active - 2) + 1e-9
 
 
+@pytest.mark.slow
 @given(weights=simplex(), n=st.integers(1, 400))
 def test_totals_agree_with_largest_remainder_within_one(weights, n):
     sampler = MixtureSampler([50] * len(weights), 0, names(len(weights)))
@@ -47,6 +49,7 @@ def test_totals_agree_with_largest_remainder_within_one(weights, n):
     assert np.abs(sampler.sequences_drawn - counts).max() <= 1
 
 
+@pytest.mark.slow
 @given(first=simplex(6), data=st.data())
 def test_totals_follow_weights_that_change_at_every_step(first, data):
     count = len(first)
@@ -60,6 +63,7 @@ def test_totals_follow_weights_that_change_at_every_step(first, data):
     assert np.abs(sampler.sequences_drawn - owed).max() <= sum(1 / k for k in range(1, count + 1)) + 1
 
 
+@pytest.mark.slow
 @given(weights=simplex(), batch=st.integers(1, 20))
 def test_zero_weight_is_never_drawn(weights, batch):
     sampler = MixtureSampler([50] * len(weights), 0, names(len(weights)))
@@ -68,6 +72,7 @@ def test_zero_weight_is_never_drawn(weights, batch):
     assert weights[domains].min() > 0
 
 
+@pytest.mark.slow
 @given(windows=st.integers(1, 700), seed=st.integers(0, 2**31 - 1))
 def test_an_epoch_draws_every_window_once(windows, seed):
     sampler = MixtureSampler([windows], seed, ["web"])
@@ -78,6 +83,7 @@ def test_an_epoch_draws_every_window_once(windows, seed):
         assert not np.array_equal(*epochs)
 
 
+@pytest.mark.slow
 @given(windows=st.integers(1, 500), limit=st.integers(1, 600))
 def test_limit_keeps_to_the_same_few_windows(windows, limit):
     sampler = MixtureSampler([windows], 3, ["web"], [limit])
@@ -89,6 +95,7 @@ def test_limit_keeps_to_the_same_few_windows(windows, limit):
     assert set(smaller.next_batch(np.ones(1), 50)[1].tolist()) <= epochs[0]
 
 
+@pytest.mark.slow
 @given(weights=simplex(5))
 def test_a_domains_order_does_not_depend_on_mixture_or_other_domains(weights):
     count = len(weights)
@@ -107,6 +114,7 @@ def test_seed_and_name_change_the_order():
     assert order(0, "web") != order(0, "books")
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(weights=simplex(6), before=st.lists(st.integers(1, 60), max_size=5), limited=st.booleans())
 def test_resumed_equals_uninterrupted(weights, before, limited):
@@ -132,6 +140,7 @@ def test_batch_size_does_not_matter():
     assert np.array_equal(whole, parts)
 
 
+@pytest.mark.slow
 def test_remainders_do_not_drift():
     weights = np.array([0.1, 0.2, 0.7])
     sampler = MixtureSampler([1000] * 3, 0, names(3))

@@ -15,6 +15,7 @@ def scan(texts, share=0.2, most=10**6, sample=0):
     return scan_domain("web", texts, validation_share=share, validation_bytes=most, sample_bytes=sample)
 
 
+@pytest.mark.slow
 @given(
     texts=st.lists(st.text("abc", min_size=1, max_size=30), min_size=2).filter(lambda t: len(set(t)) > 1),
     share=st.floats(0.01, 0.9),

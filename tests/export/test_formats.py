@@ -119,6 +119,7 @@ def test_olmo_core_may_repeat_as_often_as_it_has_to() -> None:
     assert {s["max_repetition_ratio"] for s in written("olmo-core", blend())["sources"]} == {1.0}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1), min_size=1, max_size=22))
 def test_levanter_loses_no_sequence_to_its_rounding(shares: list[float]) -> None:
@@ -157,6 +158,7 @@ def test_published_mixtures_come_back_unchanged(form: str, name: str) -> None:
     assert list(numbers(form, made).values()) == list(mixture.weights)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=12), st.floats(0.01, 1), min_size=1, max_size=5))
 def test_any_domain_names_are_safe_in_modules_and_yaml(weights: dict[str, float]) -> None:

@@ -59,6 +59,7 @@ def test_datasets_interleaves_the_shares() -> None:
     near(Counter(example["domain"] for example in mixed))
 
 
+@pytest.mark.slow
 def test_datasets_gives_shares_of_tokens_from_documents_of_any_length() -> None:
     datasets = importing("datasets")
     lengths = {"web": 100.0, "code": 400.0, "maths": 25.0}
@@ -68,6 +69,7 @@ def test_datasets_gives_shares_of_tokens_from_documents_of_any_length() -> None:
     near({name: round(documents[name] * lengths[name]) for name in SHARES})
 
 
+@pytest.mark.slow
 def test_megatron_lm_reads_the_blend() -> None:
     utils = importing("megatron.core.datasets.utils")
     text = exported("megatron-lm", "data/{name}_text_document")

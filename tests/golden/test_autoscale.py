@@ -79,6 +79,7 @@ def test_mean_loss_unpins_github_and_moves_far_from_mean_perplexity():
     assert distance == pytest.approx(0.21, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_prior_moves_the_optimum_less_than_the_noise_does():
     plain, default = recommend("paper", "0"), recommend("default", "0")
     assert plain.mixture.distance(default.mixture) < 0.03

@@ -71,6 +71,7 @@ def test_real_curves_are_fitted_as_well_as_by_brute_force(domain):
     assert fit.objective[0] == pytest.approx(published_objective(theta, samples, losses[0], weights[0]), abs=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("points", "noise"), [(30, 0.02), (51, 0.005), (300, 0.03)])
 def test_made_curves_are_fitted_as_well_as_by_brute_force(points, noise):
     samples, losses = made_curves(points, noise, seed=points)

@@ -136,6 +136,7 @@ def test_real_curves_are_fitted_as_well_as_by_scipy(until, domain):
     assert fit.objective[0] <= scipy_best(n, losses[domain], schedule()) + 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_noisy_curves_are_fitted_as_well_as_by_scipy(shape):
     rate = schedule(shape)

@@ -32,6 +32,7 @@ def test_the_law_that_holds_forecasts_the_end_and_the_other_overestimates_it():
         assert found["power", fraction].median > 5 * found["schedule-aware", fraction].median
 
 
+@pytest.mark.slow
 def test_a_power_law_is_forecast_by_the_power_law():
     losses = LAWS.forward.loss(TOKENS)
     for fraction in FRACTIONS:

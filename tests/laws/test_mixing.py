@@ -26,6 +26,7 @@ def test_exact_losses_give_the_law_back(domains: int, losses: int, seed: int):
     np.testing.assert_allclose(law.slope, slope, atol=0.1)
 
 
+@pytest.mark.slow
 def test_no_optimiser_from_many_starts_finds_a_better_law():
     law = fit_mixing_law(WEIGHTS, NOISY)
     rng = np.random.default_rng(0)

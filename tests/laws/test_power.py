@@ -18,6 +18,7 @@ def law(x, a, b, c):
     return (x + a) ** -b + c
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.05, 5), st.floats(0.1, 3), st.floats(-1, 1))
 def test_exact_points_of_a_law_are_fitted_exactly(a, b, c):
@@ -44,6 +45,7 @@ def scipy_cost(x, y, sd, prior):
     return min(minimize(cost, start, bounds=bounds, options={"ftol": 1e-15}).fun for start in starts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [None, Prior()])
 def test_no_general_minimiser_finds_a_lower_cost(prior):
     rng = np.random.default_rng(5)

@@ -63,6 +63,7 @@ def test_official_reproduces_the_published_trace_given_its_laws():
             assert np.abs(policy.weights(step + 1) - golden["policy"][rows[step]]).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_official_fits_are_as_good_as_the_published_ones(official_run):
     from scipy.signal import savgol_filter
 
@@ -123,6 +124,7 @@ def test_paper_fits_after_the_warm_up_then_after_t_0_then_every_interval():
     assert [refit.step for refit in policy.refits] == [59, 60, 80, 100, 120]
 
 
+@pytest.mark.slow
 def test_the_clock_decides_how_much_of_the_prior_stays():
     """At step 3,000 of the trace with the same laws, the paper's clock is far ahead of the code's."""
     ends = {}
@@ -137,6 +139,7 @@ def test_the_clock_decides_how_much_of_the_prior_stays():
     assert ends["paper"][5] < 0.01 == pytest.approx(ends["robust"][5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_speeds_are_those_of_the_true_laws_and_the_policy_follows(preset):
     policy = run(Ado(PRIOR, preset, **{**SHORT, "warmup": 150, "skip": 20}), 400)
@@ -191,6 +194,7 @@ def test_total_steps_scale_the_constants_of_steps():
     assert Ado(PRIOR, total_steps=600, warmup=7).settings.warmup == 7
 
 
+@pytest.mark.slow
 def test_one_domain_stays_whole():
     for preset in PRESETS:
         policy = Ado(Mixture.uniform(["only"]), preset, **SHORT)
@@ -200,6 +204,7 @@ def test_one_domain_stays_whole():
         assert policy.weights(150).tolist() == [1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "share"), [("robust", 0.0), ("paper", 0.0098), ("official", 0.001)])
 def test_a_prior_of_zero(preset, share):
     """`robust` never draws it; the published floors raise it, at once or as ρ is averaged in."""
@@ -208,6 +213,7 @@ def test_a_prior_of_zero(preset, share):
     assert_mixture(policy.weights(200))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_domain_that_is_never_drawn(preset, caplog):
     with caplog.at_level(logging.WARNING):
@@ -223,6 +229,7 @@ def test_a_domain_that_is_never_drawn(preset, caplog):
     assert "the law of c was refused at step" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
 def test_losses_that_are_no_losses_are_counted_and_left_out(preset, bad):
@@ -261,6 +268,7 @@ def test_only_bad_losses_leave_the_prior(preset):
     assert not policy.laws.known.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_rising_losses_keep_training(preset):
     policy = run(Ado(PRIOR, preset, **SHORT), 120)

@@ -50,6 +50,7 @@ def half_run():
     return run(Ado(PRIOR, **SHORT, **AWARE), STEPS // 2)
 
 
+@pytest.mark.slow
 def test_the_end_is_forecast_better_than_by_a_power_law(half_run):
     end = STEPS * BATCH
     power = run(Ado(PRIOR, **SHORT, tokens_per_sample=UNIT), STEPS // 2)
@@ -81,6 +82,7 @@ def test_what_annealing_takes_off_does_not_move_the_mixture():
     assert ends[1][1][1] < ends[0][1][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [30, 64, 150])
 def test_resume_is_bitwise(cut):
     """In the warm-up; with a fit under way; with laws in use."""

@@ -47,6 +47,7 @@ def text(recommendation: Recommendation) -> str:
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_tables_show_both_predictors_every_scale_predictions_and_the_hold_out(made: Recommendation) -> None:
     shown = text(made)
     for part in made.details["predictors"].values():
@@ -77,6 +78,7 @@ def test_pinned_weights_are_marked_and_held_domains_have_no_growth(made: Recomme
         assert any(domain in line and line.rstrip().endswith(word) for line in shown.splitlines())
 
 
+@pytest.mark.slow
 def test_optima_without_runs_have_tables_without_intervals_and_losses() -> None:
     optima = Optima(("a", "b"), (200, 500, 1300), np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3]]))
     found = extrapolate_optima(optima, 9700)
@@ -109,6 +111,7 @@ def test_a_mixture_without_intervals_has_none_in_its_legend_and_names_are_text()
     assert "recommended" in [entry.get_text() for entry in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_the_picture_is_saved_beside_the_answer(made: Recommendation, tmp_path: Path) -> None:
     files = save_recommendation(made, tmp_path)
     assert {file.name for file in files} == {"recommendation.json", "mixture.png", "scaling.png", "law.png"}

@@ -253,6 +253,7 @@ def test_panels_wrap_and_all_are_there(comparison: Comparison, count: int):
     assert math.isclose(sum(bar.get_width() for bar in figure.axes[-1].patches), 1)
 
 
+@pytest.mark.slow
 def test_files_are_written_and_read_back(comparison: Comparison, tmp_path: Path):
     written = save_comparison(comparison, tmp_path / "out")
     names = {"comparison.json", "comparison.md", "comparison.csv", "comparison.tex"}

@@ -45,6 +45,7 @@ def test_every_run_is_in_every_panel_and_near_its_law(answer):
         assert panel.x.scale == "log"
 
 
+@pytest.mark.slow
 def test_it_is_written_beside_the_others(answer, tmp_path):
     written = save_recommendation(answer, tmp_path)
     names = {path.name for path in written}

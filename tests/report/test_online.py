@@ -35,6 +35,7 @@ def lines_of(axes):
     return {line.get_label(): line for line in axes.get_lines()}
 
 
+@pytest.mark.slow
 def test_ado_has_every_picture_and_each_can_be_drawn(trace):
     figures = pictures(trace, None, "run $1")
     assert list(figures) == ["mixture", "forecasts", "forecast_error", "credit", "slopes"]
@@ -94,6 +95,7 @@ def test_validation_losses_of_the_curve_stand_beside_the_forecasts(trace):
         assert lines_of(axes)["validation loss"].get_ydata().tolist() == [4.0, 5.0, 6.0]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_curve_has_no_validation_losses(trace):
     for curve in (None, pd.DataFrame({})):
         axes = axes_of(pictures(trace, curve, "run")["forecasts"])[0]

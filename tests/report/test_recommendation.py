@@ -73,6 +73,7 @@ def test_baselines_that_are_the_same_are_shown_once():
     assert list(kept) == ["uniform", "other"]
 
 
+@pytest.mark.slow
 def test_files_are_complete_and_nothing_else_is_left(made, tmp_path: Path):
     written = save_recommendation(made, tmp_path / "a" / "b")
     assert [path.name for path in written] == ["recommendation.json", "mixture.png", "curves.png"]

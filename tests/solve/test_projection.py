@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,6 +16,7 @@ def held(size: int):
     return arrays(np.float64, size, elements=st.floats(-3, 3))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     held(5),

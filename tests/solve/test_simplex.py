@@ -34,6 +34,7 @@ def problems(draw):
     return law, Bounds(tuple(f"d{i}" for i in range(size)), floors, caps)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(problems())
 def test_the_three_solvers_agree_to_1e_6_in_the_weights(problem):
@@ -43,6 +44,7 @@ def test_the_three_solvers_agree_to_1e_6_in_the_weights(problem):
     np.testing.assert_allclose(cvxpy, kkt, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(problems())
 def test_solution_is_feasible_and_satisfies_the_optimality_conditions(problem):

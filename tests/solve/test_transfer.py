@@ -64,6 +64,7 @@ def test_optimum_is_that_of_cvxpy(aggregate, seed):
     assert (solution.weights <= bounds.caps).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(AGGREGATES))
 @example(1150, "sum_exp")  # losses of 59 nats where the search starts
@@ -79,6 +80,7 @@ def test_no_random_feasible_mixture_is_better(seed, aggregate):
         assert min(float(law.value(other)) for other in others) >= best - 1e-9 * abs(best)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 @example(5652)  # a domain at its cap whose slope there is 16,000 times the others'

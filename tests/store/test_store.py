@@ -226,6 +226,7 @@ results = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(parts=results, seed=st.integers(0, 2**31 - 1), packed=st.booleans())
 def test_any_run_survives_recording_export_and_import(tmp_path_factory, parts, seed, packed) -> None:

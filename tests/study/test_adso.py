@@ -72,6 +72,7 @@ def test_baselines_train_at_fewer_scales(data_dir: Path, tmp_path: Path) -> None
             ladder_of(make_study(data_dir, tmp_path, method={**method, "scales": ["4k"]}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1.6, 4.6])
 def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path: Path, budget: float) -> None:
     answers = []

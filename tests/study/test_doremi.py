@@ -97,6 +97,7 @@ def roles(results: Path) -> list[tuple[str, RunSpec]]:
         return sorted((role, store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id))
 
 
+@pytest.mark.slow
 def test_each_round_s_reference_is_the_answer_of_the_last_until_they_agree(data_dir: Path, tmp_path: Path) -> None:
     study, trainer = make_study(data_dir, tmp_path, reference="uniform", rounds=9), Trainer(tmp_path)
     answer = run(study, trainer)

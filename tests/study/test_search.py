@@ -79,6 +79,7 @@ def test_mixtures_of_short_runs_differ_in_what_they_train(data_dir: Path, design
     assert np.abs(seen * study.tokens / study.sequence_length % 1).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_too_few_different_mixtures_are_refused_before_any_is_trained(data_dir: Path):
     short = {"data.dir": str(data_dir), **SMALL, "training.tokens": 256, "method.name": "regmix"}
     with pytest.raises(ConfigError, match="room for 6 different mixtures"):

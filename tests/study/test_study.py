@@ -119,6 +119,7 @@ def test_a_study_is_run_round_by_round_and_rows_are_used_again(data_dir: Path, t
     assert {role for _, role in saved["runs"]} == {"first", "second"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [0, 1, 4, 6])
 def test_an_interrupted_study_goes_on_to_the_same_recommendation(
     data_dir: Path, tmp_path: Path, stop_after: int
@@ -187,6 +188,7 @@ class _AnyTokens:
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_verification_compares_prediction_and_measurement_seed_by_seed(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path, method={"seeds": 3, "objective": "mean_loss"})
     searcher = study.searcher()

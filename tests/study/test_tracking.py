@@ -30,6 +30,7 @@ def run_with(study, tracker, monkeypatch):
         return answer, {row["run_id"] for row in store.rows()}
 
 
+@pytest.mark.slow
 def test_each_run_is_logged_once_with_its_role(data_dir, tmp_path, monkeypatch):
     study, tracker = make_study(data_dir, tmp_path / "results"), Remembers()
     _, recorded = run_with(study, tracker, monkeypatch)
@@ -40,6 +41,7 @@ def test_each_run_is_logged_once_with_its_role(data_dir, tmp_path, monkeypatch):
     assert len(tracker.runs) == len(recorded)
 
 
+@pytest.mark.slow
 def test_a_tracker_that_breaks_costs_no_run(data_dir, tmp_path, monkeypatch, capsys):
     study, tracker = make_study(data_dir, tmp_path / "results"), Remembers(broken=True)
     answer, recorded = run_with(study, tracker, monkeypatch)

@@ -91,6 +91,7 @@ def test_the_initial_design_begins_with_the_baselines_at_the_cheapest_scale():
     assert {(proposal.model, proposal.tokens) for proposal in first} == {("small", 90_000)}
 
 
+@pytest.mark.slow
 def test_the_budget_is_kept_and_used_and_the_target_is_run(finished):
     _, batches = finished
     spent = costs([proposal for batch in batches for proposal in batch])
@@ -151,6 +152,7 @@ def test_without_a_target_run_it_says_so(finished):
     assert any("nothing was trained at the target (big, 900k tokens)" in warning for warning in answer.warnings)
 
 
+@pytest.mark.slow
 def test_caps_hold_in_runs_and_in_the_answer():
     supply = Supply({"code": 900_000, "docs": 90_000, "maths": 900_000}, 900_000, 4.0)
     search = searcher(supply=supply, budget=1.5, batch=8)
@@ -193,6 +195,7 @@ def test_refuses_to_recommend_from_too_few_runs_and_a_baseline_by_its_own_name()
         Adso(uniform, LADDER, SETTINGS, {"recommended": uniform})
 
 
+@pytest.mark.slow
 def test_the_better_baseline_is_run_at_the_target_once_a_mixture_was(finished):
     _, batches = run(searcher(budget=4.8, batch=1))
     at_target = [p for batch in batches for p in batch if (p.model, p.tokens) == ("big", 900_000)]
@@ -205,6 +208,7 @@ def test_the_better_baseline_is_run_at_the_target_once_a_mixture_was(finished):
     assert not [p for batch in finished[1] for p in batch if "baseline to beat" in p.role]
 
 
+@pytest.mark.slow
 def test_in_a_batch_too_the_baseline_comes_once():
     _, batches = run(searcher(budget=6.8, batch=6))
     roles = [proposal.role for batch in batches for proposal in batch]

@@ -30,6 +30,8 @@ from tests.methods.growing import (
 )
 from tests.methods.world import World
 
+pytestmark = pytest.mark.slow  # DDO at every scale, and all of it for each replicate
+
 
 def test_the_best_mixture_of_the_target_is_better_predicted_than_by_the_nearest_scale():
     found = answer(PURE)

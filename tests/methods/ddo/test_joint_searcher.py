@@ -50,6 +50,7 @@ def test_the_answer_is_the_best_mixture_of_a_world_with_transfer():
     assert true["recommended"] < best * (1 + 1e-3)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_error_of_runs_left_out():
     """However small the noise, a law that is off by some per cent cannot promise less."""
     answer = recommend(settings=replace(FEW, noise=1e-6), form="additive")
@@ -66,6 +67,7 @@ def test_what_chose_the_form_is_said():
     assert "(additive: " in sentence
 
 
+@pytest.mark.slow
 def test_every_run_of_the_history_counts_in_any_design():
     extra = np.array([[2e5, 5e5, 2e5], [1e5, 3e5, 5e5]])
     history = WORLD.train(np.concatenate([WORLD.design(), extra]))
@@ -81,6 +83,7 @@ def test_missing_runs_are_named_and_do_without():
         recommend(history=WORLD.train(WORLD.design()[:3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "seeds", "says"), [(0.0, (0,), "is assumed"), (0.05, (0,), "own residuals"), (0.01, (0, 1, 2), None)]
 )
@@ -92,11 +95,13 @@ def test_what_the_noise_rests_on_is_said(noise, seeds, says):
     assert bool(answer.details["noise"]["degrees_of_freedom"]) is (says is None)
 
 
+@pytest.mark.slow
 def test_no_evidence_is_said_where_there_is_none():
     world = replace(WORLD, noise=0.1)
     assert warned(recommend(world), "no evidence that the recommended mixture beats uniform")
 
 
+@pytest.mark.slow
 def test_a_broken_run_is_named():
     history = WORLD.train(WORLD.design(300_000, 900_000, 2_700_000))
     losses = history.losses.copy()
@@ -136,6 +141,7 @@ def test_presets_of_lines_are_refused():
         JointDdo(UNIFORM, WORLD.tokens, DdoSettings(preset="paper"))
 
 
+@pytest.mark.slow
 def test_details_are_json_and_have_a_curve_through_the_runs_of_each_domain():
     answer = recommend()
     details = answer.details

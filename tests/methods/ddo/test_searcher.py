@@ -36,6 +36,7 @@ def test_the_best_mixture_of_an_additive_world_is_found():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4096])
 @pytest.mark.parametrize("perturb", ["add", "replace"])
 def test_default_settings_come_near_the_best_mixture(world, perturb, batch):
@@ -48,6 +49,7 @@ def test_default_settings_come_near_the_best_mixture(world, perturb, batch):
     assert ours - best < 0.2 * (uniform - best)
 
 
+@pytest.mark.slow
 def test_held_totals_do_not_overstate_the_gain(world):
     """`replace` measures each domain against the others' loss of tokens; the prediction allows for it."""
     gains = [
@@ -119,6 +121,7 @@ def test_one_seed_assumes_the_noise_and_says_so(world):
     assert any("assumed (1 % of the objective)" in w and "--seeds 3" in w for w in found.warnings)
 
 
+@pytest.mark.slow
 def test_more_noise_widens_the_intervals(world):
     def width(noise):
         intervals = answer(world, replace(EXACT, noise=noise)).intervals
@@ -127,6 +130,7 @@ def test_more_noise_widens_the_intervals(world):
     assert width(1e-4) < 0.5 * width(3e-3) < 0.8 * width(2e-2)
 
 
+@pytest.mark.slow
 def test_where_nothing_matters_there_is_no_evidence_of_a_gain():
     """Winner's curse: the best of noisy laws always promises a gain; of 20 worlds of pure noise few may pass."""
     believed = 0
@@ -149,6 +153,7 @@ def _with_losses(world: World, change) -> list[str]:
     return list(searcher.recommend(history).warnings)
 
 
+@pytest.mark.slow
 def test_a_domain_whose_loss_rises_with_its_own_tokens_is_said(world):
     def worse(run, losses):
         if run.startswith("code x3"):
@@ -159,6 +164,7 @@ def test_a_domain_whose_loss_rises_with_its_own_tokens_is_said(world):
     assert any(w.startswith("more tokens of code (") for w in warnings)
 
 
+@pytest.mark.slow
 def test_a_law_that_fits_badly_is_said(world):
     """Less of code and more of it both help: no falling curve goes through that."""
 
@@ -169,6 +175,7 @@ def test_a_law_that_fits_badly_is_said(world):
     assert any("the law fits badly for code" in w for w in _with_losses(world, kink))
 
 
+@pytest.mark.slow
 def test_without_a_floor_no_domain_gets_less_than_was_tested():
     world = World(b=(2.0, 0.01, 0.01, 0.01), a=(0.5, 1.0, 1.0, 1.0))
     least = min(answer(world, replace(EXACT, factors=(1 / 3, 3.0), floor=None)).mixture.weights)
@@ -190,11 +197,13 @@ def test_an_optimum_outside_the_tested_amounts_is_said():
     assert any("outside the amounts that were tested" in w and "web (x" in w for w in found.warnings)
 
 
+@pytest.mark.slow
 def test_a_single_factor_has_two_points_and_says_so(world):
     found = answer(world, DdoSettings(objective=MeanLoss(), factors=(3.0,)))
     assert any("two points only for code, web, books, law" in w for w in found.warnings)
 
 
+@pytest.mark.slow
 def test_missing_runs_are_named(world):
     searcher = Ddo(world.uniform, world.tokens, DdoSettings())
     history = world.train(searcher.ask(None))  # type: ignore[arg-type]
@@ -221,6 +230,7 @@ def test_a_run_that_one_seed_lacks_is_said_and_done_without(world):
     assert len(found.runs) == 26
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_and_totals_change_nothing(world):
     settings = DdoSettings(objective=MeanLoss())
     searcher = Ddo(world.uniform, world.tokens, settings)

@@ -44,6 +44,7 @@ def true_optimum(world: TransferWorld, objective, total: float) -> np.ndarray:
     return min(tries, key=lambda found: found.fun).x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [MeanPerplexity(), MeanLoss()], ids=lambda o: o.name)
 def test_a_known_world_is_predicted_and_solved_at_eight_times_its_largest_scale(objective):
     fit = exact(objective=objective)
@@ -86,6 +87,7 @@ def replace_losses(world: World):
     return replace(WORLD.train(tokens), domains=world.domains, eval_domains=world.domains, losses=losses)
 
 
+@pytest.mark.slow
 def test_auto_takes_the_form_that_predicts_left_out_runs_better():
     assert exact().form == "per_domain"
     # Domain losses that all move with the total law: each depends on everything, in the additive way.
@@ -98,6 +100,7 @@ def test_auto_takes_the_form_that_predicts_left_out_runs_better():
     assert "runs left out (per_domain:" in fit.words
 
 
+@pytest.mark.slow
 def test_the_order_of_runs_and_the_unit_of_tokens_change_nothing():
     world = replace(WORLD, noise=0.01)
     history = world.train(world.design(*SCALES[:2]), seeds=(0, 1))
@@ -114,6 +117,7 @@ def test_the_order_of_runs_and_the_unit_of_tokens_change_nothing():
     )
 
 
+@pytest.mark.slow
 def test_a_shift_that_runs_of_a_seed_share_is_no_noise():
     world = replace(WORLD, seed_shift=0.3)
     plain = JointFit.of(WORLD.train(WORLD.design(*SCALES), seeds=(0, 1, 2)), MeanLoss())
@@ -178,6 +182,7 @@ def test_misfit_grows_beyond_the_largest_scale():
     assert fit.misfit(1e12, differences=True) == pytest.approx(ahead["error_of_differences"] * further)
 
 
+@pytest.mark.slow
 def test_a_domain_that_is_only_measured_counts_for_the_objective_that_names_it():
     world = replace(WORLD, only=1)
     asked = WeightedLoss(Mixture(("code", "docs", "maths", "news"), (0.0, 0.0, 0.0, 1.0)))
@@ -190,6 +195,7 @@ def test_a_domain_that_is_only_measured_counts_for_the_objective_that_names_it()
     np.testing.assert_allclose(without, exact().optimum(TARGET, BOUNDS)[0], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_another_objective_needs_no_other_fit():
     fit = exact()
     np.testing.assert_allclose(

@@ -157,6 +157,7 @@ def test_groups_name_each_domain_once(groups: dict[str, tuple[str, ...]], messag
         make_design(DesignSettings(kind="two-level", groups=groups), NATURAL, FREE)
 
 
+@pytest.mark.slow
 def test_bounds_without_room_say_how_many_mixtures_there_are():
     narrow = Bounds(("a", "b"), np.array([0.5, 0.49]), np.ones(2))
     with pytest.raises(ConfigError, match=r"2 different mixtures .* 30 were asked"):

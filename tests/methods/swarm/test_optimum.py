@@ -169,6 +169,7 @@ def test_replicates_are_searched_each_for_itself():
     np.testing.assert_allclose(found, Shifted.centres, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fitted", [Exponential(), Searched()])
 def test_a_front_trades_one_objective_for_the_other(fitted: Fitted):
     one, other = surface(fitted, MeanLoss()), surface(fitted, WorstLoss())

@@ -80,6 +80,7 @@ def bounds(draw: st.DrawFn) -> Bounds:
     return Bounds(tuple(map(str, range(size))), floors, caps)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(bounds(), st.integers(0, 2**32), st.floats(0.01, 10))
 def test_draws_are_mixtures_within_bounds(bounds: Bounds, seed: int, strength: float):

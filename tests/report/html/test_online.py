@@ -66,6 +66,7 @@ def ado_page(tmp_path_factory):
     return page_of(tmp_path_factory.mktemp("online") / "results", PLAIN, kinds)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_fixed_mixture_has_no_course(ado_page):
     study, _ = ado_page
     assert [run.label for run in study.online] == ["target ado, seed 0", "target odm, seed 0"]
@@ -119,6 +120,7 @@ def test_no_line_is_longer_than_a_picture_needs(ado_page):
         assert max(len(x) for choice in figure["choices"].values() for x in choice["x"]) <= 200
 
 
+@pytest.mark.slow
 def test_the_table_has_both_laws_errors_at_three_times(ado_page):
     table = page_tables(ado_page[0].online)[0]
     assert [row[1].text for row in table.rows] == ["17 %", "50 %", "83 %"]
@@ -131,6 +133,7 @@ def test_the_table_has_both_laws_errors_at_three_times(ado_page):
     assert table.rows[-1][3].text
 
 
+@pytest.mark.slow
 def test_refusals_name_their_domain_and_reason(tmp_path):
     study, page = page_of(tmp_path / "results", PLAIN, {"target ado": ("ado", (("min_points", 120),))})
     rows = page_tables(study.online)[-1].rows
@@ -154,6 +157,7 @@ def test_a_page_shows_so_many_runs_one_of_each_role_first(tmp_path, monkeypatch)
     assert sorted(run.label for run in study.online) == ["code, seed 0", "odm, seed 0"]
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(tmp_path):
     _, page = page_of(tmp_path / "results", HOSTILE, {"<b>role</b>": ("ado", ())})
     drawn = figures_of(page)

@@ -54,6 +54,7 @@ def block(page: str, name: str):
     return json.loads(found[1])
 
 
+@pytest.mark.slow
 def test_only_scripts_with_a_known_hash_may_run(hostile_page):
     page = hostile_page.read_text(encoding="utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -203,6 +204,7 @@ def test_a_table_without_studies_says_what_makes_one(tmp_path):
         read(tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_the_page_goes_beside_the_answer_or_where_it_is_told(results, tmp_path):
     with Store(results, read_only=True) as store:
         assert write_report(store) == results / "studies" / STUDY / "report.html"
@@ -215,6 +217,7 @@ def test_a_place_that_cannot_be_written_is_named(results, tmp_path):
         write_report(store, None, tmp_path / "file" / "page.html")
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_page(results):
     assert render(read(results)) == render(read(results))
 
@@ -233,6 +236,7 @@ def test_hostile_names_are_escaped_wherever_they_stand(hostile_page):
         assert name not in page
 
 
+@pytest.mark.slow
 def test_the_question_has_the_length_of_every_scale_and_no_settings_that_are_off(tmp_path):
     study = read(make_autoscale(tmp_path / "results"))
     grid = {fact.label: fact for section in make_page(study).sections for fact in section.grid}
