@@ -20,6 +20,7 @@ from mixopt.export import FORMATS
 from mixopt.methods.swarm.regressors import LAWS
 from mixopt.model_spec import FAMILIES
 from mixopt.policy import POLICIES
+from mixopt.report.online import trace_figures
 from mixopt.store import Store
 from mixopt.trackers import TRACKERS
 
@@ -79,13 +80,13 @@ def test_a_line_names_what_is_in_a_file_of_its_own_subsystem(file: str) -> None:
 
 TOYS = {
     "policy": """
-from mixopt.policy import Policy
+from mixopt.policy import Part, Policy
 
 
 class Turning(Policy):
     summary = "a little more of each domain in turn"
     variants = {"pace": ("slow", "fast")}
-    parts = {"extra": "extra share"}
+    parts = (Part("extra", "extra share", "extra", "Extra shares"),)
 
     def __init__(self, prior, pace="slow", rate=0.1):
         self._prior, self._domains, self._seen = prior.array, prior.domains, 0
@@ -199,6 +200,7 @@ def test_a_policy_of_a_file_in_the_folder(run: Callable[..., str]) -> None:
         trace = store.trace(flag["runs"][0])
     assert trace is not None
     assert trace.moments[-1].parts["extra"]["chant"] == pytest.approx(0.4)
+    assert "extra" in [figure.name for figure in trace_figures(trace, None, "it")]
     compared = run("compare", "--no-plots", *SMALL, "--seeds", "1", "uniform", "its_policy:Turning")
     assert "its_policy:Turning" in compared
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
 from mixopt.plugins import Registry, load
-from mixopt.policy.base import Course, LossWeighting, MixturePolicy, Policy
+from mixopt.policy.base import Course, LossWeighting, MixturePolicy, Part, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,12 +53,12 @@ def weighs_losses(name: str) -> bool:
     return issubclass(POLICIES.get(name), LossWeighting)
 
 
-def parts_of(name: str) -> Mapping[str, str]:
+def parts_of(name: str) -> tuple[Part, ...]:
     """`Policy.parts`; none where a policy is not to be had where its run's trace is read."""
     try:
         return POLICIES.get(name).parts
     except ConfigError:
-        return {}
+        return ()
 
 
 def __getattr__(name: str) -> Any:
@@ -74,6 +74,7 @@ __all__ = [
     "Course",
     "LossWeighting",
     "MixturePolicy",
+    "Part",
     "Policy",
     "make_policy",
     "options_in",

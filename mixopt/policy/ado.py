@@ -25,7 +25,7 @@ from mixopt.errors import ConfigError
 from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
-from mixopt.policy.base import Policy
+from mixopt.policy.base import Part, Policy
 from mixopt.policy.floor import Floor, published_clip
 from mixopt.policy.loss_curve import make_curve
 from mixopt.policy.refit import Pending, Refit, refit_laws
@@ -71,11 +71,18 @@ class Ado(Policy):
 
     summary = "more of the domains that scaling laws say are learnt fastest (Jiang et al. 2024)"
     variants: ClassVar = {"preset": ("robust", "paper", "official"), "law": ("power", "schedule-aware")}
-    parts: ClassVar = {
-        "credit": "credit",
-        "speed": "slope, nats/token per sample",
-        "preference": "preference",
-    }
+    parts = (
+        Part("credit", "credit", "credit", "Credit: which domains the last steps drew"),
+        Part(
+            "speed",
+            "slope, nats/token per million tokens",
+            "slopes",
+            "Slopes of the laws: how fast losses fall",
+            log=True,
+            per_sample=True,
+        ),
+        Part("preference", "preference"),
+    )
 
     def __init__(
         self, prior: Mixture, preset: str = "robust", *, total_steps: int | None = None, **constants: Any

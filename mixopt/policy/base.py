@@ -71,6 +71,27 @@ class Course:
     lr_final: float | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """Something that a policy says of itself by domain (`SelfDescribing`), and how it is shown.
+
+    Attributes:
+        key: its name in what `describe` gives.
+        label: of the axis, and in a page's menu.
+        file: name of its picture; none for none.
+        headline: above that.
+        log: on a logarithmic axis.
+        per_sample: it is per sample of the setting `tokens_per_sample`; shown per million tokens.
+    """
+
+    key: str
+    label: str
+    file: str = ""
+    headline: str = ""
+    log: bool = False
+    per_sample: bool = False
+
+
 class Policy(ABC):
     """A `MixturePolicy` that can be asked for by name: a file with its class, and a line in `POLICIES`.
 
@@ -80,12 +101,12 @@ class Policy(ABC):
     Attributes:
         summary: what it does, for help texts.
         variants: options that tell its kinds apart, the main one first, each with its values, the usual one first.
-        parts: what `describe` gives, by name, and what to call it in a picture.
+        parts: what is shown of its trace.
     """
 
     summary: ClassVar[str] = ""
     variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    parts: ClassVar[Mapping[str, str]] = {}
+    parts: ClassVar[tuple[Part, ...]] = ()
 
     @abstractmethod
     def __init__(self, prior: Mixture) -> None: ...

@@ -6,13 +6,13 @@ differ. Symbols: K domains, s the sampling weights, α the domain weights, λ th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.arrays_json import pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.policy.base import Policy
+from mixopt.policy.base import Part, Policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,11 +39,11 @@ class GroupDro(Policy):
     """
 
     summary = "DoReMi's proxy, which `mixopt doremi` trains against a reference"
-    parts: ClassVar = {
-        "alpha": "domain weight in the loss",
-        "average": "average domain weight",
-        "excess": "excess loss, nats/token",
-    }
+    parts = (
+        Part("alpha", "domain weight in the loss"),
+        Part("average", "average domain weight"),
+        Part("excess", "excess loss, nats/token"),
+    )
 
     def __init__(self, prior: Mixture, *, eta: float = 1.0, smoothing: float = 1e-3) -> None:
         check_settings(eta, smoothing)

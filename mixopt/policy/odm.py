@@ -21,7 +21,7 @@ import numpy as np
 
 from mixopt.arrays_json import pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.policy.base import Policy
+from mixopt.policy.base import Part, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Odm(Policy):
 
     summary = "a bandit that draws more of the domains of high loss (Albalak et al. 2023)"
     variants: ClassVar = {"variant": ("paper", "code")}
-    parts: ClassVar = {"reward": "reward"}
+    parts = (Part("reward", "reward", "rewards", "Rewards"),)
 
     def __init__(
         self,

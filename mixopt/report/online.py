@@ -14,7 +14,7 @@ from mixopt.display.colours import INK, MUTED, Look, looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Menus, Panel, Points, Rule
 from mixopt.display.table import NOTHING, Column, named, number, percent, runs_cell, table, word
 from mixopt.laws.forecast_error import FRACTIONS
-from mixopt.policy.ado_settings import AdoSettings
+from mixopt.policy import parts_of
 from mixopt.report import online_data
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mixopt.display.figure import Numbers
     from mixopt.display.table import Table
     from mixopt.laws.annealing import RateSchedule
+    from mixopt.policy.base import Part
     from mixopt.report.online_data import Forecast
     from mixopt.trace import PolicyTrace
 
@@ -34,43 +35,6 @@ _MOST, _MOST_IN_PAGE, _MOST_MEASURED = 600, 120, 120
 # Domains with names and full colours; the others are in the background.
 _MOST_NAMED = 8
 _FORECASTS = tuple(Look(colour) for colour in ("blue", "vermillion", "green"))
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a policy says of itself by domain.
-
-    Attributes:
-        key: in its accounts.
-        label: of the axis, and in a page's menu.
-        file: name of its picture; none for none.
-        headline: above that.
-        log: on a logarithmic axis.
-    """
-
-    key: str
-    label: str
-    file: str = ""
-    headline: str = ""
-    log: bool = False
-
-
-_SLOPE = "speed"
-PARTS = (
-    Part("credit", "credit", "credit", "Credit: which domains the last steps drew"),
-    Part(
-        _SLOPE,
-        "slope, nats/token per million tokens",
-        "slopes",
-        "Slopes of the laws: how fast losses fall",
-        log=True,
-    ),
-    Part("preference", "preference"),
-    Part("reward", "reward", "rewards", "Rewards"),
-    Part("alpha", "domain weight in the loss"),
-    Part("average", "average domain weight"),
-    Part("excess", "excess loss, nats/token"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +67,7 @@ def trace_figures(trace: PolicyTrace, curve: pd.DataFrame | None, title: str) ->
     said = online_data.forecasts(trace)
     if said and trace.points is not None and len(trace.points.tokens):
         found += [_forecasts(trace, said, curve, title), _final_errors(trace, title)]
-    for part in PARTS:
+    for part in parts_of(trace.policy):
         at, values = _course(trace, part)
         if part.file and np.isfinite(values).any():
             form = "{:#.3g}" if part.log else "{:.3f}"
@@ -115,8 +79,8 @@ def trace_figures(trace: PolicyTrace, curve: pd.DataFrame | None, title: str) ->
 def _course(trace: PolicyTrace, part: Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Tokens (M,) and the part (M, K); slopes from nats/token and sample to a million tokens."""
     at, values = online_data.part_course(trace, part.key)
-    if part.key == _SLOPE and len(at):
-        values = values * 1e6 / AdoSettings.from_dict(trace.settings).tokens_per_sample
+    if part.per_sample and len(at):
+        values = values * 1e6 / float(trace.settings["tokens_per_sample"] or 1)
     return at, np.where(values > 0, values, np.nan) if part.log else values
 
 
@@ -253,7 +217,8 @@ def _domains(runs: Sequence[OnlineRun]) -> list[str]:
 def _courses(runs: Sequence[OnlineRun]) -> Figure:
     domains = _domains(runs)
     moments = [moment for run in runs for moment in run.trace.moments]
-    parts = [part for part in PARTS if any(part.key in moment.parts for moment in moments)]
+    known = dict.fromkeys(part for run in runs for part in parts_of(run.trace.policy))
+    parts = [part for part in known if any(part.key in moment.parts for moment in moments)]
     choices = {run.label: _choice(run.trace, domains, parts) for run in runs}
     xs, ys = next(iter(choices.values()))
     looks = looks_in_order(domains)
