@@ -9,6 +9,19 @@ from typing import Any
 from mixopt.errors import ConfigError
 from mixopt.model_spec import FAMILIES, ModelSpec
 
+# Learning rate and tokens of a batch by size. From 100M on: Brown et al. 2020 (GPT-3), table 2.1. Below: tried on
+# the demo corpus, where small models want many small steps; a start, not an optimum.
+_BY_SIZE = (
+    (0.7e6, 3e-3, 1024),
+    (3e6, 2e-3, 2048),
+    (1e7, 1.5e-3, 8192),
+    (1e8, 1e-3, 32768),
+    (2e8, 6e-4, 524288),
+    (5e8, 3e-4, 524288),
+    (1e9, 2.5e-4, 524288),
+    (float("inf"), 2e-4, 1048576),
+)
+
 _FIELDS = tuple(field.name for field in fields(ModelSpec))
 
 
@@ -41,3 +54,8 @@ def model_spec(name: str, vocab_size: int, **overrides: Any) -> ModelSpec:
         hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(known)}"
         raise ConfigError(f"model: unknown preset {name!r}; {hint}")
     return ModelSpec(**{**known[name], "vocab_size": vocab_size, **overrides})
+
+
+def suited(parameters: float) -> tuple[float, int]:
+    """Learning rate and tokens of a batch for a model of this size."""
+    return next((lr, batch) for size, lr, batch in _BY_SIZE if parameters < size)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mixopt.bench.stall import place_of, rows_of
 from mixopt.errors import ConfigError
 from mixopt.history import empty_history
+from mixopt.methods.adso.choice import runs_paid
 from mixopt.methods.problem import Problem, Size
 from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
@@ -94,7 +95,7 @@ class Asked:
         searcher = self._searcher(problem, asked)
         if budget is not None and "runs" in self.method.Settings.model_fields:
             cost = table.fidelities[0].cost
-            affordable = max(1, int((budget - (cost < 1)) / cost + 1e-9))
+            affordable = max(1, runs_paid(cost, budget))
             if len(searcher.ask(empty_history())) > affordable:
                 return replace(self, settings={**self.settings, "runs": affordable})._searcher(problem, asked)
         return searcher

@@ -12,6 +12,8 @@ from mixopt.history import CurvePoints
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from mixopt.history import History
 
 
@@ -23,25 +25,35 @@ def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequenc
         curve_of: the curve of a run (`mixopt.result.RunResult.curve`).
     """
     runs: list[int] = []
-    tokens: list[float] = []
-    losses: list[list[float]] = []
+    tokens: list[int] = []
+    losses: list[NDArray[np.float64]] = []
     for index, run in enumerate(history.runs):
-        curve = curve_of(run)
-        points: dict[int, dict[str, float]] = {}
-        for split, domain, at, loss in zip(
-            *(curve.get(name, ()) for name in ("split", "domain", "tokens", "loss")), strict=True
-        ):
-            if split == "validation" and loss is not None and np.isfinite(loss):
-                points.setdefault(at, {})[domain] = loss
-        for at, found in sorted(points.items()):
-            if at > 0 and set(history.eval_domains) <= found.keys():
+        for at, found in zip(*validation_points(curve_of(run), history.eval_domains), strict=True):
+            if at > 0 and np.isfinite(found).all():
                 runs.append(index)
-                tokens.append(float(at))
-                losses.append([found[domain] for domain in history.eval_domains])
-    width = len(history.eval_domains)
-    return replace(
-        history,
-        curves=CurvePoints(
-            np.array(runs, dtype=np.intp), np.array(tokens), np.array(losses).reshape(len(runs), width)
-        ),
-    )
+                tokens.append(at)
+                losses.append(found)
+    shape = len(runs), len(history.eval_domains)
+    points = CurvePoints(np.array(runs, np.intp), np.array(tokens, np.float64), np.array(losses).reshape(shape))
+    return replace(history, curves=points)
+
+
+def validation_points(
+    curve: Mapping[str, Sequence[Any]], domains: Sequence[str]
+) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Tokens (P,), ascending, and validation losses (P, V) of a run's curve; NaN where a domain was not measured.
+
+    Args:
+        curve: columns of `mixopt.result.RunResult.curve`.
+        domains: V evaluation domains.
+    """
+    place = {domain: column for column, domain in enumerate(domains)}
+    points: dict[int, NDArray[np.float64]] = {}
+    names = ("tokens", "split", "domain", "loss")
+    for tokens, split, domain, loss in zip(*(curve.get(name, ()) for name in names), strict=True):
+        if split == "validation":
+            point = points.setdefault(tokens, np.full(len(domains), np.nan))
+            if domain in place and loss is not None:
+                point[place[domain]] = loss
+    grid = tuple(sorted(points))
+    return grid, np.array([points[tokens] for tokens in grid]).reshape(len(grid), len(domains))

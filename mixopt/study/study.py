@@ -11,7 +11,7 @@ from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
 from mixopt.objective import parse_objective
-from mixopt.presets import model_spec
+from mixopt.presets import model_spec, suited
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study import identity
 from mixopt.study.config import StudyConfig
@@ -33,19 +33,6 @@ if TYPE_CHECKING:
     from mixopt.methods.method import Method
     from mixopt.model_spec import ModelSpec
     from mixopt.objective import Objective
-
-# Learning rate and tokens of a batch by size. From 100M on: Brown et al. 2020 (GPT-3), table 2.1. Below: tried on
-# the demo corpus, where small models want many small steps; a start, not an optimum.
-_BY_SIZE = (
-    (0.7e6, 3e-3, 1024),
-    (3e6, 2e-3, 2048),
-    (1e7, 1.5e-3, 8192),
-    (1e8, 1e-3, 32768),
-    (2e8, 6e-4, 524288),
-    (5e8, 3e-4, 524288),
-    (1e9, 2.5e-4, 524288),
-    (float("inf"), 2e-4, 1048576),
-)
 
 
 class Study:
@@ -143,7 +130,7 @@ class Study:
         given = self.config.training.model_dump(
             exclude={"tokens", "sequence_length", "max_epochs", "whole_word"}, exclude_none=True
         )
-        _, lr, batch = next(row for row in _BY_SIZE if self.model.parameters < row[0])
+        lr, batch = suited(self.model.parameters)
         length = self.sequence_length
         return OptimSpec(**{"lr": lr, "batch_tokens": max(1, batch // length) * length, **given})
 

@@ -100,7 +100,8 @@ def record_scores(store: Store, result: RunResult, model: Path) -> None:
     """
     if result.scores:
         store.scores.record(result.run_id, result.scores, source=str(model))
-    for task, reason in result.unscored.items():
+    if result.unscored:
+        task, reason = next(iter(result.unscored.items()))
         raise ExecutorError(
             f"task {task!r} could not be had for run {result.run_id}: {reason}; the run and its model are kept: "
             "mend the cause and run the same command again, or take the task out of evaluation.tasks"

@@ -149,6 +149,11 @@ def _check(belief: Belief, options: Options, best: float | None) -> Choice:
     return Choice(int(rows[index]), "check", float(improvement[index]))
 
 
+def runs_paid(cost: float, budget: float) -> int:
+    """Runs of this cost that a budget pays for, a target run at 1 being kept for if they are cheaper."""
+    return int((budget - (cost < 1)) / cost + 1e-9)
+
+
 def affordable(costs: NDArray[np.float64], left: float) -> NDArray[np.bool_]:
     """Which runs the rest of a budget pays for; while it pays for a target run, one is kept for.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.advice import advise
-from mixopt.methods.adso.choice import ChoiceSettings, choose
+from mixopt.methods.adso.choice import ChoiceSettings, choose, runs_paid
 from mixopt.methods.adso.state import State
 from mixopt.methods.base import Proposal
 from mixopt.methods.candidates import Candidates, Simplex
@@ -177,8 +177,7 @@ class Adso:
         """Runs of the initial design."""
         scale = self.ladder.scales[0]
         count = self.settings.choice.initial_runs(len(self.natural.domains), scale.cost)
-        affordable = int((self.settings.budget - (scale.cost < 1)) / scale.cost + 1e-9)
-        return max(1, min(count, affordable))
+        return max(1, min(count, runs_paid(scale.cost, self.settings.budget)))
 
     def _initial(self) -> list[Proposal]:
         """Baselines, then mixtures from all over, at the cheapest scale."""

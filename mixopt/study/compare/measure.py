@@ -14,6 +14,7 @@ from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
+from mixopt.store.points import validation_points
 from mixopt.study.compare.pairs import Scores
 from mixopt.task_objective import UNITS, Downstream, TaskError
 
@@ -180,9 +181,9 @@ def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: NDArray[np.fl
         yardstick: what they are measured by.
         scale: (S, V) from nats/token to what is compared.
     """
-    curves = [_validation(result, yardstick.domains) for _, result in runs]
+    curves = [validation_points(result.curve, yardstick.domains) for _, result in runs]
     grid = curves[0][0]
-    if not grid or any(tokens != grid for tokens, _ in curves):
+    if not grid or any(tokens != grid or np.isnan(losses).any() for tokens, losses in curves):
         return None
     losses = np.stack([values for _, values in curves]) * scale[:, None, :]
     values = yardstick.along(losses)
@@ -194,16 +195,3 @@ def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: NDArray[np.fl
         values=tuple(tuple(row) for row in values.tolist()),
         comparable=evaluation.point_tokens_per_domain == evaluation.tokens_per_domain,
     )
-
-
-def _validation(result: RunResult, domains: Sequence[str]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Tokens (P,) and validation losses (P, V) of a run's curve; nothing where a point lacks a domain."""
-    points: dict[int, dict[str, float]] = {}
-    names = ("tokens", "split", "domain", "loss")
-    for tokens, split, domain, loss in zip(*(result.curve.get(name, ()) for name in names), strict=True):
-        if split == "validation":
-            points.setdefault(tokens, {})[domain] = loss
-    if any(not point.keys() >= set(domains) for point in points.values()):
-        return (), np.zeros((0, len(domains)))
-    grid = tuple(sorted(points))
-    return grid, np.array([[points[tokens][domain] for domain in domains] for tokens in grid])

@@ -7,7 +7,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.acquisition import Belief, pinned
-from mixopt.methods.adso.choice import ChoiceSettings, Done, Options, affordable, choose
+from mixopt.methods.adso.choice import ChoiceSettings, Done, Options, affordable, choose, runs_paid
 from mixopt.methods.adso.fidelity_model import FidelityModel, Points
 from tests.methods.adso.test_fidelity_model import MIXTURES, runs
 
@@ -105,3 +105,7 @@ def test_the_initial_design_costs_a_target_run_at_most():
 def test_refuses(wrong, message):
     with pytest.raises(ConfigError, match=message):
         ChoiceSettings(**wrong)
+
+
+def test_short_runs_leave_a_target_run_to_pay_for():
+    assert [runs_paid(0.1, 2.0), runs_paid(1.0, 3.0), runs_paid(0.3, 1.9)] == [10, 3, 3]
