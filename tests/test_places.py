@@ -37,6 +37,8 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "export/__init__.py": FORMATS,
     "methods/swarm/regressors/__init__.py": LAWS,
 }
+# Not which there are, but a choice of them: what `mixopt bench` replays where nobody says.
+SELECTIONS = {"bench/registry.py"}
 SMALL = [
     *("--data", "DATA", "--model", "gpt2-0.2m", "--tokens", "2k", "--set", "training.max_epochs=50", "-q"),
     *("--set", "model.context=32", "--set", "model.layers=1", "--set", "executor.kind=inline"),
@@ -65,9 +67,9 @@ def lists_of(names: list[str]) -> Iterator[str]:
                 yield path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("file", [file for file, kind in REGISTRIES.items() if kind is not LAWS])
+@pytest.mark.parametrize("file", REGISTRIES)
 def test_the_registry_is_the_only_list_of_names(file: str) -> None:
-    assert [*lists_of([*REGISTRIES[file].builtin])] == [file]
+    assert {*lists_of([*REGISTRIES[file].builtin])} - SELECTIONS == {file}
 
 
 @pytest.mark.parametrize("file", REGISTRIES)
