@@ -22,9 +22,10 @@ import numpy as np
 import yaml
 from rich.console import Console
 
+from mixopt.execute.base import Quiet
 from mixopt.mixture import Mixture
 from mixopt.report.compare_formats import render, save_comparison
-from mixopt.report.progress import Live, Quiet
+from mixopt.report.progress import Live
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, autoscale
 from mixopt.study.compare.compare import Question, compare

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from mixopt.execute.base import Quiet
 from mixopt.objective import MeanLoss, WeightedLoss
-from mixopt.report.progress import Live, Quiet
+from mixopt.report.progress import Live
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig
 from mixopt.study.compare.compare import compare_runs
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mixopt.comparison import Comparison, Entry, Measured
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Job, Watch
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
-    from mixopt.report.progress import Watch
-    from mixopt.study.loop import Planned
 
 ONLINE = {
     "ADO robust": PolicyAsked("ado"),
@@ -102,7 +101,7 @@ def _ddo(study: Study, objective: Objective, store: Store, executor: Executor, w
     return run_study(study, searcher, store, executor, watch).mixture
 
 
-def _plan(study: Study, fixed: Mapping[str, Mixture], seeds: int, ablations: int) -> dict[str, list[Planned]]:
+def _plan(study: Study, fixed: Mapping[str, Mixture], seeds: int, ablations: int) -> dict[str, list[Job]]:
     asked = {"natural": PolicyAsked("static", study.natural)}
     asked |= {name: PolicyAsked("static", mixture) for name, mixture in fixed.items()} | ONLINE
     plan = {name: plan_policies(study, {name: one}, study.tokens, range(seeds)) for name, one in asked.items()}

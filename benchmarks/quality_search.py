@@ -26,6 +26,7 @@ from quality_search_table import Outcome, write_tables
 from rich.console import Console
 
 from mixopt.errors import ConfigError
+from mixopt.execute.base import Quiet
 from mixopt.history import empty_history
 from mixopt.methods.adso.searcher import Adso
 from mixopt.methods.base import Proposal
@@ -33,17 +34,16 @@ from mixopt.methods.ddo.searcher import Ddo
 from mixopt.methods.swarm.searcher import OneShot
 from mixopt.mixture import Mixture
 from mixopt.objective import parse_objective
-from mixopt.report.progress import Live, Quiet
+from mixopt.report.progress import Live
 from mixopt.store import Store
 from mixopt.study import Study
-from mixopt.study.loop import Planned, plan_runs, train_missing
+from mixopt.study.loop import plan_runs, train_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Job, Watch
     from mixopt.methods.base import Searcher
-    from mixopt.report.progress import Watch
 
 SWARM = ("regmix", "loglinear", "random")
 METHODS = ("adso", *SWARM, "grid", "ddo", "single-fidelity")
@@ -178,12 +178,12 @@ def cost_of(study: Study, tokens: int) -> float:
 
 def train_searches(
     searches: Sequence[Search], target: Study, store: Store, executor: Executor, watch: Watch
-) -> dict[Search, dict[str, Planned]]:
+) -> dict[Search, dict[str, Job]]:
     """Do all searches, a round of each at a time, so that no worker waits for one that goes run by run."""
-    runs: dict[Search, dict[str, Planned]] = {search: {} for search in searches}
+    runs: dict[Search, dict[str, Job]] = {search: {} for search in searches}
     active = list(searches)
     while active:
-        wanted: dict[str, Planned] = {}
+        wanted: dict[str, Job] = {}
         for search in list(active):
             known = runs[search]
             history = store.history(known, curves=search.wants_curves)
@@ -200,7 +200,7 @@ def train_searches(
     return runs
 
 
-def advise(search: Search, runs: Mapping[str, Planned], target: Study, store: Store) -> Outcome:
+def advise(search: Search, runs: Mapping[str, Job], target: Study, store: Store) -> Outcome:
     """What a search recommends, and what it really spent."""
     unit = cost_of(target, target.tokens)
     done = [store.get(run_id) for run_id in runs if store.has_finished(run_id)]

@@ -1,4 +1,4 @@
-"""RunResult: what one run measured. Workers return it; only the driver writes it to the table."""
+"""What one run measured, and what a job gave. Workers return them; only the driver writes to the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixopt.trace import PolicyTrace
 
 if TYPE_CHECKING:
-    from mixopt.score import Score
+    from mixopt.evaluate.base import Outcome
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -61,9 +61,6 @@ class RunResult:
         mixture: columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve.
         versions: versions of the libraries that made the numbers.
         trace: what the policy did, and why; None where the mixture was fixed.
-        scores: of the tasks that the trained model was evaluated on; on the way to the driver, which stores them
-            beside the run (`mixopt.store.scores`), so that they are in no record of it.
-        unscored: tasks that could not be had, with the reason in one line.
     """
 
     run_id: str
@@ -80,8 +77,6 @@ class RunResult:
     mixture: dict[str, list[Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     trace: PolicyTrace | None = field(default=None, repr=False)
-    scores: tuple[Score, ...] = ()
-    unscored: dict[str, str] = field(default_factory=dict)
 
     @property
     def tokens_per_second(self) -> float:
@@ -93,10 +88,8 @@ class RunResult:
         return {name: part.loss for name, part in self.domains.items() if part.loss is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the curve and the policy's trace included, scores left out."""
-        content = asdict(replace(self, trace=None, scores=(), unscored={}))
-        del content["scores"], content["unscored"]
-        return {**content, "trace": self.trace and self.trace.to_dict()}
+        """Plain JSON values; the curve and the policy's trace included."""
+        return {**asdict(replace(self, trace=None)), "trace": self.trace and self.trace.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunResult:
@@ -104,3 +97,16 @@ class RunResult:
         domains = {name: DomainResult(**part) for name, part in content["domains"].items()}
         trace = content.get("trace")  # results that were written before there were any have none
         return cls(**{**content, "domains": domains, "trace": trace and PolicyTrace.from_dict(trace)})
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a job gave.
+
+    Attributes:
+        result: of the run; None where nothing was trained.
+        outcomes: of each task of the job, where there is a model to evaluate.
+    """
+
+    result: RunResult | None = None
+    outcomes: tuple[Outcome, ...] = ()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from mixopt.errors import ConfigError
-from mixopt.result import RunResult
+from mixopt.result import Ended, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -62,18 +62,16 @@ class TableExecutor:
         """One look-up at a time."""
         return 1
 
-    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, RunResult]]:  # noqa: ARG002
+    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, Ended]]:  # noqa: ARG002
         """Look `jobs` up in order; see `Executor.run`. A look-up has no events."""
         for job in jobs:
             found = self._find(job.run_id)
             if found is not None and self.ledger.charge(found[1]):
-                yield job, found[0]
+                yield job, Ended(found[0])
                 continue
             left = self.ledger.budget - self.ledger.spent
             error = f"it costs {found[1]:g} target runs, and {left:g} are left" if found else "there is no such run"
-            yield (
-                job,
-                looked_up(
-                    run_id=job.run_id, status="failed", domains={}, tokens=0, parameters=0, flops=0.0, error=error
-                ),
+            lost = looked_up(
+                run_id=job.run_id, status="failed", domains={}, tokens=0, parameters=0, flops=0.0, error=error
             )
+            yield job, Ended(lost)

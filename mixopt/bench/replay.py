@@ -181,8 +181,9 @@ class _Game:
         """Buy runs, in their order, for as long as the game goes on."""
         if self.bought:
             self._look(runs)
-        for run, result in self._till.run(runs, lambda _: None):
-            if result.status == "finished":
+        for run, ended in self._till.run(runs, lambda _: None):
+            result = ended.result
+            if result and result.status == "finished":
                 self._paid[run.run_id] = result
                 self.bought.append(run)
                 self.spent.append(self._till.ledger.spent)

@@ -29,8 +29,9 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
     """
     from rich.console import Console
 
+    from mixopt.execute.base import Quiet
     from mixopt.report.console import page
-    from mixopt.report.progress import Live, Quiet
+    from mixopt.report.progress import Live
     from mixopt.report.recommendation import baselines_of, print_recommendation, save_recommendation
     from mixopt.store import Store
     from mixopt.study.loop import run_study

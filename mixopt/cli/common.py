@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mixopt.execute.base import Job
     from mixopt.methods.base import Searcher
     from mixopt.study import Study
-    from mixopt.study.loop import Planned
 
 STUDY, WHERE, OUTPUT = "The study", "Where it runs", "Output"
 
@@ -157,7 +157,7 @@ def print_dry_run(study: Study, searcher: Searcher, *, as_json: bool) -> None:
     print_cost(study, plan_runs(study, searcher.ask(empty_history())), as_json=as_json)
 
 
-def print_cost(study: Study, runs: Sequence[Planned], *, as_json: bool) -> None:
+def print_cost(study: Study, runs: Sequence[Job], *, as_json: bool) -> None:
     """Runs that are known already and what they cost; nothing is trained or written."""
     from contextlib import nullcontext
 

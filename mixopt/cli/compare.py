@@ -85,8 +85,9 @@ def compare(
     from rich.console import Console
 
     from mixopt.comparison import METRICS
+    from mixopt.execute.base import Quiet
     from mixopt.report.compare_formats import FORMATS, render, save_comparison
-    from mixopt.report.progress import Live, Quiet
+    from mixopt.report.progress import Live
     from mixopt.study import Study, StudyConfig
     from mixopt.study.compare.compare import Question
     from mixopt.study.compare.compare import compare as run_comparison

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from mixopt.cli.common import WHERE, AsJson, CpusPerRun, GpusPerRun, QuietFlag, flag
-
-if TYPE_CHECKING:
-    from mixopt.execute.evaluations import Evaluations
-
-Device = Literal["auto", "cpu", "cuda"]
 
 _TASKS = "The tasks"
 _LIST = "list"
@@ -92,11 +88,11 @@ def evaluate(
     from rich.console import Console
 
     from mixopt.errors import ConfigError
-    from mixopt.evaluate.base import EvalRuntime
     from mixopt.report.console import page
     from mixopt.report.eval_progress import EvalProgress
     from mixopt.report.scores_table import print_scores, scores_dict
     from mixopt.store import Store
+    from mixopt.study.config import StudyConfig
     from mixopt.study.evaluate import TasksAsked, check_suites, find_models
     from mixopt.study.evaluate import evaluate as run_evaluation
 
@@ -109,50 +105,22 @@ def evaluate(
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size: expected at least 1, found {batch_size}")
     asked = TasksAsked(names=names, data=data, task_data=task_data, shots=shots, limit=limit, seeds=seeds)
-    place = _device(device, executor, gpus_per_run)
-    runtime = EvalRuntime(device=place, threads=cpus_per_run or 1, batch_size=batch_size)
+    place = {"kind": executor, "ray_address": ray_address, "device": device}
+    sizes = {"cpus_per_run": cpus_per_run or 1, "gpus_per_run": gpus_per_run}
+    section = StudyConfig.build({"executor": {**place, **sizes}}, "mixopt eval").executor
+    runtime = replace(section.evaluations, batch_size=batch_size)
     with Store(results) as store:
         found = find_models(models, store)
         check_suites(suite or [], found)
-        with _evaluations(executor, ray_address, cpus_per_run, gpus_per_run, place) as evaluations:
+        with section.open() as opened:
             progress = EvalProgress(None if quiet else Console(stderr=True))
-            scored = run_evaluation(found, asked, store, evaluations, runtime, progress)
+            scored = run_evaluation(found, asked, store, opened, runtime, progress)
     if as_json:
         typer.echo(json.dumps(scores_dict(scored)))
     else:
         print_scores(scored, page())
     if not any(model.scores for model in scored):
         raise typer.Exit(1)
-
-
-def _device(device: str, executor: str, gpus: float | None) -> Device:
-    """The device that is asked for; `--gpus-per-run` decides in this process, as it does on Ray."""
-    from mixopt.errors import ConfigError
-
-    if executor == "inline" and gpus is not None:
-        return "cuda" if gpus else "cpu"
-    known: tuple[Device, ...] = ("auto", "cpu", "cuda")
-    for one in known:
-        if one == device:
-            return one
-    raise ConfigError(f"--device: expected auto, cpu or cuda, found {device!r}")
-
-
-def _evaluations(
-    executor: str, address: str | None, cpus: int | None, gpus: float | None, device: Device
-) -> Evaluations:
-    """Where to evaluate; nothing is started yet."""
-    from mixopt.errors import ConfigError
-
-    if executor == "inline":
-        from mixopt.execute.evaluations import InlineEvaluations
-
-        return InlineEvaluations()
-    if executor != "ray":
-        raise ConfigError(f"--executor: expected ray or inline, found {executor!r}")
-    from mixopt.execute.ray_evaluations import RayEvaluations
-
-    return RayEvaluations(address=address, cpus_per_job=cpus or 1, gpus_per_job=gpus, device=device)
 
 
 def _list(words: list[str], *, as_json: bool) -> None:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixopt.comparison import Entry
+    from mixopt.execute.base import Job
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
     from mixopt.study import Study
-    from mixopt.study.loop import Planned
 
     Run = tuple[RunSpec, RunResult]
 
@@ -38,7 +38,7 @@ def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, rang
 
 
 def run_targets(
-    study: Study, name: str, planned: Sequence[Planned], *, plots: bool, quiet: bool, as_json: bool
+    study: Study, name: str, planned: Sequence[Job], *, plots: bool, quiet: bool, as_json: bool
 ) -> None:
     """Train what the table lacks of one mixture's or policy's runs, and print what they measured.
 
@@ -52,10 +52,11 @@ def run_targets(
     """
     from rich.console import Console
 
+    from mixopt.execute.base import Quiet
     from mixopt.objective import parse_objective
     from mixopt.report.console import page
     from mixopt.report.policy_table import policy_dict, print_policy
-    from mixopt.report.progress import Live, Quiet
+    from mixopt.report.progress import Live
     from mixopt.report.target import print_target, target_dict
     from mixopt.store import Store
     from mixopt.study.compare.measure import Side, Yardstick

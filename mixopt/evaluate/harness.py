@@ -32,6 +32,9 @@ MAIN_METRICS = (
 # Shares of right choices; guessing gets one of the choices right.
 _CHOSEN = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")
 
+# The model that was scored last: tasks of one model come one after the other.
+_last: dict[tuple[object, ...], HFLM] = {}
+
 # Resamplings behind the standard error of metrics that are no means (perplexity, F1, Matthews correlation).
 _BOOTSTRAPS = 1000
 
@@ -62,14 +65,23 @@ def score(
     outcomes = []
     reachable = all(task.files for task in tasks) or hub.unreachable() is None
     with use_device(runtime) as device, hub.offline(not reachable), setup.one_process():
-        with setup.quiet():
-            model = setup.open_model(checkpoint, runtime, device)
+        # A checkpoint that was written anew is another one.
+        key = (checkpoint, checkpoint.stat().st_mtime_ns, device, runtime.batch_size)
+        if key not in _last:
+            forget()
+            with setup.quiet():
+                _last[key] = setup.open_model(checkpoint, runtime, device)
         for task in tasks:
             with setup.quiet(), setup.lm_eval_seeds():
-                outcome = _score_one(model, task, reachable)
+                outcome = _score_one(_last[key], task, reachable)
             outcomes.append(outcome)
             on_outcome(outcome)
     return outcomes
+
+
+def forget() -> None:
+    """Let go of the model that was scored last, and of its memory."""
+    _last.clear()
 
 
 def _score_one(model: HFLM, task: EvalTask, reachable: bool) -> Outcome:

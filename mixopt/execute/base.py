@@ -1,7 +1,8 @@
-"""What every executor is given and gives, and how one attempt at a run ends."""
+"""What every executor is given and gives, and how one attempt at a job ends."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import sys
@@ -9,30 +10,93 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from mixopt.errors import MixoptError, StoreError
-from mixopt.result import RunResult
+from mixopt.evaluate.base import EvalRuntime, Outcome
+from mixopt.result import Ended, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from contextlib import AbstractContextManager
 
+    from mixopt.evaluate.base import EvalTask, Evaluator
+    from mixopt.methods.base import Role
     from mixopt.spec import RunSpec
     from mixopt.train.runtime import Runtime
 
-# A run that fails this often is recorded as failed, and the study goes on.
+# A job that fails this often is given up, and the others go on.
 ATTEMPTS = 3
 
 Trainer = Callable[..., RunResult]
 """`mixopt.train.loop.train`, or a function with its arguments: spec, runtime, progress."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run, and where and how to train it."""
+    """A run to train, what it is for, and what is measured of its model where that lies.
+
+    Attributes:
+        spec: the run.
+        role: what it is for.
+        runtime: where and how; an executor that hands out devices and threads puts in its own.
+        keep: keep the trained model, in `checkpoint_dir/final`.
+        tasks: what the trained model is evaluated on.
+    """
 
     spec: RunSpec
+    role: Role
     runtime: Runtime
+    keep: bool = False
+    tasks: tuple[EvalTask, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.role}, seed {self.spec.seed}"
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity."""
+        return self.spec.run_id
+
+    @property
+    def content(self) -> str:
+        """Identity of what is in `folder`."""
+        return self.spec.data.fingerprint
+
+    @property
+    def folder(self) -> Path:
+        """What is read: the prepared data."""
+        return Path(self.runtime.data_dir)
+
+    def reading(self, folder: Path) -> Job:
+        """The job with its data elsewhere."""
+        return replace(self, runtime=replace(self.runtime, data_dir=str(folder)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model that is there, and tasks to evaluate it on.
+
+    Attributes:
+        run_id: whose scores these are (see `mixopt.store.scores`): its run, or what identifies the checkpoint.
+        folder: the model, as the driver sees it.
+        content: identity of what is in `folder` (`mixopt.evaluate.checkpoint.digest`).
+        tasks: at least one; all of them are lost where one brings its worker down.
+        runtime: where and how, as for a `Job`.
+    """
+
+    run_id: str
+    folder: Path
+    content: str
+    tasks: tuple[EvalTask, ...]
+    runtime: EvalRuntime
+
+    def reading(self, folder: Path) -> Evaluation:
+        """The job with its model elsewhere."""
+        return replace(self, folder=folder)
+
+
+J = TypeVar("J", bound=Job | Evaluation)
 
 
 @dataclass(frozen=True)
@@ -42,7 +106,7 @@ class Event:
     Attributes:
         kind: `started`, `progress`, `retry`, or of a run that the table has `again` (it is trained again) or
             `kept` (its kept model is evaluated).
-        run_id: the run.
+        run_id: the job's.
         tokens: training tokens done so far (`progress`).
         message: why it is tried or trained again (`retry`, `again`), or on what it is evaluated, one line.
     """
@@ -70,27 +134,27 @@ class Failure:
 
 
 class Executor(Protocol):
-    """Trains jobs. A context manager: leaving it stops whatever it started."""
+    """Does jobs. A context manager: leaving it stops whatever it started."""
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
-        """Train `jobs`, as many at once as fit.
+    def run(self, jobs: Sequence[J], on_event: Callable[[Event], None]) -> Generator[tuple[J, Ended]]:
+        """Do `jobs`, as many at once as fit.
 
         Args:
-            jobs: what to train, the first ones first.
+            jobs: what to do, the first ones first.
             on_event: called in this process with what happens in between.
 
         Yields:
-            Spec and result of each job in order of completion; a job that raised or died `ATTEMPTS` times has the
-            status `failed`.
+            Each job once, in order of completion, and what it gave; of one that raised or died `ATTEMPTS` times a
+            result with the status `failed`, or outcomes that say why there are none.
 
         Raises:
-            ExecutorError: there is no place to train.
-            MixoptError: a worker met an error that concerns every run.
+            ExecutorError: there is no place to work.
+            MixoptError: a worker met an error that concerns every job.
         """
         ...
 
     def workers(self) -> int:
-        """Runs that are trained at once."""
+        """Jobs that are done at once."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -98,58 +162,127 @@ class Executor(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+class Watch(Protocol):
+    """Who is told how a sweep goes."""
+
+    def sweep(self, jobs: Sequence[Job], found: int) -> AbstractContextManager[None]:
+        """The context of a sweep.
+
+        Args:
+            jobs: the runs to train.
+            found: runs that the table has already.
+        """
+        ...
+
+    def event(self, event: Event) -> None:
+        """Something happened in a job."""
+        ...
+
+    def done(self, job: Job, result: RunResult) -> None:
+        """A run has ended and is recorded."""
+        ...
+
+
+class Quiet:
+    """A `Watch` that says nothing."""
+
+    def sweep(self, jobs: Sequence[Job], found: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing to show."""
+        return contextlib.nullcontext()
+
+    def event(self, event: Event) -> None:
+        """Nothing is said."""
+
+    def done(self, job: Job, result: RunResult) -> None:
+        """Nothing is said."""
+
+
 def attempt(
-    trainer: Trainer | None, spec: RunSpec, runtime: Runtime, progress: Callable[[int], None]
-) -> RunResult | Failure:
-    """Train once, and evaluate; an exception becomes a value, so that it crosses process borders whole."""
+    job: Job | Evaluation,
+    trainer: Trainer | None,
+    evaluator: Evaluator | None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Ended | Failure:
+    """Do a job once; an exception becomes a value, so that it crosses process borders whole.
+
+    Args:
+        job: what to do.
+        trainer: what trains; None for the real loop.
+        evaluator: what scores; None for `mixopt.evaluate.worker.evaluate`.
+        progress: called with the training tokens done so far.
+    """
     try:
-        if trainer is None:
-            from mixopt.train.loop import train as trainer
-        return with_scores(runtime.result or trainer(spec, runtime, progress), runtime)
+        if isinstance(job, Evaluation):
+            return Ended(outcomes=_evaluate(evaluator, job.folder, job.tasks, job.runtime))
+        return _train(job, trainer, evaluator, progress)
     except MixoptError as error:
         return Failure(str(error), traceback.format_exc(), fatal=error)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fatal = StoreError(
-            f"disk full while training (checkpoints in {runtime.checkpoint_dir}); free some space and run the same "
-            "command again (finished runs are kept)"
+            f"disk full while run {job.run_id} wrote {error.filename or 'a file'}; free some space and run the "
+            "same command again (finished runs are kept)"
         )
         return Failure(one_line(error), traceback.format_exc(), fatal=fatal if full else None)
     except Exception as error:
         return Failure(one_line(error), traceback.format_exc())
 
 
-def with_scores(result: RunResult, runtime: Runtime) -> RunResult:
-    """A run's result with the scores of `runtime.tasks`, from the model that it kept.
+def _train(
+    job: Job, trainer: Trainer | None, evaluator: Evaluator | None, progress: Callable[[int], None]
+) -> Ended:
+    """Train, and evaluate; whatever goes wrong in the evaluation concerns the tasks alone."""
+    if trainer is None:
+        from mixopt.train.loop import train as trainer
+    _make_room()
+    runtime = replace(job.runtime, keep_checkpoint=job.keep or bool(job.tasks))
+    result = trainer(job.spec, runtime, progress)
+    if not job.tasks or result.status != "finished" or runtime.checkpoint_dir is None:
+        return Ended(result)
+    _make_room()
+    where = EvalRuntime(device=runtime.device, threads=runtime.threads, precision=runtime.precision)
+    try:
+        return Ended(result, _evaluate(evaluator, Path(runtime.checkpoint_dir) / "final", job.tasks, where))
+    except Exception as error:
+        return Ended(result, _none_had(job.tasks, one_line(error)))
 
-    Whatever goes wrong here concerns the tasks alone: the run stays what it is, and `unscored` says why.
-    """
-    if not runtime.tasks or result.status != "finished" or runtime.checkpoint_dir is None:
-        return result
-    from mixopt.evaluate.base import EvalRuntime
-    from mixopt.evaluate.worker import evaluate
 
+def _evaluate(
+    evaluator: Evaluator | None, model: Path, tasks: tuple[EvalTask, ...], runtime: EvalRuntime
+) -> tuple[Outcome, ...]:
+    if evaluator is None:
+        from mixopt.evaluate.worker import evaluate as evaluator
+    return tuple(evaluator(model, tasks, runtime, lambda _: None))
+
+
+def _make_room() -> None:
+    """Let go of the model that was scored last and of the GPU memory that it leaves, for what comes now."""
+    harness = sys.modules.get("mixopt.evaluate.harness")
+    if harness:
+        harness.forget()
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available():
         gc.collect()
-        torch.cuda.empty_cache()  # what training held is for the evaluation now
-    where = EvalRuntime(device=runtime.device, threads=runtime.threads, precision=runtime.precision)
-    try:
-        outcomes = evaluate(Path(runtime.checkpoint_dir) / "final", runtime.tasks, where, lambda _: None)
-    except Exception as error:
-        reason = str(error) if isinstance(error, MixoptError) else one_line(error)
-        return replace(result, unscored={task.name: reason for task in runtime.tasks})
-    return replace(
-        result,
-        scores=tuple(score for outcome in outcomes for score in outcome.scores),
-        unscored={outcome.task: outcome.error for outcome in outcomes if outcome.error is not None},
-    )
+        torch.cuda.empty_cache()
+
+
+def _none_had(tasks: Sequence[EvalTask], error: str) -> tuple[Outcome, ...]:
+    return tuple(Outcome(task=task.name, error=error, identity=task.identity) for task in tasks)
 
 
 def one_line(error: BaseException) -> str:
-    """An exception in one line, with its type."""
+    """An exception in one line, with its type unless it is ours."""
     text = " ".join(str(error).split())
+    if isinstance(error, MixoptError):
+        return text
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def given_up(job: Job | Evaluation, error: str, seconds: float) -> Ended:
+    """What is told of a job that failed `ATTEMPTS` times."""
+    if isinstance(job, Evaluation):
+        return Ended(outcomes=_none_had(job.tasks, f"given up after {ATTEMPTS} attempts ({error})"))
+    return Ended(failed(job.spec, error, seconds))
 
 
 def failed(spec: RunSpec, error: str, seconds: float) -> RunResult:

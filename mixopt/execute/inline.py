@@ -1,18 +1,18 @@
-"""Runs one after the other in this process: for debugging, tests and machines without Ray."""
+"""Jobs one after the other in this process: for debugging, tests and machines without Ray."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Self
 
-from mixopt.execute.base import ATTEMPTS, Event, attempt, failed
-from mixopt.result import RunResult
+from mixopt.execute.base import ATTEMPTS, Event, attempt, given_up
+from mixopt.result import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from mixopt.execute.base import Job, Trainer
-    from mixopt.spec import RunSpec
+    from mixopt.evaluate.base import Evaluator
+    from mixopt.execute.base import Evaluation, J, Job, Trainer
 
 
 class InlineExecutor:
@@ -20,10 +20,11 @@ class InlineExecutor:
 
     Args:
         trainer: what trains; the real loop by default.
+        evaluator: what scores; the real one by default.
     """
 
-    def __init__(self, trainer: Trainer | None = None) -> None:
-        self._trainer = trainer
+    def __init__(self, trainer: Trainer | None = None, evaluator: Evaluator | None = None) -> None:
+        self._trainer, self._evaluator = trainer, evaluator
 
     def __enter__(self) -> Self:
         return self
@@ -32,28 +33,28 @@ class InlineExecutor:
         """Nothing was started."""
 
     def workers(self) -> int:
-        """One run at a time."""
+        """One job at a time."""
         return 1
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
-        """Train `jobs` in order; see `Executor.run`."""
+    def run(self, jobs: Sequence[J], on_event: Callable[[Event], None]) -> Generator[tuple[J, Ended]]:
+        """Do `jobs` in order; see `Executor.run`."""
         for job in jobs:
-            yield job.spec, self._train(job, on_event)
+            yield job, self._do(job, on_event)
 
-    def _train(self, job: Job, on_event: Callable[[Event], None]) -> RunResult:
-        run_id = job.spec.run_id
+    def _do(self, job: Job | Evaluation, on_event: Callable[[Event], None]) -> Ended:
+        run_id = job.run_id
         started = time.monotonic()
         on_event(Event("started", run_id))
         error = ""
         for number in range(1, ATTEMPTS + 1):
-            outcome = attempt(
-                self._trainer, job.spec, job.runtime, lambda tokens: on_event(Event("progress", run_id, tokens))
+            ended = attempt(
+                job, self._trainer, self._evaluator, lambda tokens: on_event(Event("progress", run_id, tokens))
             )
-            if isinstance(outcome, RunResult):
-                return outcome
-            if outcome.fatal:
-                raise outcome.fatal
-            error = outcome.error
+            if isinstance(ended, Ended):
+                return ended
+            if ended.fatal:
+                raise ended.fatal
+            error = ended.error
             if number < ATTEMPTS:
                 on_event(Event("retry", run_id, message=error))
-        return failed(job.spec, error, time.monotonic() - started)
+        return given_up(job, error, time.monotonic() - started)

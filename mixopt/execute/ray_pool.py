@@ -1,40 +1,50 @@
-"""Runs on Ray: on this machine's CPUs and GPUs, or on a cluster."""
+"""Jobs on Ray: on this machine's CPUs and GPUs, or on a cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from mixopt.errors import ExecutorError
-from mixopt.execute.base import ATTEMPTS, Event, Failure, failed
+from mixopt.execute.base import ATTEMPTS, Event, Failure, J, given_up
 from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_train import GroupWorker
 from mixopt.execute.ray_worker import NeedsData, Worker, death, ship
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
 
     import ray
 
-    from mixopt.execute.base import Job, Trainer
+    from mixopt.evaluate.base import Evaluator
+    from mixopt.execute.base import Trainer
     from mixopt.execute.ray_worker import ShippedFiles
-    from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
+    from mixopt.result import Ended
 
 _POLL_SECONDS = 0.5
 
 
 @dataclass(eq=False)
+class _Turn(Generic[J]):
+    """A job, how often it has failed, and when it was begun."""
+
+    job: J
+    failures: int = 0
+    began: float | None = None
+
+
+@dataclass(eq=False)
 class _Hand:
-    """A worker and what it is doing: nothing, starting (no job) or a job."""
+    """A worker and what it is doing: nothing, starting (no turn) or a job."""
 
     actor: Any
-    job: Job | None = None
+    turn: _Turn[Any] | None = None
     asked: ray.ObjectRef | None = None  # for its progress
-    supplied: bool = False  # with data that its node does not see
+    holds: Path | None = None  # what it read last
+    supplied: str = ""  # content that its node did not see
 
 
 class RayExecutor:
@@ -42,13 +52,14 @@ class RayExecutor:
 
     Args:
         address: a cluster (`host:port`, `ray://host:port`, `auto`); None for a private Ray on this machine.
-        cpus_per_run: CPUs of one run, and so its threads; with several processes, of each.
-        gpus_per_run: GPUs of one run, fractions allowed; None for one where there are GPUs, else none. With several
+        cpus_per_run: CPUs of one job, and so its threads; with several processes, of each.
+        gpus_per_run: GPUs of one job, fractions allowed; None for one where there are GPUs, else none. With several
             processes, of each, and whole ones.
         processes_per_run: processes that train one run together (see `mixopt.execute.ray_train`).
         device: `cpu` never asks for a GPU, `cuda` always does.
-        workers: most runs at once; None for as many as fit.
+        workers: most jobs at once; None for as many as fit.
         trainer: what trains; the real loop by default.
+        evaluator: what scores; the real one by default.
     """
 
     def __init__(
@@ -61,14 +72,16 @@ class RayExecutor:
         device: Literal["auto", "cpu", "cuda"] = "auto",
         workers: int | None = None,
         trainer: Trainer | None = None,
+        evaluator: Evaluator | None = None,
     ) -> None:
-        self._address, self._device, self._trainer = address, device, trainer
+        self._address, self._device = address, device
+        self._trainer, self._evaluator = trainer, evaluator
         self._cpus, self._gpus, self._most = cpus_per_run, gpus_per_run, workers
         self._processes = processes_per_run
         self._exit = contextlib.ExitStack()
         self._capacity = 0
         self._idle: list[_Hand] = []
-        self._shipped: dict[str, ShippedFiles] = {}
+        self._shipped: dict[Path, ShippedFiles] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +93,7 @@ class RayExecutor:
         self._exit.close()
 
     def workers(self) -> int:
-        """Runs that fit at once; starts Ray.
+        """Jobs that fit at once; starts Ray.
 
         Raises:
             ExecutorError: none fits, or there is no Ray.
@@ -89,11 +102,6 @@ class RayExecutor:
             self._exit.enter_context(ray_session(self._address))
             self._capacity = min(self._fitting(), self._most or 2**31)
         return self._capacity
-
-    @property
-    def resources(self) -> tuple[int, float]:
-        """CPUs and GPUs of one run; `workers` settles the GPUs."""
-        return self._cpus, self._gpus or 0.0
 
     def _fitting(self) -> int:
         """How many workers the nodes' resources allow; settles the GPUs that each gets."""
@@ -131,8 +139,8 @@ class RayExecutor:
             )
         return fitting // self._processes
 
-    def run(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Generator[tuple[RunSpec, RunResult]]:
-        """Train `jobs`; see `Executor.run`."""
+    def run(self, jobs: Sequence[J], on_event: Callable[[Event], None]) -> Generator[tuple[J, Ended]]:
+        """Do `jobs`; see `Executor.run`."""
         sweep = _Sweep(self, jobs, on_event, self.workers() if jobs else 0)
         try:
             yield from sweep.results()
@@ -140,7 +148,7 @@ class RayExecutor:
             sweep.stop()
 
     def hire(self) -> tuple[_Hand, ray.ObjectRef]:
-        """A worker, kept from before or new, and the reference that resolves when it can train."""
+        """A worker, kept from before or new, and the reference that resolves when it can work."""
         hand = self._idle.pop() if self._idle else _Hand(self._new_worker())
         return hand, hand.actor.ready.remote()
 
@@ -151,40 +159,39 @@ class RayExecutor:
         groups = {"questions": 1}
         if self._processes == 1:
             actor = remote(num_cpus=self._cpus, num_gpus=self._gpus, concurrency_groups=groups)(Worker)
-            return actor.remote(self._trainer)
+            return actor.remote(self._trainer, self._evaluator)
         actor = remote(num_cpus=0, concurrency_groups=groups)(GroupWorker)
-        return actor.remote(self._trainer, self._processes, self._cpus, self._gpus)
+        return actor.remote(self._trainer, self._evaluator, self._processes, self._cpus, self._gpus)
 
     def keep(self, hand: _Hand) -> None:
         """Keep an idle worker for the next call of `run`."""
         self._idle.append(hand)
 
-    def place(self, job: Job) -> Job:
+    def place(self, job: Any) -> Any:
         """The job with this executor's threads and device."""
         device = "cuda" if self._gpus else "cpu"
         return replace(job, runtime=replace(job.runtime, threads=self._cpus, device=device))
 
-    def ship(self, data_dir: str) -> ShippedFiles:
-        """The data in Ray's object store, put there once."""
-        if data_dir not in self._shipped:
-            self._shipped[data_dir] = ship(data_dir)
-        return self._shipped[data_dir]
+    def ship(self, folder: Path) -> ShippedFiles:
+        """What is in a folder in Ray's object store, put there once."""
+        if folder not in self._shipped:
+            self._shipped[folder] = ship(folder)
+        return self._shipped[folder]
 
 
-class _Sweep:
-    """One call of `RayExecutor.run`: jobs waiting, hands busy, attempts counted."""
+class _Sweep(Generic[J]):
+    """One call of `RayExecutor.run`: jobs waiting, hands busy."""
 
     def __init__(
-        self, executor: RayExecutor, jobs: Sequence[Job], on_event: Callable[[Event], None], workers: int
+        self, executor: RayExecutor, jobs: Sequence[J], on_event: Callable[[Event], None], workers: int
     ) -> None:
         self._executor, self._tell, self._workers = executor, on_event, workers
-        self._waiting, self._left = deque(jobs), len(jobs)
+        self._waiting = [_Turn(job) for job in jobs]
+        self._left = len(jobs)
         self._busy: dict[ray.ObjectRef, _Hand] = {}
-        self._attempts: Counter[str] = Counter()
-        self._began: dict[str, float] = {}
         self._dead_starts = 0
 
-    def results(self) -> Iterator[tuple[RunSpec, RunResult]]:
+    def results(self) -> Iterator[tuple[J, Ended]]:
         import ray
 
         while self._left:
@@ -207,32 +214,32 @@ class _Sweep:
 
     def _fill(self) -> None:
         """Workers for the jobs that wait, as many as fit; one that starts counts for one job."""
-        starting = sum(hand.job is None for hand in self._busy.values())
+        starting = sum(hand.turn is None for hand in self._busy.values())
         for _ in range(min(len(self._waiting) - starting, self._workers - len(self._busy))):
             hand, ref = self._executor.hire()
             self._busy[ref] = hand
 
-    def _take(self, hand: _Hand, ref: ray.ObjectRef) -> tuple[RunSpec, RunResult] | None:
-        """Deal with one answer of a worker; a pair when it ends a run."""
+    def _take(self, hand: _Hand, ref: ray.ObjectRef) -> tuple[J, Ended] | None:
+        """Deal with one answer of a worker; a pair when it ends a job."""
         import ray
         from ray.exceptions import RayError
 
-        job, hand.job = hand.job, None
+        turn, hand.turn = hand.turn, None
         try:
             answer = ray.get(ref)
         except RayError as error:
             with contextlib.suppress(Exception):
                 ray.kill(hand.actor)
-            if job is None:
+            if turn is None:
                 self._count_dead_start(error)
                 return None
-            return self._end(job, Failure(death(error)))
+            return self._end(turn, Failure(death(error)))
         if isinstance(answer, NeedsData):
-            if job and not hand.supplied:
-                self._supply(hand, job)
+            if turn and hand.supplied != turn.job.content:
+                self._supply(hand, turn)
                 return None
-            answer = Failure("the data could not be written on the worker's node")
-        ended = self._end(job, answer) if job else None
+            answer = Failure("what the job reads could not be written on the worker's node")
+        ended = self._end(turn, answer) if turn else None
         self._give(hand)
         return ended
 
@@ -241,30 +248,38 @@ class _Sweep:
         if not self._waiting:
             self._executor.keep(hand)
             return
-        job = hand.job = self._executor.place(self._waiting.popleft())
-        self._busy[hand.actor.train.remote(job.spec, job.runtime)] = hand
-        if job.spec.run_id not in self._began:
-            self._began[job.spec.run_id] = time.monotonic()
-            self._tell(Event("started", job.spec.run_id))
+        # A model stays loaded: first the jobs that read what this hand has read, then what no other hand has.
+        held = {other.holds for other in self._busy.values()}
+        folder = hand.holds
+        turn = min(self._waiting, key=lambda one: 0 if one.job.folder == folder else 1 + (one.job.folder in held))
+        self._waiting.remove(turn)
+        self._start(hand, turn)
+        if turn.began is None:
+            turn.began = time.monotonic()
+            self._tell(Event("started", turn.job.run_id))
 
-    def _supply(self, hand: _Hand, job: Job) -> None:
-        """Send the data to a node that does not see its folder, then the job again."""
-        hand.job, hand.supplied = job, True
-        hand.actor.receive.remote(job.spec.data.fingerprint, self._executor.ship(job.runtime.data_dir))
-        self._busy[hand.actor.train.remote(job.spec, job.runtime)] = hand
+    def _start(self, hand: _Hand, turn: _Turn[J]) -> None:
+        hand.turn, hand.holds = turn, turn.job.folder
+        self._busy[hand.actor.do.remote(self._executor.place(turn.job))] = hand
 
-    def _end(self, job: Job, answer: RunResult | Failure) -> tuple[RunSpec, RunResult] | None:
-        """The end of an attempt: of the run as well, or the job is queued again."""
+    def _supply(self, hand: _Hand, turn: _Turn[J]) -> None:
+        """Send what a job reads to a node that does not see its folder, then the job again."""
+        hand.supplied = turn.job.content
+        hand.actor.receive.remote(turn.job.content, self._executor.ship(turn.job.folder))
+        self._start(hand, turn)
+
+    def _end(self, turn: _Turn[J], answer: Ended | Failure) -> tuple[J, Ended] | None:
+        """The end of an attempt: of the job as well, or it is queued again."""
+        job = turn.job
         if not isinstance(answer, Failure):
-            return job.spec, answer
+            return job, answer
         if answer.fatal:
             raise answer.fatal
-        run_id = job.spec.run_id
-        self._attempts[run_id] += 1
-        if self._attempts[run_id] >= ATTEMPTS:
-            return job.spec, failed(job.spec, answer.error, time.monotonic() - self._began[run_id])
-        self._tell(Event("retry", run_id, message=answer.error))
-        self._waiting.appendleft(job)
+        turn.failures += 1
+        if turn.failures >= ATTEMPTS:
+            return job, given_up(job, answer.error, time.monotonic() - (turn.began or 0.0))
+        self._tell(Event("retry", job.run_id, message=answer.error))
+        self._waiting.insert(0, turn)
         return None
 
     def _count_dead_start(self, error: Exception) -> None:
@@ -278,11 +293,11 @@ class _Sweep:
         from ray.exceptions import RayError
 
         for hand in self._busy.values():
-            if hand.job is None:
+            if hand.turn is None:
                 continue
             if hand.asked is None:
                 hand.asked = hand.actor.progress.options(concurrency_group="questions").remote()
             elif ray.wait([hand.asked], timeout=0)[0]:
                 with contextlib.suppress(RayError):
-                    self._tell(Event("progress", hand.job.spec.run_id, ray.get(hand.asked)))
+                    self._tell(Event("progress", hand.turn.job.run_id, ray.get(hand.asked)))
                 hand.asked = None

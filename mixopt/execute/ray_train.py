@@ -12,17 +12,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.execute.base import Failure, attempt, one_line
+from mixopt.execute.base import Evaluation, Failure, attempt, one_line
 from mixopt.execute.ray_worker import NeedsData, death, locate, write_shipped
 
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError
 
-    from mixopt.execute.base import Trainer
+    from mixopt.evaluate.base import Evaluator
+    from mixopt.execute.base import Job, Trainer
     from mixopt.execute.ray_worker import ShippedFiles
-    from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.result import Ended
 
 _NOTE_SECONDS = 0.5
 
@@ -31,19 +30,23 @@ _WATCH = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5"}
 
 
 class GroupWorker:
-    """What `Worker` is for runs of one process: an actor that trains a run at a time, on a group that it starts.
+    """What `Worker` is for runs of one process: an actor that does a job at a time, on a group that it starts.
 
     It holds no CPU or GPU itself; the processes of the group do. It dies with its driver, and they with it.
 
     Args:
         trainer: what trains; the real loop by default.
+        evaluator: what scores, in the first process; the real one by default.
         processes: size of a group.
         cpus: CPUs of each process.
         gpus: GPUs of each process.
     """
 
-    def __init__(self, trainer: Trainer | None, processes: int, cpus: int, gpus: float) -> None:
-        self._trainer, self._processes, self._cpus, self._gpus = trainer, processes, cpus, gpus
+    def __init__(
+        self, trainer: Trainer | None, evaluator: Evaluator | None, processes: int, cpus: int, gpus: float
+    ) -> None:
+        self._trainer, self._evaluator = trainer, evaluator
+        self._processes, self._cpus, self._gpus = processes, cpus, gpus
         self._tokens = 0
         self._files: ShippedFiles = []
         self._told: list[Failure | NeedsData] = []
@@ -55,8 +58,8 @@ class GroupWorker:
 
         return ray.get_runtime_context().get_node_id()
 
-    def train(self, spec: RunSpec, runtime: Runtime) -> RunResult | Failure | NeedsData:
-        """One attempt at a run, on a new group."""
+    def do(self, job: Job | Evaluation) -> Ended | Failure | NeedsData:
+        """One attempt at a job, on a new group."""
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
@@ -71,16 +74,16 @@ class GroupWorker:
             trainer = TorchTrainer(
                 train_in_group,
                 train_loop_config={
-                    "spec": spec,
-                    "runtime": runtime,
+                    "job": job,
                     "trainer": self._trainer,
+                    "evaluator": self._evaluator,
                     "starter": ray.get_runtime_context().current_actor,
                 },
                 scaling_config=ScalingConfig(
                     num_workers=self._processes, use_gpu=self._gpus > 0, resources_per_worker=resources
                 ),
                 run_config=RunConfig(
-                    name=spec.run_id,
+                    name=job.run_id,
                     storage_path=folder,
                     failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
                 ),
@@ -107,11 +110,11 @@ class GroupWorker:
         return self._told[0] if self._told else Failure(one_line(error))
 
     def progress(self) -> int:
-        """Training tokens done in the current run; answered while `train` works."""
+        """Training tokens done in the current job; answered while `do` works."""
         return self._tokens
 
-    def receive(self, fingerprint: str, files: ShippedFiles) -> None:  # noqa: ARG002 (a spec says which data)
-        """Keep data that was shipped through Ray for the processes whose node does not see its folder."""
+    def receive(self, content: str, files: ShippedFiles) -> None:  # noqa: ARG002 (a job says which)
+        """Keep what was shipped through Ray for the processes whose node does not see its folder."""
         self._files = files
 
     def files(self) -> ShippedFiles:
@@ -139,12 +142,17 @@ class GroupProcessError(Exception):
     """Ends a process of a group, and so the group; the reason was told to the actor that started it."""
 
 
-def train_in_group(config: dict[str, Any]) -> RunResult | None:
-    """What Ray Train calls in each process of a group; the first one returns the run's result."""
+def train_in_group(config: dict[str, Any]) -> Ended | None:
+    """What Ray Train calls in each process of a group; the first one returns what the job gave."""
     import ray
     import ray.train
 
-    spec, starter = config["spec"], config["starter"]
+    job, starter = config["job"], config["starter"]
+    first = ray.train.get_context().get_world_rank() == 0
+    if not first:  # one process evaluates what all have trained
+        if isinstance(job, Evaluation):
+            return None
+        job = replace(job, tasks=(), keep=job.keep or bool(job.tasks))
 
     def ask(method: str, *values: object) -> Any:
         # In a concurrency group of its own, as the actor's main thread waits for this very group.
@@ -154,17 +162,16 @@ def train_in_group(config: dict[str, Any]) -> RunResult | None:
         ray.get(ask("tell", what))
         return GroupProcessError(message)
 
-    runtime = locate(spec, config["runtime"])
-    if runtime is None:
+    located = locate(job)
+    if located is None:
         files = ray.get(ask("files"))
         if not files:
             raise fail(NeedsData(), "no data on this node")
-        write_shipped(spec.data.fingerprint, files)
-        runtime = locate(spec, config["runtime"])
-        if runtime is None:
+        write_shipped(job.content, files)
+        located = locate(job)
+        if located is None:
             raise fail(Failure("the data could not be written on the worker's node"), "no data on this node")
 
-    first = ray.train.get_context().get_world_rank() == 0
     noted = time.monotonic()
 
     def note(tokens: int) -> None:
@@ -174,9 +181,7 @@ def train_in_group(config: dict[str, Any]) -> RunResult | None:
             noted = now
             ask("note", tokens)
 
-    if not first:
-        runtime = replace(runtime, tasks=())  # one process evaluates what all have trained
-    outcome = attempt(config["trainer"], spec, runtime, note)
-    if isinstance(outcome, Failure):
-        raise fail(outcome, outcome.error)
-    return outcome if first else None
+    ended = attempt(located, config["trainer"], config["evaluator"], note)
+    if isinstance(ended, Failure):
+        raise fail(ended, ended.error)
+    return ended if first else None

@@ -1,4 +1,4 @@
-"""What runs inside a Ray worker: one training at a time, in a process that is kept for the next one."""
+"""What runs inside a Ray worker: one job at a time, in a process that is kept for the next one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,9 @@ from mixopt.execute.base import Failure, attempt, one_line
 if TYPE_CHECKING:
     import ray
 
-    from mixopt.execute.base import Trainer
-    from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.evaluate.base import Evaluator
+    from mixopt.execute.base import Evaluation, Job, Trainer
+    from mixopt.result import Ended
 
     ShippedFiles = list[tuple[str, list[ray.ObjectRef]]]
 
@@ -26,18 +24,19 @@ _CHUNK_BYTES = 64 * 2**20
 
 
 class NeedsData:
-    """The answer of a worker that does not find the data's folder."""
+    """The answer of a worker that does not find what it is to read."""
 
 
 class Worker:
-    """An actor that trains; it holds its CPUs and GPUs, and torch's import, from run to run.
+    """An actor that trains and evaluates; it holds its CPUs and GPUs, and what it imported, from job to job.
 
     Args:
         trainer: what trains; the real loop by default.
+        evaluator: what scores; the real one by default.
     """
 
-    def __init__(self, trainer: Trainer | None) -> None:
-        self._trainer = trainer
+    def __init__(self, trainer: Trainer | None, evaluator: Evaluator | None) -> None:
+        self._trainer, self._evaluator = trainer, evaluator
         self._tokens = 0
 
     def ready(self) -> str:
@@ -48,44 +47,44 @@ class Worker:
             import mixopt.train.loop  # noqa: F401
         return ray.get_runtime_context().get_node_id()
 
-    def train(self, spec: RunSpec, runtime: Runtime) -> RunResult | Failure | NeedsData:
-        """One attempt at a run."""
-        located = locate(spec, runtime)
+    def do(self, job: Job | Evaluation) -> Ended | Failure | NeedsData:
+        """One attempt at a job."""
+        located = locate(job)
         if located is None:
             return NeedsData()
         self._tokens = 0
         try:
-            return attempt(self._trainer, spec, located, self._note)
+            return attempt(located, self._trainer, self._evaluator, self._note)
         finally:
             torch = sys.modules.get("torch")
             if torch and torch.cuda.is_available():
                 torch.cuda.empty_cache()  # other workers share the GPU
 
     def progress(self) -> int:
-        """Training tokens done in the current run; answered while `train` works."""
+        """Training tokens done in the current job; answered while `do` works."""
         return self._tokens
 
-    def receive(self, fingerprint: str, files: ShippedFiles) -> None:
-        """Write data that was shipped through Ray where this node's workers find it."""
-        write_shipped(fingerprint, files)
+    def receive(self, content: str, files: ShippedFiles) -> None:
+        """Write what was shipped through Ray where this node's workers find it."""
+        write_shipped(content, files)
 
     def _note(self, tokens: int) -> None:
         self._tokens = tokens
 
 
-def locate(spec: RunSpec, runtime: Runtime) -> Runtime | None:
-    """`runtime` with the folder where this node sees the data; None if it does not."""
-    if Path(runtime.data_dir).exists():
-        return runtime
-    copy = shipped_folder(spec.data.fingerprint)
-    return replace(runtime, data_dir=str(copy)) if copy.exists() else None
+def locate(job: Job | Evaluation) -> Job | Evaluation | None:
+    """The job with what it reads where this node sees it; None if it does not."""
+    if job.folder.exists():
+        return job
+    copy = shipped_folder(job.content)
+    return job.reading(copy) if copy.exists() else None
 
 
-def write_shipped(fingerprint: str, files: ShippedFiles) -> None:
-    """Write data that was shipped through Ray where this node's workers find it; one of them is the first."""
+def write_shipped(content: str, files: ShippedFiles) -> None:
+    """Write what was shipped through Ray where this node's workers find it; one of them is the first."""
     import ray
 
-    folder = shipped_folder(fingerprint)
+    folder = shipped_folder(content)
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,19 +117,19 @@ def death(error: Exception) -> str:
     return one_line(error)
 
 
-def ship(data_dir: str) -> ShippedFiles:
-    """Put every file below `data_dir` into Ray's object store, in pieces: names and references."""
+def ship(folder: Path) -> ShippedFiles:
+    """Put every file below `folder` into Ray's object store, in pieces: names and references."""
     import ray
 
     files: ShippedFiles = []
-    for path in sorted(Path(data_dir).rglob("*")):
+    for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
                 chunks = [ray.put(chunk) for chunk in iter(lambda file=file: file.read(_CHUNK_BYTES), b"")]
-            files.append((str(path.relative_to(data_dir)), chunks))
+            files.append((str(path.relative_to(folder)), chunks))
     return files
 
 
-def shipped_folder(fingerprint: str) -> Path:
+def shipped_folder(content: str) -> Path:
     """Where a node keeps what was shipped to it, one folder for each content; the user's own."""
-    return Path(tempfile.gettempdir()) / f"mixopt-data-{os.getuid()}" / fingerprint
+    return Path(tempfile.gettempdir()) / f"mixopt-data-{os.getuid()}" / content

@@ -5,56 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from mixopt.execute.base import Event
+    from mixopt.execute.base import Event, Job
     from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
-
-
-class Watch(Protocol):
-    """Who is told how a sweep goes."""
-
-    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> AbstractContextManager[None]:
-        """The context of a sweep.
-
-        Args:
-            specs: the runs to train.
-            roles: what each run is for, by run id.
-            found: runs that the table has already.
-        """
-        ...
-
-    def event(self, event: Event) -> None:
-        """Something happened in a run."""
-        ...
-
-    def done(self, spec: RunSpec, result: RunResult) -> None:
-        """A run has ended and is recorded."""
-        ...
-
-
-class Quiet:
-    """A `Watch` that says nothing."""
-
-    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Nothing to show."""
-        return contextlib.nullcontext()
-
-    def event(self, event: Event) -> None:
-        """Nothing is said."""
-
-    def done(self, spec: RunSpec, result: RunResult) -> None:
-        """Nothing is said."""
 
 
 @dataclass
@@ -79,6 +41,8 @@ class Tally:
 
     def event(self, event: Event, now: float) -> None:
         """Take in an event at the time `now` (seconds)."""
+        if event.run_id not in self.tokens:
+            return  # a kept model that is evaluated
         if event.kind == "started":
             self.started = now if self.started is None else self.started
             self.running.add(event.run_id)
@@ -131,20 +95,21 @@ class Live:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tally = Tally({})
-        self._roles: Mapping[str, str] = {}
+        self._jobs: dict[str, Job] = {}
         self._bar: tuple[Progress, TaskID] | None = None
 
     @contextlib.contextmanager
-    def sweep(self, specs: Sequence[RunSpec], roles: Mapping[str, str], found: int) -> Iterator[None]:
+    def sweep(self, jobs: Sequence[Job], found: int) -> Iterator[None]:
         """Draw the sweep while it lasts."""
-        self._tally, self._roles = Tally({spec.run_id: spec.tokens for spec in specs}), roles
+        self._jobs = {job.run_id: job for job in jobs}
+        self._tally = Tally({run: job.spec.tokens for run, job in self._jobs.items()})
         if found:
-            self._console.print(f"{found} of {found + len(specs)} runs are in the table already")
-        if not specs:
+            self._console.print(f"{found} of {found + len(jobs)} runs are in the table already")
+        if not jobs:
             yield
             return
-        runs = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
-        self._console.print(f"training {runs}, {format_count(sum(spec.tokens for spec in specs))} tokens")
+        runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
+        self._console.print(f"training {runs}, {format_count(sum(self._tally.tokens.values()))} tokens")
         if not self._console.is_terminal:
             yield
             return
@@ -161,7 +126,7 @@ class Live:
         """Move the bar; say why a run is tried or trained again."""
         self._tally.event(event, time.monotonic())
         if event.kind in ("retry", "again"):
-            role = self._roles.get(event.run_id, event.run_id)
+            role = self._jobs.get(event.run_id, event.run_id)
             what = (
                 "trying again from its checkpoint" if event.kind == "retry" else "in the table, and trained again"
             )
@@ -170,20 +135,19 @@ class Live:
             self._console.print(f"{event.run_id}: {event.message}", markup=False, soft_wrap=True)
         self._draw()
 
-    def done(self, spec: RunSpec, result: RunResult) -> None:
+    def done(self, job: Job, result: RunResult) -> None:
         """Count the run; say so if it did not end well."""
         well = result.status == "finished"
-        self._tally.end(spec.run_id, well=well)
-        role = self._roles.get(spec.run_id, spec.run_id)
+        self._tally.end(job.run_id, well=well)
         if not well:
             self._console.print(
-                f"warning: {role} {result.status} ({result.error}); going on without it", markup=False
+                f"warning: {job} {result.status} ({result.error}); going on without it", markup=False
             )
         elif self._bar is None:
-            losses = [loss for domain, loss in result.losses().items() if domain in spec.data.domains]
+            losses = [loss for domain, loss in result.losses().items() if domain in job.spec.data.domains]
             mean = sum(losses) / max(1, len(losses))
             self._console.print(
-                f"{role}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False, soft_wrap=True
+                f"{job}: mean loss {mean:.4f}; {self._tally.line(time.monotonic())}", markup=False, soft_wrap=True
             )
         self._draw()
 

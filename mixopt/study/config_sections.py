@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mixopt.errors import ConfigError
+from mixopt.evaluate.base import EvalRuntime
 from mixopt.fields import Count, Domains, Names, Section, names
 from mixopt.model_spec import FAMILIES
 from mixopt.policy import POLICIES
@@ -14,6 +15,7 @@ from mixopt.spec import EvalSpec, OptimSpec
 from mixopt.trackers import TRACKERS
 
 if TYPE_CHECKING:
+    from mixopt.execute.base import Executor
     from mixopt.plugins import Registry
 
 
@@ -138,6 +140,35 @@ class ExecutorSection(Section):
                 "use `kind: ray`"
             )
         return self
+
+    @property
+    def own_device(self) -> Literal["auto", "cpu", "cuda"]:
+        """The device of what is done in this process; Ray hands out GPUs itself."""
+        if self.kind == "inline" and self.gpus_per_run is not None:
+            return "cuda" if self.gpus_per_run else "cpu"
+        return self.device
+
+    @property
+    def evaluations(self) -> EvalRuntime:
+        """Where and how models are evaluated that are there already."""
+        return EvalRuntime(device=self.own_device, threads=self.cpus_per_run, precision=self.precision)
+
+    def open(self) -> Executor:
+        """Where runs are trained and models evaluated; nothing is started yet."""
+        if self.kind == "inline":
+            from mixopt.execute.inline import InlineExecutor
+
+            return InlineExecutor()
+        from mixopt.execute.ray_pool import RayExecutor
+
+        return RayExecutor(
+            address=self.ray_address,
+            cpus_per_run=self.cpus_per_run,
+            gpus_per_run=self.gpus_per_run,
+            processes_per_run=self.processes_per_run,
+            device=self.device,
+            workers=self.workers,
+        )
 
 
 class TrackingSection(Section):

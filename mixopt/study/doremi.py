@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
+from mixopt.methods.base import Role
 from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.mixture import Mixture
 from mixopt.policy.doremi import check_settings
 from mixopt.spec import PolicySpec
 from mixopt.store import Store
-from mixopt.study.loop import Planned, is_done, train_missing
+from mixopt.study.loop import job_of, train_missing
 from mixopt.study.mixtures import resolve_mixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Job, Watch
     from mixopt.methods.base import Recommendation
-    from mixopt.report.progress import Watch
     from mixopt.spec import RunSpec
     from mixopt.study.study import Study
 
@@ -38,8 +38,8 @@ class RoundRuns:
     """
 
     reference: Mixture
-    references: tuple[Planned, ...]
-    proxies: tuple[Planned, ...]
+    references: tuple[Job, ...]
+    proxies: tuple[Job, ...]
 
 
 class DoremiStudy:
@@ -88,15 +88,14 @@ class DoremiStudy:
             "uniform": Mixture.uniform(study.domains),
             "natural": study.natural,
         }
-        self.round(1, study.reference, None)  # mistakes in its runs are found now
+        self.round(1, study.reference)  # mistakes in its runs are found now
 
-    def round(self, number: int, reference: Mixture, store: Store | None) -> RoundRuns:
+    def round(self, number: int, reference: Mixture) -> RoundRuns:
         """The runs of a round.
 
         Args:
             number: counted from 1.
             reference: the mixture of its reference runs.
-            store: the results table; where it has a proxy, its reference's model is not needed any more.
 
         Raises:
             ConfigError: a run repeats a domain more often than `training.max_epochs` allows.
@@ -105,12 +104,11 @@ class DoremiStudy:
         for seed in study.seeds:
             first = study.spec(reference, study.tokens, seed)
             second = self._proxy(first, seed)
-            roles = f"round {number} reference", f"round {number} proxy"
+            roles = tuple(Role(kind, str(number), f"round {number} {kind}") for kind in ("reference", "proxy"))
             for spec, role in zip((first, second), roles, strict=True):
                 study.check_epochs(spec, role)
-            needed = store is None or not store.has_finished(second.run_id)
-            references.append(Planned(first, roles[0], keep=needed))
-            proxies.append(Planned(second, roles[1]))
+            references.append(job_of(study, first, roles[0], keep=True))
+            proxies.append(job_of(study, second, roles[1]))
         return RoundRuns(reference, tuple(references), tuple(proxies))
 
     def _proxy(self, reference: RunSpec, seed: int) -> RunSpec:
@@ -128,9 +126,9 @@ class DoremiStudy:
         """The rounds whose runs are known: the first, and each that follows from proxies in the table."""
         reference = self._study.reference
         for number in range(1, self.settings.rounds + 1):
-            runs = self.round(number, reference, store)
+            runs = self.round(number, reference)
             yield runs
-            if store is None or not all(is_done(self._study, run, store) for run in runs.proxies):
+            if store is None or not all(store.has_finished(run.run_id) for run in runs.proxies):
                 return
             done = measured(runs, store)
             if done.converged:
@@ -184,11 +182,11 @@ def run_doremi(
     rounds: list[Round] = []
     reference = study.reference
     for number in range(1, doremi.settings.rounds + 1):
-        runs = doremi.round(number, reference, store)
+        runs = doremi.round(number, reference)
         # A proxy needs its reference's model: one after the other.
         for some in (runs.references, runs.proxies):
             train_missing(study, some, store, executor, watch)
-            _check_finished(study, some, store)
+            _check_finished(some, store)
         rounds.append(measured(runs, store))
         if rounds[-1].converged:
             break
@@ -196,10 +194,10 @@ def run_doremi(
     return doremi.recommend(rounds)
 
 
-def _check_finished(study: Study, runs: tuple[Planned, ...], store: Store) -> None:
+def _check_finished(runs: tuple[Job, ...], store: Store) -> None:
     """A method of few runs cannot go on without one of them."""
     for run in runs:
-        if not is_done(study, run, store):
+        if not store.has_finished(run.run_id):
             run_id = run.spec.run_id
             raise ExecutorError(
                 f"{run.role}, seed {run.spec.seed}, did not finish; `mixopt runs show {run_id} --results "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
 from mixopt.evaluate.tasks import resolve
-from mixopt.execute.evaluations import split
+from mixopt.execute.base import Evaluation
 from mixopt.score import ScoredModel, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
-    from mixopt.execute.evaluations import EvalJob, Evaluations
+    from mixopt.evaluate.base import EvalRuntime, EvalTask
+    from mixopt.execute.base import Event, Executor
     from mixopt.model_spec import Prediction
     from mixopt.report.eval_progress import EvalProgress
     from mixopt.store import Store
@@ -104,7 +105,7 @@ def evaluate(
     models: Sequence[TrainedModel],
     asked: TasksAsked,
     store: Store,
-    evaluations: Evaluations,
+    executor: Executor,
     runtime: EvalRuntime,
     progress: EvalProgress,
 ) -> list[ScoredModel]:
@@ -114,7 +115,7 @@ def evaluate(
         models: at least one.
         asked: the tasks.
         store: the results table; each outcome is written as it comes, so that an interrupted evaluation goes on.
-        evaluations: where to evaluate.
+        executor: where to evaluate.
         runtime: device, precision, batch size.
         progress: who is told how it goes.
 
@@ -137,25 +138,30 @@ def evaluate(
         subject: labels((task.name, int(task.settings.get("shots") or 0)) for task in wanted)
         for subject, wanted in tasks.items()
     }
-    by_identity = {task.identity: task for wanted in tasks.values() for task in wanted}
 
-    def record(job: EvalJob, outcome: Outcome) -> None:
-        model = known[job.subject]
-        if outcome.error is None:
-            store.scores.record(model.subject, outcome.scores, source=str(model.folder))
-        else:
-            task = by_identity[outcome.identity]
-            label = called[job.subject][task.name, int(task.settings.get("shots") or 0)]
-            errors[job.subject][label] = outcome.error
-        progress.done(model.name, outcome)
+    # A job for each task, so that each outcome is recorded as it comes, and a worker's end costs one task.
+    jobs = [
+        Evaluation(run_id=subject, folder=model.folder, content=model.digest, tasks=(task,), runtime=runtime)
+        for subject, model in known.items()
+        for task in missing[subject]
+    ]
 
-    total = sum(map(len, missing.values()))
-    found = sum(map(len, tasks.values())) - total
-    with progress.evaluating(total, found):
-        if total:
-            places = {subject: (model.folder, model.digest) for subject, model in known.items()}
-            jobs = split(places, missing, evaluations.workers(), runtime)
-            evaluations.run(jobs, record, lambda job, reason: progress.retry(known[job.subject].name, reason))
+    def on_event(event: Event) -> None:
+        if event.kind == "retry":
+            progress.retry(known[event.run_id].name, event.message)
+
+    with (
+        progress.evaluating(len(jobs), sum(map(len, tasks.values())) - len(jobs)),
+        contextlib.closing(executor.run(jobs, on_event)) as results,
+    ):
+        for job, ended in results:
+            model, (task,), (outcome,) = known[job.run_id], job.tasks, ended.outcomes
+            if outcome.error is None:
+                store.scores.record(model.subject, outcome.scores, source=str(model.folder))
+            else:
+                label = called[model.subject][task.name, int(task.settings.get("shots") or 0)]
+                errors[model.subject][label] = outcome.error
+            progress.done(model.name, outcome)
     return [_scored(model, tasks[model.subject], store, errors[model.subject]) for model in known.values()]
 
 

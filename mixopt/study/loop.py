@@ -4,50 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mixopt.errors import ExecutorError
-from mixopt.execute.base import Event, Job
+from mixopt.errors import ConfigError, ExecutorError
+from mixopt.execute.base import Evaluation, Event, Job, Quiet
+from mixopt.methods.base import Role
 from mixopt.methods.search_loop import search_loop
-from mixopt.report.progress import Quiet
 from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared
 from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_notes
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from mixopt.evaluate.base import EvalTask
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Watch
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
-    from mixopt.report.progress import Watch
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run of a study and what it is for.
-
-    Attributes:
-        spec: the run.
-        role: what it is for, in the study's own words.
-        keep: its trained model is needed as well as its numbers, and kept in `kept_model`.
-    """
-
-    spec: RunSpec
-    role: str
-    keep: bool = False
-
-    @property
-    def run_id(self) -> str:
-        """The run's identity."""
-        return self.spec.run_id
 
 
 def run_study(
@@ -73,18 +53,29 @@ def run_study(
     store.check_writable()
     tasks = needed_tasks(study)
     curves = getattr(searcher, "wants_curves", False)
-    asked: list[str] = []
+    asked: dict[str, Job] = {}
 
-    def do(runs: Sequence[Planned]) -> None:
-        asked.extend(run.run_id for run in runs)
-        train_missing(study, runs, store, executor, watch)
+    def do(jobs: Sequence[Job]) -> None:
+        train_missing(study, jobs, store, executor, watch)
+        asked.update({job.run_id: job for job in jobs})
         _check_any_finished(study, asked, store)
 
     def history_of(run_ids: Sequence[str]) -> History:
         return store.history(run_ids, curves=curves, tasks=tasks)
 
-    recommendation = search_loop(searcher, lambda proposals: plan_runs(study, proposals), do, history_of)
-    return with_task_notes(study, recommendation, history_of(asked), tasks, store) if tasks else recommendation
+    try:
+        recommendation = search_loop(searcher, lambda proposals: plan_runs(study, proposals), do, history_of)
+    except ConfigError as error:
+        lost = next((job for run_id, job in asked.items() if not store.has_finished(run_id)), None)
+        if lost is None:
+            raise
+        raise ConfigError(
+            f"{error}; {lost}, did not finish: `mixopt runs show {lost.run_id} --results {store.folder}` says why; "
+            "mend the cause and run the same command again"
+        ) from error
+    if tasks:
+        return with_task_notes(study, recommendation, history_of(list(asked)), tasks, store)
+    return recommendation
 
 
 def _check_any_finished(study: Study, run_ids: Collection[str], store: Store) -> None:
@@ -99,8 +90,8 @@ def _check_any_finished(study: Study, run_ids: Collection[str], store: Store) ->
     )
 
 
-def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
-    """Proposals as runs: whole batches, and no domain repeated more often than allowed."""
+def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Job]:
+    """Proposals as jobs: whole batches, and no domain repeated more often than allowed."""
     planned = []
     for proposal in proposals:
         spec = study.sized(proposal.model).spec(proposal.mixture, proposal.tokens, proposal.seed)
@@ -110,8 +101,23 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Planned]:
             limits = dict(zip(proposal.mixture.domains, proposal.unique_tokens, strict=True))
             ordered = tuple(limits.get(name) for name in spec.data.domains)
             spec = replace(spec, data=replace(spec.data, unique_tokens=ordered))
-        planned.append(Planned(spec, proposal.role))
+        if proposal.policy is not None:
+            spec = replace(spec, policy=replace(proposal.policy, weights=spec.policy.weights))
+        planned.append(job_of(study, spec, proposal.role, keep=proposal.keep))
     return planned
+
+
+def job_of(study: Study, spec: RunSpec, role: Role, *, keep: bool = False) -> Job:
+    """A run of a study as a job.
+
+    Args:
+        study: says where and how.
+        spec: the run.
+        role: what it is for.
+        keep: keep its trained model, in `kept_model`, as another run needs it.
+    """
+    runtime = study.runtime(spec.run_id, spec.policy.reference)
+    return Job(spec=spec, role=role, runtime=runtime, keep=keep or study.config.executor.keep_checkpoints)
 
 
 def kept_model(study: Study, run_id: str) -> Path:
@@ -119,18 +125,37 @@ def kept_model(study: Study, run_id: str) -> Path:
     return study.checkpoint_dir(run_id) / "final"
 
 
-def is_done(study: Study, run: Planned, store: Store) -> bool:
-    """Whether there is all that a run is for: its row, its model where that is needed, scores of its tasks."""
-    run_id = run.spec.run_id
-    if not store.has_finished(run_id) or (run.keep and not kept_model(study, run_id).exists()):
-        return False
-    return not lacking(store, study.tasks, [run_id])
+def to_do(study: Study, jobs: Iterable[Job], store: Store) -> tuple[dict[str, tuple[EvalTask, ...]], list[Job]]:
+    """What the table lacks of jobs.
+
+    A model that a run of the table was to keep is not missed, as long as no run that is held against it is.
+
+    Returns:
+        The tasks of kept models that have no score, by run, and the runs to train, the longest first: the workers
+        then end at about the same time.
+    """
+    by_id = {job.run_id: job for job in jobs}
+    lost = lacking(store, study.tasks, by_id)
+    kept = {run: some for run, some in lost.items() if store.has_finished(run) and kept_model(study, run).exists()}
+    missing = [
+        replace(job, tasks=lost.get(run, ()))
+        for run, job in by_id.items()
+        if run not in kept and (run in lost or not store.has_finished(run))
+    ]
+    return kept, sorted(missing, key=lambda job: -job.spec.flops)
+
+
+def lost_references(study: Study, missing: Iterable[Job], store: Store) -> list[Job]:
+    """Runs of the table that others are held against, and whose models were not kept: to be trained again."""
+    named = sorted({job.spec.policy.reference or "" for job in missing})
+    gone = [run for run in named if store.has_finished(run) and not kept_model(study, run).exists()]
+    return [job_of(study, store.get(run)[0], Role("reference"), keep=True) for run in gone]
 
 
 def train_missing(
-    study: Study, runs: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+    study: Study, jobs: Sequence[Job], store: Store, executor: Executor, watch: Watch | None = None
 ) -> None:
-    """Train those of `runs` that the table does not have, the longest first, and record each as it ends.
+    """Train those of `jobs` that the table does not have, the longest first, and record each as it ends.
 
     Where the study has downstream tasks, each trained model is evaluated on them; that of a run which the table has
     without their scores is evaluated if it was kept, else the run is trained again.
@@ -139,72 +164,74 @@ def train_missing(
         ExecutorError: a task could not be had; found at the first run.
     """
     check_prepared(study.config.data.dir)
-    watch, trackers, tasks = watch or Quiet(), study.trackers(), study.tasks
-    links = [(run.spec.run_id, run.role) for run in runs]
+    links = [(job.run_id, str(job.role)) for job in jobs]
     store.save_study(study.study_id, study.config.method.name, study.resolved, links)
-    evaluate_kept(study, runs, tasks, store, executor, watch)
-    specs = {run.spec.run_id: run.spec for run in runs}
-    keep = {run.spec.run_id for run in runs if run.keep or study.config.executor.keep_checkpoints}
-    purposes = {run.spec.run_id: run.role for run in runs}
-    roles = {run_id: f"{role}, seed {specs[run_id].seed}" for run_id, role in purposes.items()}
-    # Longest first: the workers then end at about the same time.
-    wanted = {run.spec.run_id: run.spec for run in runs if not is_done(study, run, store)}
-    missing = sorted(wanted.values(), key=lambda spec: -spec.flops)
-    again = [run_id for run_id in wanted if store.has_finished(run_id)]
-    lost = lacking(store, tasks, wanted)
-    jobs = [
-        Job(
-            spec,
-            replace(
-                study.runtime(spec.run_id, spec.policy.reference),
-                keep_checkpoint=spec.run_id in keep or spec.run_id in lost,
-                tasks=lost.get(spec.run_id, ()),
-            ),
-        )
-        for spec in missing
-    ]
-    with (
-        watch.sweep(missing, roles, found=len(specs) - len(missing)),
-        # Closed here, so that the workers have ended when recording fails.
-        contextlib.closing(executor.run(jobs, watch.event)) as results,
-    ):
-        for run_id in again:
-            watch.event(Event("again", run_id, message="its trained model is needed and was not kept"))
-        for spec, result in results:
-            store.record(spec, result)
-            trackers.log(Tracked(spec, result, study.study_id, purposes[spec.run_id]))
-            watch.done(spec, result)
-            record_scores(store, result, kept_model(study, spec.run_id))
-            if result.status == "finished" and spec.run_id not in keep:
-                shutil.rmtree(study.checkpoint_dir(spec.run_id), ignore_errors=True)
+    kept, missing = to_do(study, jobs, store)
+    again = lost_references(study, missing, store)
+    if again:
+        _sweep(study, again, store, executor, watch)
+    found = len(dict(links)) - len(missing)
+    _sweep(study, [*_evaluations(study, kept), *missing], store, executor, watch, found)
 
 
 def evaluate_kept(
     study: Study,
-    runs: Sequence[Planned],
-    tasks: Sequence[EvalTask],
+    lost: Mapping[str, Sequence[EvalTask]],
     store: Store,
     executor: Executor,
     watch: Watch | None = None,
 ) -> None:
-    """Evaluate the kept models of those of `runs` that the table has without a score of one of `tasks`.
+    """Evaluate kept models on tasks, by run.
 
     Raises:
         ExecutorError: a task could not be had.
     """
-    watch = watch or Quiet()
-    trained = {run.spec.run_id: run.spec for run in runs if store.has_finished(run.spec.run_id)}
-    lost = lacking(store, tasks, trained)
-    jobs = [
-        Job(trained[run_id], replace(study.runtime(run_id), tasks=some, result=store.get(run_id)[1]))
-        for run_id, some in lost.items()
-        if kept_model(study, run_id).exists()
+    _sweep(study, _evaluations(study, lost), store, executor, watch)
+
+
+def _evaluations(study: Study, lost: Mapping[str, Sequence[EvalTask]]) -> list[Evaluation]:
+    return [
+        Evaluation(
+            run_id=run,
+            folder=kept_model(study, run),
+            content=run,
+            tasks=(task,),
+            runtime=study.config.executor.evaluations,
+        )
+        for run, some in lost.items()
+        for task in some
     ]
-    with contextlib.closing(executor.run(jobs, watch.event)) as results:
-        for job in jobs:
-            names = ", ".join(by_label(job.runtime.tasks))
-            watch.event(
-                Event("kept", job.spec.run_id, message=f"in the table, its kept model is evaluated on {names}")
-            )
-        for spec, result in results:
-            record_scores(store, result, kept_model(study, spec.run_id))
+
+
+def _sweep(
+    study: Study,
+    jobs: Sequence[Job | Evaluation],
+    store: Store,
+    executor: Executor,
+    watch: Watch | None,
+    found: int = 0,
+) -> None:
+    """Do jobs, and record what each gives."""
+    watch, trackers = watch or Quiet(), study.trackers()
+    new = [job for job in jobs if isinstance(job, Job)]
+    kept = [job for job in jobs if isinstance(job, Evaluation)]
+    with (
+        watch.sweep(new, found),
+        # Closed here, so that the workers have ended when recording fails.
+        contextlib.closing(executor.run(jobs, watch.event)) as results,
+    ):
+        for job in new:
+            if store.has_finished(job.run_id):
+                watch.event(Event("again", job.run_id, message="its trained model is needed and was not kept"))
+        for run, some in groupby(kept, lambda job: job.run_id):
+            names = ", ".join(by_label(task for job in some for task in job.tasks))
+            watch.event(Event("kept", run, message=f"in the table, its kept model is evaluated on {names}"))
+        for job, ended in results:
+            result = ended.result
+            if isinstance(job, Job) and result is not None:
+                store.record(job.spec, result)
+                trackers.log(Tracked(job.spec, result, study.study_id, str(job.role)))
+                watch.done(job, result)
+            record_scores(store, job.run_id, ended.outcomes, kept_model(study, job.run_id))
+            if isinstance(job, Job) and not job.keep and result is not None and result.status == "finished":
+                shutil.rmtree(study.checkpoint_dir(job.run_id), ignore_errors=True)

@@ -8,19 +8,16 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.history import empty_history
 from mixopt.spec import PolicySpec
 from mixopt.study.expected import AssumedSpeed, check_prepared, is_prepared
-from mixopt.study.loop import is_done, plan_runs
+from mixopt.study.loop import lost_references, to_do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mixopt.execute.base import Executor, Trainer
-    from mixopt.methods.base import Searcher
+    from mixopt.execute.base import Executor, Job, Trainer
     from mixopt.spec import RunSpec
     from mixopt.store import Store
-    from mixopt.study.loop import Planned
     from mixopt.study.study import Study
 
 _NUMBERS = (
@@ -60,7 +57,7 @@ class Plan:
         prepared: whether the data is there; run ids depend on it.
     """
 
-    runs: tuple[Planned, ...]
+    runs: tuple[Job, ...]
     found: frozenset[str]
     tokens: int
     flops: float
@@ -78,7 +75,7 @@ class Plan:
         runs = [
             {
                 "run": run.spec.run_id,
-                "role": run.role,
+                "role": str(run.role),
                 "seed": run.spec.seed,
                 "tokens": run.spec.tokens,
                 "flops": run.spec.flops,
@@ -89,14 +86,18 @@ class Plan:
         return {"runs": runs, **{name: getattr(self, name) for name in _NUMBERS}}
 
 
-def make_plan(
-    study: Study, searcher: Searcher, store: Store | None, executor: Executor, trainer: Trainer | None = None
+def plan_of(
+    study: Study,
+    runs: Sequence[Job],
+    store: Store | None,
+    executor: Executor,
+    trainer: Trainer | None = None,
 ) -> Plan:
-    """The plan of a study: the runs that its method asks for first. Nothing is recorded.
+    """The plan of runs that are known already. Nothing is recorded.
 
     Args:
         study: what to train, on what.
-        searcher: the method.
+        runs: what it would train first.
         store: the results table; None if there is none yet.
         executor: where it would train.
         trainer: what to calibrate with; the real loop by default.
@@ -104,19 +105,13 @@ def make_plan(
     Raises:
         MixoptError: the study could not be run as it stands.
     """
-    return plan_of(study, plan_runs(study, searcher.ask(empty_history())), store, executor, trainer)
-
-
-def plan_of(
-    study: Study,
-    runs: Sequence[Planned],
-    store: Store | None,
-    executor: Executor,
-    trainer: Trainer | None = None,
-) -> Plan:
-    """The plan of runs that are known already; the arguments are those of `make_plan`."""
-    found = frozenset(run.spec.run_id for run in runs if store and is_done(study, run, store))
-    new = list({run.spec.run_id: run.spec for run in runs if run.spec.run_id not in found}.values())
+    by_id = {run.run_id: run for run in runs}
+    if store:
+        missing = to_do(study, runs, store)[1]
+        again = [run for run in lost_references(study, missing, store) if run.run_id in by_id]
+        by_id = {run.run_id: run for run in (*missing, *again)}
+    new = [run.spec for run in by_id.values()]
+    found = frozenset(run.run_id for run in runs) - by_id.keys()
     assumed = AssumedSpeed.of(study.config.executor)
     if assumed:
         speed = assumed.tokens_per_second(study.model, study.sequence_length)

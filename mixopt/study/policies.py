@@ -15,13 +15,14 @@ from mixopt.mixture import Mixture
 from mixopt.plugins import is_path
 from mixopt.policy import POLICIES, make_policy, options_in, weighs_losses
 from mixopt.spec import PolicySpec
-from mixopt.study.loop import Planned
+from mixopt.study.loop import job_of
 from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.target import plan_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mixopt.execute.base import Job
     from mixopt.policy.base import Option
     from mixopt.spec import RunSpec
     from mixopt.store import Store
@@ -139,7 +140,7 @@ class PolicyAsked:
 
 def plan_policies(
     study: Study, asked: Mapping[str, PolicyAsked], tokens: int, seeds: Sequence[int], store: Store | None = None
-) -> list[Planned]:
+) -> list[Job]:
     """The runs that train with each policy of `asked` for `tokens` with each of `seeds`.
 
     Args:
@@ -157,7 +158,7 @@ def plan_policies(
     for name, one in asked.items():
         prior = one.prior if isinstance(one.prior, Mixture) else resolve_mixture(one.prior, study, store)
         runs = plan_targets(study, {name: prior}, tokens, seeds)
-        planned += [Planned(replace(run.spec, policy=one.spec(run.spec)), run.role) for run in runs]
+        planned += [job_of(study, replace(run.spec, policy=one.spec(run.spec)), run.role) for run in runs]
     return planned
 
 

@@ -15,7 +15,6 @@ from mixopt.presets import model_spec, suited
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study import identity
 from mixopt.study.config import StudyConfig
-from mixopt.study.executors import make_executor
 from mixopt.study.expected import load_or_expect
 from mixopt.study.masks import masks_whole_words, vocabulary_rows
 from mixopt.study.mixtures import resolve_mixture
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from mixopt.data.manifest import Manifest
     from mixopt.evaluate.base import EvalTask
     from mixopt.execute.base import Executor
-    from mixopt.methods.base import Searcher
+    from mixopt.methods.base import Role, Searcher
     from mixopt.methods.method import Method
     from mixopt.model_spec import ModelSpec
     from mixopt.objective import Objective
@@ -250,7 +249,7 @@ class Study:
         wanted = dict(zip(self.domains, spec.mixture.counts(spec.tokens).tolist(), strict=True))
         return {domain: wanted[domain] / have for domain, have in self.distinct(spec).items()}
 
-    def check_epochs(self, spec: RunSpec, role: str) -> None:
+    def check_epochs(self, spec: RunSpec, role: Role | str) -> None:
         """Refuse a run on a domain of less than one sequence, or that repeats a domain more often than allowed.
 
         Raises:
@@ -281,26 +280,22 @@ class Study:
     def runtime(self, run_id: str, reference: str | None = None) -> Runtime:
         """Where and how a run is trained; `reference` is the run that it is held against."""
         executor = self.config.executor
-        device = executor.device
-        if executor.kind == "inline" and executor.gpus_per_run is not None:  # Ray hands out GPUs itself
-            device = "cuda" if executor.gpus_per_run else "cpu"
         return Runtime(
             data_dir=str(Path(self.config.data.dir).absolute()),
             checkpoint_dir=str(self.checkpoint_dir(run_id)),
             reference_dir=str(self.checkpoint_dir(reference) / "final") if reference else None,
-            device=device,
+            device=executor.own_device,
             threads=executor.cpus_per_run,
             precision=executor.precision,
             compile=executor.compile,
             micro_batch=executor.micro_batch,
             sharding=executor.sharding,
             checkpoint_seconds=executor.checkpoint_seconds,
-            keep_checkpoint=executor.keep_checkpoints,
         )
 
     def executor(self) -> Executor:
         """The executor that the config asks for; nothing is started yet."""
-        return make_executor(self.config.executor)
+        return self.config.executor.open()
 
     def trackers(self) -> Trackers:
         """The experiment trackers that the config asks for.

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
-from mixopt.study.loop import Planned, kept_model, train_missing
+from mixopt.methods.base import Role
+from mixopt.study.loop import job_of, kept_model, train_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Job, Watch
     from mixopt.mixture import Mixture
-    from mixopt.report.progress import Watch
     from mixopt.result import RunResult
     from mixopt.spec import EvalSpec, RunSpec
     from mixopt.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POINTS = 20
 
 
-def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, seeds: Sequence[int]) -> list[Planned]:
+def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, seeds: Sequence[int]) -> list[Job]:
     """The runs that train each of `mixtures` for `tokens` with each of `seeds`.
 
     Args:
@@ -47,8 +47,9 @@ def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, see
             spec = study.spec(mixture, tokens, seed)
             # Limits of distinct tokens are the proxies'; the target has all the text.
             spec = replace(spec, data=replace(spec.data, unique_tokens=None), evaluation=evaluation)
-            study.check_epochs(spec, f"target {name}")
-            planned.append(Planned(spec, f"target {name}"))
+            role = Role("target", name)
+            study.check_epochs(spec, role)
+            planned.append(job_of(study, spec, role))
     return planned
 
 
@@ -66,7 +67,7 @@ def target_evaluation(evaluation: EvalSpec) -> EvalSpec:
 
 
 def train_targets(
-    study: Study, planned: Sequence[Planned], store: Store, executor: Executor, watch: Watch | None = None
+    study: Study, planned: Sequence[Job], store: Store, executor: Executor, watch: Watch | None = None
 ) -> list[tuple[RunSpec, RunResult]]:
     """Train what the table lacks of `planned`, and give those that finished.
 

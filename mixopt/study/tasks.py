@@ -17,12 +17,11 @@ from mixopt.task_objective import columns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluate.base import EvalTask, Outcome
     from mixopt.history import History
     from mixopt.methods.base import Recommendation
     from mixopt.model_spec import Prediction
     from mixopt.objective import Objective
-    from mixopt.result import RunResult
     from mixopt.score import Score
     from mixopt.store import Store
     from mixopt.study.config import StudyConfig
@@ -92,18 +91,18 @@ def lacking(store: Store, tasks: Sequence[EvalTask], run_ids: Iterable[str]) -> 
     return {run: some for run, some in lost.items() if some}
 
 
-def record_scores(store: Store, result: RunResult, model: Path) -> None:
+def record_scores(store: Store, run_id: str, outcomes: Iterable[Outcome], model: Path) -> None:
     """Write what a worker measured of a run's trained model.
 
     Raises:
         ExecutorError: a task could not be had; what was measured is kept.
     """
-    if result.scores:
-        store.scores.record(result.run_id, result.scores, source=str(model))
-    if result.unscored:
-        task, reason = next(iter(result.unscored.items()))
+    found = list(outcomes)
+    store.scores.record(run_id, [score for one in found for score in one.scores], source=str(model))
+    lost = next((one for one in found if one.error is not None), None)
+    if lost:
         raise ExecutorError(
-            f"task {task!r} could not be had for run {result.run_id}: {reason}; the run and its model are kept: "
+            f"task {lost.task!r} could not be had for run {run_id}: {lost.error}; the run and its model are kept: "
             "mend the cause and run the same command again, or take the task out of evaluation.tasks"
         )
 

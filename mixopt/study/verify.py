@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Estimate, Proposal
+from mixopt.methods.base import Estimate, Proposal, Role
 from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.tasks import needed_tasks
@@ -17,11 +17,10 @@ from mixopt.study.tasks import needed_tasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mixopt.execute.base import Executor
+    from mixopt.execute.base import Executor, Watch
     from mixopt.methods.base import Recommendation
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
-    from mixopt.report.progress import Watch
     from mixopt.store import Store
     from mixopt.study.study import Study
 
@@ -105,14 +104,14 @@ def verify(
     mixtures, method = {"recommended": recommendation.mixture, **baselines}, study.config.method
     first = len(method.search_seeds)
     proposals = [
-        Proposal(mixture, study.tokens, seed, f"verify {name}")
+        Proposal(mixture, study.tokens, seed, Role("verify", name))
         for name, mixture in mixtures.items()
         for seed in range(first, first + method.verify_seeds)
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)
 
-    ids = {name: [run.spec.run_id for run in planned if run.role == f"verify {name}"] for name in mixtures}
+    ids = {name: [run.spec.run_id for run in planned if run.role == Role("verify", name)] for name in mixtures}
     every = [run for some in ids.values() for run in some]
     history = store.history(every, tasks=needed_tasks(study, objective))
     row_of = {run: row for row, run in enumerate(history.runs)}

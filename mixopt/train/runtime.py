@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from mixopt.evaluate.base import EvalTask
-    from mixopt.result import RunResult
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +25,6 @@ class Runtime:
             parameters, gradients and moments (FSDP2).
         checkpoint_seconds: least time between two checkpoints.
         keep_checkpoint: leave the trained model in `checkpoint_dir/final` (`from_pretrained` reads it).
-        tasks: what the trained model is evaluated on right after training, where it lies; they need
-            `keep_checkpoint`.
-        result: of a run that is trained already, so that its kept model is only evaluated; None to train.
     """
 
     data_dir: str
@@ -45,5 +38,3 @@ class Runtime:
     sharding: Literal["none", "fsdp"] = "none"
     checkpoint_seconds: float = 60.0
     keep_checkpoint: bool = False
-    tasks: tuple[EvalTask, ...] = ()
-    result: RunResult | None = None

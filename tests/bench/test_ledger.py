@@ -78,7 +78,7 @@ def test_what_is_spent_is_the_sum_of_the_costs_and_no_more_than_the_budget(
 def test_a_run_beyond_the_budget_fails_and_shows_nothing() -> None:
     till = TableExecutor(Stall(made_table()).find, Ledger(1))
     jobs = [TableRun(0, 1), TableRun(0, 2), TableRun(1, 1)]
-    results = dict(till.run(jobs, nothing))
+    results = {job: ended.result for job, ended in till.run(jobs, nothing)}
     assert [results[job].status for job in jobs] == ["finished", "failed", "finished"]
     assert "costs 1 target runs, and 0.5 are left" in str(results[jobs[1]].error)
     assert not results[jobs[1]].domains
@@ -89,7 +89,8 @@ def test_a_run_that_the_table_does_not_have_fails_and_costs_nothing() -> None:
     table = made_table()
     table.losses[0, 3] = np.nan
     till = TableExecutor(Stall(table).find)
-    ((_, result),) = till.run([TableRun(3, 0)], nothing)
+    ((_, ended),) = till.run([TableRun(3, 0)], nothing)
+    result = ended.result
     assert (result.status, result.error) == ("failed", "there is no such run")
     assert till.ledger.spent == 0
 
@@ -106,7 +107,8 @@ def test_a_history_holds_the_tables_numbers() -> None:
     table = made_table(curves=True)
     stall = Stall(table)
     run = TableRun(4, 1)
-    ((_, result),) = TableExecutor(stall.find).run([run], nothing)
+    ((_, ended),) = TableExecutor(stall.find).run([run], nothing)
+    result = ended.result
     history = stall.history({run.run_id: result}, ["0@0", run.run_id])
     assert history.runs == (run.run_id,)
     np.testing.assert_allclose(history.weights[0], table.mixtures[4], atol=1e-4)

@@ -9,9 +9,10 @@ import pytest
 
 from mixopt.evaluate.base import EvalRuntime
 from mixopt.evaluate.worker import evaluate
+from mixopt.methods.base import Role
 from mixopt.store import Store
 from mixopt.study import Study, run_study
-from mixopt.study.loop import Planned, train_missing
+from mixopt.study.loop import job_of, train_missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def test_ray_workers_evaluate_what_they_trained(processes: int, data_dir: Path, 
     study = task_study(data_dir, tmp_path / "ray", kind="ray", processes_per_run=processes, workers=1)
     spec = study.spec(study.reference, study.tokens, seed=0)
     with Store(tmp_path / "ray") as store, study.executor() as executor:
-        train_missing(study, [Planned(spec, "base")], store, executor)
+        train_missing(study, [job_of(study, spec, Role("base"))], store, executor)
         (scores,) = store.scores.of([spec.run_id]).values()
     assert {score.task for score in scores} == set(TASKS)
     model = study.checkpoint_dir(spec.run_id) / "final"

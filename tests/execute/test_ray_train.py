@@ -20,8 +20,10 @@ from mixopt.execute.ray_pool import RayExecutor
 from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_train import GroupWorker
 from mixopt.execute.ray_worker import NeedsData, shipped_folder
+from mixopt.methods.base import Role
 from mixopt.mixture import Mixture
 from mixopt.study import Study
+from mixopt.study.loop import job_of
 from mixopt.train.runtime import Runtime
 from tests.execute import trainers
 
@@ -74,12 +76,15 @@ def test_a_killed_process_changes_no_number(one_ray: None, data_dir: Path, tmp_p
     spec = study.spec(study.reference, study.tokens, seed=0)
     runtime = study.runtime(spec.run_id)
     Path(runtime.checkpoint_dir or "").mkdir(parents=True)
-    events: list[Event] = []
+    job, events = job_of(study, spec, Role("base")), list[Event]()
     with RayExecutor(processes_per_run=2, device="cpu", trainer=second_dies_once) as pool:
         assert pool.workers() >= 1
-        ((_, result),) = pool.run([Job(spec, runtime)], events.append)
+        ((_, ended),) = pool.run([job], events.append)
     alone = replace(runtime, checkpoint_dir=None)
-    ((_, expected),) = InlineExecutor().run([Job(spec, alone)], events.append)
+    ((_, alone),) = InlineExecutor().run([replace(job, runtime=alone, keep=False)], events.append)
+    result, expected = ended.result, alone.result
+    assert result
+    assert expected
 
     assert result.status == "finished", result.error
     assert result.losses() == pytest.approx(expected.losses(), rel=1e-5)
@@ -120,9 +125,10 @@ def test_data_is_shipped_to_every_process_and_bad_data_ends_the_sweep(one_ray: N
     try:
         with RayExecutor(processes_per_run=2, device="cpu", trainer=reads_shipped_data) as pool:
             pool.workers()
-            pool.ship(str(hidden))
+            pool.ship(hidden)
             hidden.rename(tmp_path / "moved")  # what the driver has read, no worker can find by its path
-            job = Job(spec, Runtime(data_dir=str(hidden), checkpoint_dir=str(read)))
+            runtime = Runtime(data_dir=str(hidden), checkpoint_dir=str(read))
+            job = Job(spec=spec, role=Role("base"), runtime=runtime)
             with pytest.raises(DataError, match="truncated"):
                 list(pool.run([job], lambda _: None))
         assert sorted(path.name for path in read.iterdir()) == ["0", "1"]
@@ -141,7 +147,7 @@ def test_the_reason_why_a_group_ends() -> None:
     from ray.exceptions import RayActorError
 
     lost, dead = Failure("RuntimeError: connection closed"), group_error(a=ValueError(), b=RayActorError())
-    worker = GroupWorker(None, 2, 1, 0.0)
+    worker = GroupWorker(None, None, 2, 1, 0.0)
     worker.tell(lost)
     assert worker._reason(group_error(a=ValueError())) is lost
     assert "process died" in worker._reason(dead).error  # pyright: ignore[reportAttributeAccessIssue]
@@ -149,7 +155,7 @@ def test_the_reason_why_a_group_ends() -> None:
     worker.tell(fatal)
     assert worker._reason(dead) is fatal
     needs = NeedsData()
-    other = GroupWorker(None, 2, 1, 0.0)
+    other = GroupWorker(None, None, 2, 1, 0.0)
     other.tell(needs)
     assert other._reason(dead) is needs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixopt.errors import DataError
 from mixopt.mixture import Mixture
 from mixopt.model_spec import ModelSpec
 from mixopt.result import DomainResult, RunResult
@@ -78,10 +80,27 @@ def law(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None 
     )
 
 
-def bad_seed(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:
-    """`law`, but seed 7 always raises."""
-    if spec.seed == 7:
-        raise ValueError("seed 7 is\nnever any good")
+def moody(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:
+    """`law`, but seed 7 always raises, seed 8 the first time, 9 is killed the first time
+    (SIGKILL), 13 finds bad data and 14 a full disk.
+
+    It leaves a trained model, which is its seed, where it is asked to.
+    """
+    folder = Path(runtime.checkpoint_dir or "")
+    folder.mkdir(parents=True, exist_ok=True)
+    first = not (folder / "tried").exists()
+    (folder / "tried").touch()
+    if spec.seed == 7 or (spec.seed == 8 and first):
+        raise ValueError(f"seed {spec.seed} is\nnot any good")
+    if spec.seed == 9 and first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if spec.seed == 13:
+        raise DataError("tokens/code.bin: truncated")
+    if spec.seed == 14:
+        raise OSError(errno.ENOSPC, "No space left on device", "step-3.pt")
+    if runtime.keep_checkpoint:
+        (folder / "final").mkdir(exist_ok=True)
+        (folder / "final" / "model").write_text(str(spec.seed))
     return law(spec, runtime, progress)
 
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
 from mixopt.history import empty_history
 from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.base import Proposal
 from mixopt.mixture import Mixture
 from mixopt.study import Study
 from mixopt.study.loop import plan_runs
-from mixopt.study.plan import make_plan
+from tests.study.plans import first_plan
 from tests.study.test_study import make_study
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(
     study = make(data_dir, tmp_path, scales="2000,8k")
     assert scales_of(study) == (2048, 7936)
     runs = plan_runs(study, study.searcher().ask(empty_history()))
-    assert [run.spec.tokens for run in runs if run.role.startswith("base")] == [2048, 7936]
+    assert [run.spec.tokens for run in runs if str(run.role).startswith("base")] == [2048, 7936]
     assert len({run.spec.run_id for run in runs}) == 2 * (2 * len(study.domains) + 1)
 
 
@@ -73,7 +72,7 @@ def test_proxies_that_match_epochs_repeat_each_domain_as_often_as_the_target(
     study = make(data_dir, tmp_path, scales="4096,16384", target_tokens=target, match_epochs=True)
     runs = plan_runs(study, study.searcher().ask(empty_history()))
     for run in runs:
-        if not run.role.startswith("base"):
+        if not str(run.role).startswith("base"):
             continue
         limits = run.spec.data.unique_tokens
         assert limits is not None
@@ -111,7 +110,7 @@ def test_a_dry_run_counts_the_epochs_that_matched_proxies_go_through(data_dir: P
         for tokens in (256, 512):
             progress(tokens)
 
-    plan = make_plan(study, study.searcher(), None, InlineExecutor(), trainer)
+    plan = first_plan(study, study.searcher(), None, trainer)
     # In the run with three times the domain: a third of the target, thrice.
     for domain, tokens in study.corpus.items():
         assert plan.repeated[domain] == pytest.approx(3 * 80_000 / tokens, rel=0.02)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError, ExecutorError
+from mixopt.execute.base import Quiet
 from mixopt.execute.inline import InlineExecutor
-from mixopt.report.progress import Quiet
 from mixopt.report.recommendation import save_recommendation
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig

@@ -12,8 +12,8 @@ from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, run_study
 from mixopt.study.config_sections import ExecutorSection
 from mixopt.study.expected import PEAK_TFLOPS, AssumedSpeed
-from mixopt.study.plan import make_plan
 from tests.execute.trainers import law
+from tests.study.plans import first_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def no_training(*_: Any) -> Any:
 
 def test_gpu_hours_are_flops_over_the_share_of_the_peak(tmp_path: Path) -> None:
     study = expecting(tmp_path, gpu="h100", mfu=0.5)
-    plan = make_plan(study, study.searcher(), None, InlineExecutor(), no_training)
+    plan = first_plan(study, study.searcher(), None, no_training)
     evaluated = sum(len(study.domains) * (4 * 2048 + 16384) / 3 for _ in plan.runs)
     flops = plan.flops + evaluated * study.model.flops_per_token(study.sequence_length)
     assert plan.gpu_hours == pytest.approx(flops / (0.5 * 989.4e12) / 3600)
@@ -50,7 +50,7 @@ def test_gpu_hours_are_flops_over_the_share_of_the_peak(tmp_path: Path) -> None:
 )
 def test_more_gpus_a_run_take_the_same_gpu_hours(tmp_path: Path, given: dict[str, Any]) -> None:
     alone, shared = expecting(tmp_path, gpu="A100"), expecting(tmp_path, gpu="A100", **given)
-    plans = [make_plan(s, s.searcher(), None, InlineExecutor(), no_training) for s in (alone, shared)]
+    plans = [first_plan(s, s.searcher(), None, no_training) for s in (alone, shared)]
     assert plans[1].gpu_hours == pytest.approx(plans[0].gpu_hours)
     gpus = next(iter(given.values()))
     assert plans[0].seconds / plans[1].seconds == pytest.approx(gpus)
@@ -58,9 +58,9 @@ def test_more_gpus_a_run_take_the_same_gpu_hours(tmp_path: Path, given: dict[str
 
 def test_workers_share_the_time(tmp_path: Path) -> None:
     study = expecting(tmp_path, gpu="B200", workers=5)
-    plan = make_plan(study, study.searcher(), None, InlineExecutor(), no_training)
+    plan = first_plan(study, study.searcher(), None, no_training)
     assert plan.workers == 5
-    alone = make_plan(expecting(tmp_path, gpu="B200"), study.searcher(), None, InlineExecutor(), no_training)
+    alone = first_plan(expecting(tmp_path, gpu="B200"), study.searcher(), None, no_training)
     longest = max(run.spec.tokens for run in plan.runs) / sum(run.spec.tokens for run in plan.runs)
     assert plan.seconds == pytest.approx(alone.seconds * longest, rel=0.02)  # evaluations cost each run the same
     assert plan.gpu_hours == alone.gpu_hours
@@ -71,7 +71,7 @@ def test_training_waits_for_the_data(tmp_path: Path) -> None:
     with Store(tmp_path / "results") as store, pytest.raises(DataError, match="make it with `mixopt data prepare`"):
         run_study(study, study.searcher(), store, InlineExecutor(law))
     with pytest.raises(DataError, match="make it with `mixopt data prepare`"):
-        make_plan(study, study.searcher(), None, InlineExecutor(), no_training)
+        first_plan(study, study.searcher(), None, no_training)
 
 
 def test_prepared_data_is_used_whatever_was_expected(data_dir: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def study(data_dir: Path, tmp_path: Path) -> Study:
 
 def planned(study: Study, name: str, **options: Any) -> RunSpec:
     (run,) = plan_policies(study, {"it": PolicyAsked(name, options=options)}, 4000, (0,))
-    assert run.role == "target it"
+    assert str(run.role) == "target it"
     return run.spec
 
 
@@ -81,7 +81,7 @@ def test_a_static_policy_is_the_target_of_its_prior(study: Study) -> None:
 def test_seeds_pair_up_and_curves_are_those_of_targets(study: Study) -> None:
     asked = {"ado": PolicyAsked(), "odm": PolicyAsked("odm", Mixture.uniform(study.domains))}
     runs = plan_policies(study, asked, 4000, (0, 3))
-    assert [(run.role, run.spec.seed) for run in runs] == [
+    assert [(str(run.role), run.spec.seed) for run in runs] == [
         ("target ado", 0), ("target ado", 3), ("target odm", 0), ("target odm", 3),
     ]  # fmt: skip
     assert runs[0].spec.mixture == study.natural

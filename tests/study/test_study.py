@@ -20,9 +20,10 @@ from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, run_study
-from mixopt.study.plan import calibrate, make_plan, makespan
+from mixopt.study.plan import calibrate, makespan
 from mixopt.study.verify import verify
 from tests.execute.trainers import law as any_law
+from tests.study.plans import first_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ def test_a_failed_run_is_recorded_and_the_others_are_still_trained(data_dir: Pat
 
     with Store(tmp_path) as store:
         # DDO cannot do without its base run, and says so once everything else has been trained.
-        with pytest.raises(ConfigError, match="base"):
+        with pytest.raises(ConfigError, match=r"no base run.*base, seed 0, did not finish: `mixopt runs show"):
             run_study(study, study.searcher(), store, InlineExecutor(Trainer(lose=longest)))
         assert [row["error"] for row in store.rows(status="failed")] == ["RuntimeError: lost"]
         assert len(store.rows(status="finished")) == 6
@@ -218,7 +219,7 @@ def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: P
     with Store(tmp_path) as store:
         with pytest.raises(KeyboardInterrupt):
             run_study(study, searcher, store, InlineExecutor(Trainer(3)))
-        plan = make_plan(study, searcher, store, InlineExecutor(), Ticking())
+        plan = first_plan(study, searcher, store, Ticking())
         assert len(plan.runs) == 7
         assert len(plan.found) == 3
         new = [run.spec for run in plan.runs if run.spec.run_id not in plan.found]
@@ -226,7 +227,7 @@ def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: P
         assert plan.flops == sum(spec.flops for spec in new)
         assert plan.seconds > plan.tokens / plan.tokens_per_second > 0
         run_study(study, searcher, store, InlineExecutor(Trainer()))
-        done = make_plan(study, searcher, store, InlineExecutor(), Ticking())
+        done = first_plan(study, searcher, store, Ticking())
     assert (done.tokens, done.seconds, done.tokens_per_second) == (0, 0.0, None)
 
 

@@ -44,7 +44,7 @@ def test_targets_are_mixtures_times_seeds_with_comparable_curves(data_dir: Path,
     study = make_study(data_dir, tmp_path)
     mixtures = {"uniform": Mixture.uniform(study.domains), "natural": study.natural}
     planned = plan_targets(study, mixtures, 10_000, seeds=(0, 5))
-    assert [run.role for run in planned] == ["target uniform"] * 2 + ["target natural"] * 2
+    assert [str(run.role) for run in planned] == ["target uniform"] * 2 + ["target natural"] * 2
     assert [run.spec.seed for run in planned] == [0, 5, 0, 5]
     assert {run.spec.tokens for run in planned} == {9984}
     for run in planned:

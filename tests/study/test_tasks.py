@@ -178,7 +178,7 @@ def test_runs_of_the_table_are_evaluated_from_kept_models_or_trained_again(
         scored.evaluated.clear()
         found = answer(small(data_dir, tmp_path / name, executor=executor), scored)
         assert len(scored.trained) == (7 if kept else 14)
-        assert len(scored.evaluated) == 7
+        assert len(set(scored.evaluated)) == 7
         assert found.to_dict() == whole.to_dict()
         assert len(list((tmp_path / name / "checkpoints").glob("*/final"))) == (7 if kept else 0)
 

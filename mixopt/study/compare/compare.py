@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from mixopt.evaluate.base import EvalTask
+    from mixopt.execute.base import Job, Watch
     from mixopt.objective import Objective
-    from mixopt.report.progress import Watch
     from mixopt.result import RunResult
     from mixopt.score import Score
     from mixopt.spec import RunSpec
-    from mixopt.study.loop import Planned
     from mixopt.study.study import Study
 
     Run = tuple[RunSpec, RunResult]
@@ -102,7 +101,7 @@ def compare(study: Study, question: Question, watch: Watch | None = None) -> Com
 
 
 def _check(
-    planned: Mapping[str, Sequence[Planned]], runs: Mapping[str, Sequence[Run]], question: Question
+    planned: Mapping[str, Sequence[Job]], runs: Mapping[str, Sequence[Run]], question: Question
 ) -> list[RunSpec]:
     """Everything that can be wrong with a comparison before its runs are trained; a spec of each group.
 

@@ -18,10 +18,10 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
+    from mixopt.execute.base import Job
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
     from mixopt.store import Store
-    from mixopt.study.loop import Planned
     from mixopt.study.study import Study
 
     Run = tuple[RunSpec, RunResult]
@@ -88,13 +88,13 @@ def default_contenders(study: Study, store: Store) -> list[Contender]:
 
 def plan_mixtures(
     study: Study, contenders: Iterable[Contender], tokens: int, seeds: Sequence[int], store: Store
-) -> dict[str, list[Planned]]:
+) -> dict[str, list[Job]]:
     """The target runs of each mixture or policy, by its name.
 
     Raises:
         ConfigError: two have one name, there is no such mixture, or it repeats its data too often.
     """
-    planned: dict[str, list[Planned]] = {}
+    planned: dict[str, list[Job]] = {}
     for contender in contenders:
         name, text = contender.name, contender.text
         if name in planned:
@@ -107,7 +107,7 @@ def plan_mixtures(
 
 
 def recorded(
-    planned: dict[str, list[Planned]], store: Store, notes: list[str], named: Container[str] = ()
+    planned: dict[str, list[Job]], store: Store, notes: list[str], named: Container[str] = ()
 ) -> dict[str, list[Run]]:
     """What the table has of planned runs, by the mixture's name; what is missing is noted.
 

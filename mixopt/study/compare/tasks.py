@@ -14,7 +14,7 @@ from mixopt.comparison import Measured, TaskScore
 from mixopt.errors import ConfigError
 from mixopt.score import TASK_PREFIX, error_of_mean, labels
 from mixopt.store.task_errors import by_label, main_scores
-from mixopt.study.loop import Planned, evaluate_kept, kept_model
+from mixopt.study.loop import evaluate_kept, kept_model
 from mixopt.study.tasks import lacking
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixopt.comparison import Entry
     from mixopt.evaluate.base import EvalTask
-    from mixopt.report.progress import Watch
+    from mixopt.execute.base import Watch
     from mixopt.result import RunResult
     from mixopt.score import Score
     from mixopt.spec import RunSpec
@@ -152,8 +152,7 @@ def evaluate_runs(
         ConfigError: a run lacks a score, and its model was not kept.
         ExecutorError: a task could not be had.
     """
-    planned = [Planned(spec, f"compare {name}") for name, some in runs.items() for spec, _ in some]
-    finished = [run.spec.run_id for run in planned if store.has_finished(run.spec.run_id)]
+    finished = [spec.run_id for some in runs.values() for spec, result in some if result.status == "finished"]
     lost = lacking(store, tasks, finished)
     for run, some in lost.items():
         if not kept_model(study, run).exists():
@@ -163,4 +162,4 @@ def evaluate_runs(
             )
     if lost:
         with study.executor() as executor:
-            evaluate_kept(study, planned, tasks, store, executor, watch)
+            evaluate_kept(study, lost, store, executor, watch)
