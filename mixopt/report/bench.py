@@ -75,7 +75,8 @@ def _notes(bench: Bench) -> list[str]:
         "regret: of the mixture recommended, nats/token",
     ]
     lines += [f"{o.name}: {o.missed} of {bench.seeds} seeds never reached it" for o in bench.outcomes if o.missed]
-    return lines
+    refused = {o.name: [replay.refused for replay in o.replays if replay.refused] for o in bench.outcomes}
+    return lines + [f"{name}: it gave up in {len(why)}, first as {why[0]}" for name, why in refused.items() if why]
 
 
 def _value(found: Estimate | None, form: str) -> Cell:

@@ -45,6 +45,11 @@ def test_a_row_a_method_with_its_own_figures(found: Bench) -> None:
     assert f"{screen.against['single-fidelity'].value:.3g} (" in rows["adso"]
 
 
+def test_that_a_method_gave_up_is_told_with_its_reason() -> None:
+    refused = bench(made_table(60), ("mean", OBJECTIVE), ["loglinear:30"], seeds=2, top=1)
+    assert "loglinear:30: it gave up in 2, first as no law of mean predicts" in printed(refused)
+
+
 def test_what_was_not_reached_is_told(found: Bench) -> None:
     text = printed(found)
     missed = {outcome.name: outcome.missed for outcome in found.outcomes if outcome.missed}
