@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mixopt.bench.ledger import TableExecutor
 from mixopt.errors import DataError, MixoptError, StoreError
 from mixopt.evaluate.base import EvalRuntime
 from mixopt.execute.base import Evaluation, Event, Job
@@ -18,7 +19,7 @@ from tests.execute import evaluators, trainers
 from tests.execute.evaluators import task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mixopt.execute.base import Executor
     from mixopt.result import Ended
@@ -30,22 +31,33 @@ def pool() -> Executor:
     return RayExecutor(device="cpu", workers=2, trainer=trainers.moody, evaluator=evaluators.scored)
 
 
+def table() -> TableExecutor:
+    specs = [trainers.uniform_spec(seed) for seed in (0, 1, *range(30, 36))]
+    found = {spec.run_id: (trainers.law(spec, Runtime(data_dir="")), 0.1) for spec in specs}
+    return TableExecutor(found.get)
+
+
 # Executors that do any job; a line each.
 EXECUTORS: dict[str, Callable[[], Executor]] = {
     "inline": lambda: InlineExecutor(trainers.moody, evaluators.scored),
     "ray": pool,
 }
+# And one that has no more than the results of runs.
+LOOKS_UP: dict[str, Callable[[], Any]] = {"table": table}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.ray, pytest.mark.slow] if name == "ray" else []) for name in EXECUTORS
-    ],
-)
+def named(executors: Iterable[str]) -> list[Any]:
+    slow = [pytest.mark.ray, pytest.mark.slow]
+    return [pytest.param(name, marks=slow if name == "ray" else []) for name in executors]
+
+
+@pytest.fixture(scope="module", params=named(EXECUTORS))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    with EXECUTORS[request.param]() as opened:
+    with (EXECUTORS | LOOKS_UP)[request.param]() as opened:
         yield opened
+
+
+any_executor = pytest.mark.parametrize("executor", named(EXECUTORS | LOOKS_UP), indirect=True)
 
 
 @pytest.fixture
@@ -147,6 +159,21 @@ def test_an_error_that_concerns_every_job_ends_it(
         done(executor, make(tmp_path, model))
 
 
+@any_executor
+def test_a_run_comes_back_with_its_result_or_as_failed_and_the_others_go_on(
+    executor: Executor, tmp_path: Path
+) -> None:
+    jobs = [job(tmp_path, seed) for seed in (0, 7, 1)]  # nobody can do the second
+    ended, _ = done(executor, *jobs)
+    law = [trainers.law(one.spec, one.runtime) for one in jobs]
+    assert [ended[0].result, ended[2].result] == [law[0], law[2]]
+    assert ended[1].result
+    assert (ended[1].result.run_id, ended[1].result.status) == (jobs[1].run_id, "failed")
+    assert ended[1].result.error
+    assert not ended[1].result.losses()
+
+
+@any_executor
 def test_nothing_more_is_begun_once_it_is_closed(executor: Executor, tmp_path: Path) -> None:
     jobs = [job(tmp_path, seed) for seed in range(30, 36)]
     with contextlib.closing(executor.run(jobs, lambda _: None)) as results:
