@@ -33,7 +33,9 @@ settings.register_profile("quick", settings.get_profile("ci"), max_examples=10)
 
 HERE = Path(__file__).parent
 # What needs torch, by folder and by fixture: training, and what is asked of trained models.
-TRAINING_FOLDERS = {HERE / name for name in ("e2e", "evaluate", "execute", "models", "online", "train")}
+TRAINING_FOLDERS = {
+    HERE / name for name in ("e2e", "evaluate", "execute", "mixopt_finetune", "models", "online", "train")
+}
 TRAINING_FIXTURES = {"kept_run", "mixopt", "pair", "scored"}
 NOT_QUICK = ("train", "slow", "ray", "gpu", "browser")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -57,14 +58,20 @@ def texts(node: ast.AST) -> list[str]:
     return []
 
 
+@functools.cache
+def trees() -> dict[str, ast.AST]:
+    """Every module of the package, parsed, by its path."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return {file.relative_to(PACKAGE).as_posix(): ast.parse(file.read_text(encoding="utf-8")) for file in files}
+
+
 def lists_of(names: list[str]) -> Iterator[str]:
     """Where in the package three of the names stand together: in a list, or in a text that is no docstring."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for path, tree in trees().items():
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if id(node) not in docstrings and len({*texts(node)} & {*names}) >= min(3, len(names)):
-                yield path.relative_to(PACKAGE).as_posix()
+                yield path
 
 
 @pytest.mark.parametrize("file", REGISTRIES)
@@ -191,6 +198,7 @@ def run(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     return command
 
 
+@pytest.mark.slow
 def test_a_policy_of_a_file_in_the_folder(run: Callable[..., str]) -> None:
     words = ["ado-train", *SMALL, *TOLD]
     flag = json.loads(run(*words, "--policy", "its_policy:Turning:fast,rate=0.2@uniform"))
@@ -215,6 +223,7 @@ def test_ray_s_workers_find_that_file_too(run: Callable[..., str]) -> None:
     assert len(answer["runs"]) == 1
 
 
+@pytest.mark.slow
 def test_a_model_family_of_a_file_in_the_folder(run: Callable[..., str]) -> None:
     words = ["train", "--mixture", "uniform", *SMALL, *TOLD, "--set", "model.family=its_family:Wide"]
     (run_id,) = json.loads(run(*words, "--model", "wide"))["runs"]
@@ -225,6 +234,7 @@ def test_a_model_family_of_a_file_in_the_folder(run: Callable[..., str]) -> None
     assert result.parameters == spec.model.parameters
 
 
+@pytest.mark.slow
 def test_a_tracker_of_a_file_in_the_folder(run: Callable[..., str]) -> None:
     run("train", "--mixture", "uniform", *SMALL, *TOLD, "--track", "its_tracker:Lines")
     assert Path("results/tracking/lines.txt").read_text() == "target uniform, seed 0\n"
@@ -237,6 +247,7 @@ def test_an_export_format_of_a_file_in_the_folder(run: Callable[..., str]) -> No
     assert run("export", "mix.yaml", "--to", "its_export:SHARES") == "a 0.75\nb 0.25\n"
 
 
+@pytest.mark.slow
 def test_a_law_of_a_file_in_the_folder(run: Callable[..., str]) -> None:
     shares = np.random.default_rng(0).dirichlet(np.ones(3), size=12)
     losses = 3 + shares @ np.array([[0.5, 0.2, 0.4], [0.1, 0.6, 0.3], [0.9, 0.8, 0.1]])

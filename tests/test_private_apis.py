@@ -12,6 +12,8 @@ import pytest
 
 import mixopt
 
+pytestmark = pytest.mark.slow  # the libraries are imported
+
 # Where the name is, and what for: what breaks first where it is gone.
 PRIVATE = {
     "lm_eval.tasks._index:TaskIndex.build": "the index of lm-eval's tasks",

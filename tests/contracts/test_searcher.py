@@ -60,7 +60,10 @@ METHODS = {
 }
 
 
-@pytest.fixture(params=METHODS)
+SLOW = {"autoscale", "gp"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in METHODS])
 def searcher(request: pytest.FixtureRequest) -> Searcher:
     return METHODS[request.param]()
 

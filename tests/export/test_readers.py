@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SHARES = {"web": 0.625, "code": 0.25, "maths": 0.125}
 
 
+pytestmark = pytest.mark.slow  # the trainers are imported
+
+
 def exported(form: str, pattern: str, **more: Any) -> str:
     mixture = Mixture.from_dict(SHARES)
     return FORMATS.get(form).write(Blend.of("mine", mixture, read_paths([pattern], mixture.domains), **more))
@@ -59,7 +62,6 @@ def test_datasets_interleaves_the_shares() -> None:
     near(Counter(example["domain"] for example in mixed))
 
 
-@pytest.mark.slow
 def test_datasets_gives_shares_of_tokens_from_documents_of_any_length() -> None:
     datasets = importing("datasets")
     lengths = {"web": 100.0, "code": 400.0, "maths": 25.0}
@@ -69,7 +71,6 @@ def test_datasets_gives_shares_of_tokens_from_documents_of_any_length() -> None:
     near({name: round(documents[name] * lengths[name]) for name in SHARES})
 
 
-@pytest.mark.slow
 def test_megatron_lm_reads_the_blend() -> None:
     utils = importing("megatron.core.datasets.utils")
     text = exported("megatron-lm", "data/{name}_text_document")
@@ -182,7 +183,6 @@ def _blocks(index: int) -> Any:  # module level: litdata's workers have to find 
     yield torch.full((900,), index, dtype=torch.int32)
 
 
-@pytest.mark.slow
 def test_litgpt_streams_the_shares(tmp_path: Path) -> None:
     litdata = importing("litdata")
     data = importing("litgpt.data")

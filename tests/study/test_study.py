@@ -262,6 +262,7 @@ class Ticking:
             progress((step + 1) * spec.optim.batch_tokens)
 
 
+@pytest.mark.slow
 def test_calibration_runs_the_real_model(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     speed = calibrate(study, study.spec(study.reference, 4000, 0))

@@ -11,6 +11,8 @@ from tests.trackers.test_base import RUN, SPEC
 
 pytest.importorskip("tensorboard")
 
+pytestmark = pytest.mark.slow  # torch is imported
+
 
 def read(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
