@@ -21,7 +21,7 @@ from mixopt_finetune.sources import read
 from mixopt_finetune.spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedConfig
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from mixopt.train.device import Device
 
 
-def evaluate(
-    checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Callable[[Outcome], None]
-) -> list[Outcome]:
+def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
     """`mixopt_finetune.score`, which documents it."""
     config = _masked_config(checkpoint)
     outcomes = []
@@ -44,9 +42,8 @@ def evaluate(
                 scores, error = worker.scores(task), None
             except (MixoptError, OSError, torch.OutOfMemoryError) as problem:
                 scores, error = (), " ".join(str(problem).split())
-            outcome = Outcome(task=task.name, scores=scores, error=error, seconds=time.monotonic() - begun)
-            outcomes.append(outcome)
-            on_outcome(outcome)
+            seconds = time.monotonic() - begun
+            outcomes.append(Outcome(task=task.name, scores=scores, error=error, seconds=seconds))
     return outcomes
 
 

@@ -15,7 +15,7 @@ from mixopt_finetune.catalogue import GROUPS, NAMES
 from mixopt_finetune.resolve import tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
@@ -24,16 +24,13 @@ if find_spec("sklearn") is None:
     raise ImportError("its metrics need scikit-learn, which is not installed")
 
 
-def score(
-    checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Callable[[Outcome], None]
-) -> list[Outcome]:
+def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
     """Fine-tune a masked model on each task and measure it; an `Evaluator`.
 
     Args:
         checkpoint: folder of the model and its tokenizer, in transformers' format.
         tasks: what `tasks` resolved.
         runtime: where and how; `batch_size` is that of the measurement, a training step's is the task's.
-        on_outcome: told each task's outcome as it comes.
 
     Returns:
         An outcome for each task, in their order; one that cannot be had says why, and the others go on.
@@ -45,7 +42,7 @@ def score(
     # torch and transformers are imported where a model is trained, not where names are resolved.
     from mixopt_finetune.evaluator import evaluate
 
-    return evaluate(checkpoint, tasks, runtime, on_outcome)
+    return evaluate(checkpoint, tasks, runtime)
 
 
 SUITE = Suite("masked", tasks, (*GROUPS, *NAMES), score)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mixopt.model_spec import Prediction
@@ -89,16 +90,8 @@ class Outcome:
     identity: str = ""
 
 
-class Evaluator(Protocol):
-    """Scores one model at tasks of one kind, and tells each outcome, in the order of the tasks.
+Evaluator = Callable[["Path", "Sequence[EvalTask]", EvalRuntime], list[Outcome]]
+"""Scores the model in a folder at tasks of one kind: an outcome for each, in their order.
 
-    An error that concerns one task is its outcome, and the others go on.
-    """
-
-    def __call__(  # noqa: D102 (documented above)
-        self,
-        checkpoint: Path,
-        tasks: Sequence[EvalTask],
-        runtime: EvalRuntime,
-        on_outcome: Callable[[Outcome], None],
-    ) -> list[Outcome]: ...
+An error that concerns one task is its outcome, and the others go on.
+"""

@@ -14,7 +14,7 @@ from mixopt.evaluate.base import Outcome
 from mixopt.score import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lm_eval.api.task import Task
     from lm_eval.models.huggingface import HFLM
@@ -39,12 +39,7 @@ _last: dict[tuple[object, ...], HFLM] = {}
 _BOOTSTRAPS = 1000
 
 
-def score(
-    checkpoint: Path,
-    tasks: Sequence[EvalTask],
-    runtime: EvalRuntime,
-    on_outcome: Callable[[Outcome], None],
-) -> list[Outcome]:
+def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
     """Score a causal model at tasks of lm-eval; see `mixopt.evaluate.base.Evaluator`.
 
     Scores equal those of `lm_eval.simple_evaluate` with the same batch size: the same prompts, seeds and metrics.
@@ -54,7 +49,6 @@ def score(
         checkpoint: a folder that `from_pretrained` reads.
         tasks: of the kind `harness`.
         runtime: device, precision, batch size.
-        on_outcome: called with each outcome as it is there.
 
     Raises:
         DataError: the checkpoint cannot be loaded.
@@ -73,9 +67,7 @@ def score(
                 _last[key] = setup.open_model(checkpoint, runtime, device)
         for task in tasks:
             with setup.quiet(), setup.lm_eval_seeds():
-                outcome = _score_one(_last[key], task, reachable)
-            outcomes.append(outcome)
-            on_outcome(outcome)
+                outcomes.append(_score_one(_last[key], task, reachable))
     return outcomes
 
 

@@ -1,4 +1,4 @@
-"""What a worker does with a model and its tasks: each to the evaluator of its kind."""
+"""What a worker does with a model and its tasks: each to its evaluator."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from typing import TYPE_CHECKING
 from mixopt.evaluate.suites import suite_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Kind, Outcome
+    from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Outcome
 
 
-def evaluate(
-    checkpoint: Path,
-    tasks: Sequence[EvalTask],
-    runtime: EvalRuntime,
-    on_outcome: Callable[[Outcome], None],
-) -> list[Outcome]:
+def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
     """Score one model at tasks of any kind.
 
     Args:
         checkpoint: a folder that `from_pretrained` reads.
         tasks: what `mixopt.evaluate.tasks.resolve` gave.
         runtime: where and how.
-        on_outcome: called with each outcome as it is there, so that a long evaluation can be recorded on the way.
 
     Returns:
         The outcome of each task, in their order.
@@ -35,26 +29,14 @@ def evaluate(
         DataError: the checkpoint cannot be used for tasks of this kind.
         ExecutorError: a GPU was asked for and there is none.
     """
+    shares: dict[Evaluator, list[EvalTask]] = {}
+    for task in tasks:
+        shares.setdefault(_evaluator(task), []).append(task)
     found: dict[str, Outcome] = {}
-    kinds: list[Kind] = list(dict.fromkeys(task.kind for task in tasks))
-    for kind in kinds:
-        chosen = [task for task in tasks if task.kind == kind]
-        _evaluator(chosen[0])(checkpoint, chosen, runtime, _named(chosen, found, on_outcome))
+    for score, share in shares.items():
+        for task, outcome in zip(share, score(checkpoint, share, runtime), strict=True):
+            found[task.identity] = replace(outcome, identity=task.identity)
     return [found[task.identity] for task in tasks]
-
-
-def _named(
-    tasks: Sequence[EvalTask], found: dict[str, Outcome], on_outcome: Callable[[Outcome], None]
-) -> Callable[[Outcome], None]:
-    """What an evaluator tells its outcomes, which come in the order of `tasks`."""
-    waiting = iter(tasks)
-
-    def tell(outcome: Outcome) -> None:
-        named = replace(outcome, identity=next(waiting).identity)
-        found[named.identity] = named
-        on_outcome(named)
-
-    return tell
 
 
 def _evaluator(task: EvalTask) -> Evaluator:

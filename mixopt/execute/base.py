@@ -252,7 +252,7 @@ def _evaluate(
 ) -> tuple[Outcome, ...]:
     if evaluator is None:
         from mixopt.evaluate.worker import evaluate as evaluator
-    return tuple(evaluator(model, tasks, runtime, lambda _: None))
+    return tuple(evaluator(model, tasks, runtime))
 
 
 def _make_room() -> None:

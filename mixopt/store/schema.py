@@ -1,17 +1,22 @@
-"""Tables of the results database, and the one line that each way of failing gives."""
+"""Tables of the results database, a run as their rows, and the one line that each way of failing gives."""
 
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import StoreError
+from mixopt.spec import NUMERICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from mixopt.result import RunResult
+    from mixopt.spec import RunSpec
 
 SCHEMA_VERSION = 2
 
@@ -120,6 +125,30 @@ def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
             f"results table {path}: written by a newer mixopt (schema {version}, this one knows up to "
             f"{SCHEMA_VERSION}); upgrade mixopt or give another folder with --results"
         )
+
+
+def run_rows(spec: RunSpec, result: RunResult, created: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """The row of `runs`, and those of `run_domains`, in the order of their columns.
+
+    Args:
+        spec: what was asked for.
+        result: what came out.
+        created: ISO 8601, UTC.
+    """
+    model = spec.model
+    row = (
+        spec.run_id, result.status, created, NUMERICS, spec.data.fingerprint,
+        f"{model.family} {model.layers}x{model.width}", spec.policy.name, spec.seed, result.tokens,
+        result.parameters, result.flops, result.train_seconds, result.seconds, result.device, result.error,
+        json.dumps(result.versions), spec.to_json(),
+    )  # fmt: skip
+    weights = spec.mixture.to_dict()
+    domains: list[tuple[Any, ...]] = []
+    for position, domain in enumerate(dict.fromkeys((*weights, *result.domains))):
+        part = result.domains.get(domain)
+        measured = [getattr(part, name, None) for name in MEASURED_COLUMNS]
+        domains.append((spec.run_id, position, domain, weights.get(domain), *measured))
+    return row, domains
 
 
 def disk_error(error: OSError, path: Path) -> StoreError:

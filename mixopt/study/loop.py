@@ -52,7 +52,7 @@ def run_study(
     """
     store.check_writable()
     tasks = needed_tasks(study)
-    wants = dict.fromkeys(getattr(searcher, "wants", ()), True)
+    curves = getattr(searcher, "wants_curves", False)
     asked: dict[str, Job] = {}
 
     def do(jobs: Sequence[Job]) -> None:
@@ -61,7 +61,7 @@ def run_study(
         _check_any_finished(study, asked, store)
 
     def history_of(run_ids: Sequence[str]) -> History:
-        return store.history(run_ids, tasks=tasks, **wants)
+        return store.history(run_ids, curves=curves, tasks=tasks)
 
     try:
         recommendation = search_loop(searcher, lambda proposals: plan_runs(study, proposals), do, history_of)

@@ -91,15 +91,16 @@ def lacking(store: Store, tasks: Sequence[EvalTask], run_ids: Iterable[str]) -> 
     return {run: some for run, some in lost.items() if some}
 
 
-def record_scores(store: Store, run_id: str, outcomes: Iterable[Outcome], model: Path) -> None:
+def record_scores(store: Store, run_id: str, outcomes: Sequence[Outcome], model: Path) -> None:
     """Write what a worker measured of a run's trained model.
 
     Raises:
         ExecutorError: a task could not be had; what was measured is kept.
     """
-    found = list(outcomes)
-    store.scores.record(run_id, [score for one in found for score in one.scores], source=str(model))
-    lost = next((one for one in found if one.error is not None), None)
+    scores = [score for one in outcomes for score in one.scores]
+    if scores:
+        store.scores.record(run_id, scores, source=str(model))
+    lost = next((one for one in outcomes if one.error is not None), None)
     if lost:
         raise ExecutorError(
             f"task {lost.task!r} could not be had for run {run_id}: {lost.error}; the run and its model are kept: "

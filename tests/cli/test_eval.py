@@ -39,14 +39,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, EvalRuntime]]
     """Stand-ins for lm-eval and fine-tuning; a list of the tasks that they were asked, with shots, and where."""
     calls: list[tuple[str, int, EvalRuntime]] = []
 
-    def score(
-        checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Callable[[Outcome], None]
-    ) -> list[Outcome]:
+    def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
+        outcomes = []
         for task in tasks:
             shots, seed = task.settings.get("shots") or 0, task.settings.get("seed")
             calls.append((task.name, shots, runtime))
             if task.name == "gone":
-                on_outcome(Outcome(task=task.name, error="its data set is not on this machine"))
+                outcomes.append(Outcome(task=task.name, error="its data set is not on this machine"))
                 continue
             main = Score(
                 task=task.name,
@@ -61,8 +60,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, EvalRuntime]]
                 chance=0.25,
             )
             beside = replace(main, metric="acc_norm", value=0.5, main=False)
-            on_outcome(Outcome(task=task.name, scores=(beside, main)))
-        return []
+            outcomes.append(Outcome(task=task.name, scores=(beside, main)))
+        return outcomes
 
     monkeypatch.setattr(harness, "score", score)
     monkeypatch.setattr(worker, "suite_of", lambda name: replace(SUITE, score=score))

@@ -59,7 +59,7 @@ def test_a_real_study_minimises_a_tasks_error(data_dir: Path, tmp_path: Path) ->
     assert history.standard_errors[:, -2].min() > 0.05
     run = found.runs[0]
     model = study.checkpoint_dir(run) / "final"
-    by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"), lambda _: None)
+    by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"))
     key = {(score.task, score.metric): score.value for outcome in by_hand for score in outcome.scores}
     assert {(score.task, score.metric): score.value for score in scores[run]} == key
     assert json.loads(json.dumps(answer(study, tmp_path).to_dict())) == json.loads(json.dumps(found.to_dict()))
@@ -77,6 +77,6 @@ def test_ray_workers_evaluate_what_they_trained(processes: int, data_dir: Path, 
         (scores,) = store.scores.of([spec.run_id]).values()
     assert {score.task for score in scores} == set(TASKS)
     model = study.checkpoint_dir(spec.run_id) / "final"
-    by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"), lambda _: None)
+    by_hand = evaluate(model, study.tasks, EvalRuntime(device="cpu"))
     values = {(score.task, score.metric): score.value for outcome in by_hand for score in outcome.scores}
     assert {(score.task, score.metric): score.value for score in scores} == values

@@ -1,4 +1,4 @@
-"""A worker gives each task to the evaluator of its kind, and names each outcome's task exactly."""
+"""A worker gives each task to its evaluator, and names each outcome's task exactly."""
 
 from __future__ import annotations
 
@@ -24,29 +24,22 @@ TASKS = [
 
 
 def evaluator(kind: str, calls: list[tuple[str, int]]) -> Callable[..., list[Outcome]]:
-    def score(
-        checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Callable[[Outcome], None]
-    ) -> list[Outcome]:
+    def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
         calls.append((kind, len(tasks)))
-        outcomes = [Outcome(task=task.name, error=f"{checkpoint} {task.settings}") for task in tasks]
-        for outcome in outcomes:
-            on_outcome(outcome)
-        return outcomes
+        return [Outcome(task=task.name, error=f"{checkpoint} {task.settings}") for task in tasks]
 
     return score
 
 
-def test_outcomes_are_in_the_tasks_order_and_told_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outcomes_are_in_the_tasks_order(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, int]] = []
     monkeypatch.setattr(harness, "score", evaluator("harness", calls))
     suite = Suite("masked", lambda *_, **__: [], score=evaluator("finetune", calls))
     monkeypatch.setattr(worker, "suite_of", lambda name: suite)
-    told: list[Outcome] = []
-    outcomes = evaluate(Path("model"), TASKS, EvalRuntime(), told.append)
+    outcomes = evaluate(Path("model"), TASKS, EvalRuntime())
     assert calls == [("finetune", 2), ("harness", 2)]
     assert [outcome.identity for outcome in outcomes] == [task.identity for task in TASKS]
     assert [outcome.error for outcome in outcomes] == [f"model {task.settings}" for task in TASKS]
-    assert [outcome.identity for outcome in told] == [TASKS[i].identity for i in (0, 3, 1, 2)]
 
 
 def test_an_error_of_the_whole_model_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,4 +48,4 @@ def test_an_error_of_the_whole_model_goes_through(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(harness, "score", broken)
     with pytest.raises(ValueError, match="no model"):
-        evaluate(Path("model"), TASKS[1:2], EvalRuntime(), lambda _: None)
+        evaluate(Path("model"), TASKS[1:2], EvalRuntime())

@@ -11,10 +11,8 @@ from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.score import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    Tell = Callable[[Outcome], None]
 
 
 def task(name: str) -> EvalTask:
@@ -22,7 +20,7 @@ def task(name: str) -> EvalTask:
     return EvalTask(name=name, kind="harness")
 
 
-def scored(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime, on_outcome: Tell) -> list[Outcome]:
+def scored(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
     """A score for each task, known from the model's file and the task's name.
 
     `bad` always raises, `shy` the first time only, `fatal` is an error that concerns everything, and `deadly` kills
