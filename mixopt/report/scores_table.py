@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +53,7 @@ class MetricScore:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "value": self.value, "standard_error": self.standard_error, "chance": self.chance,
-            "above_chance": self.above_chance, "items": self.items, "seeds": self.seeds, "main": self.main,
-            "higher_is_better": self.higher_is_better,
-        }  # fmt: skip
+        return {**asdict(self), "above_chance": self.above_chance}
 
 
 Row = tuple[str, str]
