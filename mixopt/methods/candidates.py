@@ -17,7 +17,7 @@ from mixopt.errors import ConfigError
 from mixopt.methods.swarm.designs import make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
-from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Bounds
 from mixopt.solve.projection import project
 
@@ -243,7 +243,7 @@ def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.rando
 
 def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float = SAME) -> NDArray[np.bool_]:
     """(P,) which of some mixtures (P, K) are within a total variation of one that was run (R, K)."""
-    return (0.5 * np.abs(weights[:, None, :] - ran[None, :, :]).sum(axis=2) <= distance).any(axis=1)
+    return np.asarray((total_variation(weights[:, None, :], ran[None, :, :]) <= distance).any(axis=1))
 
 
 def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
