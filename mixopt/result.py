@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixopt.trace import PolicyTrace
 
 if TYPE_CHECKING:
-    from mixopt.evaluate.base import Outcome
+    from mixopt.evaluation import Outcome
 
 Status = Literal["finished", "diverged", "failed"]
 

@@ -23,7 +23,7 @@ from mixopt.evaluate.suites import Suite
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
 
 GROUP = "bigbench"
 

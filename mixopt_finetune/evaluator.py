@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixopt.errors import DataError, MixoptError
-from mixopt.evaluate.base import Outcome
+from mixopt.evaluation import Outcome
 from mixopt.score import Score
 from mixopt.train.device import use_device
 from mixopt_finetune.catalogue import TASKS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask
+    from mixopt.evaluation import EvalRuntime, EvalTask
     from mixopt.train.device import Device
 
 

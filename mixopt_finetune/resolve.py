@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate.base import EvalTask
+from mixopt.evaluation import EvalTask
 from mixopt_finetune.catalogue import GROUPS, NAMES, TASKS
 from mixopt_finetune.settings import FineTuning
 

@@ -21,7 +21,7 @@ from mixopt_finetune.hub import hub_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt_finetune.catalogue import Task
 
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
+    from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 
 if find_spec("sklearn") is None:
     raise ImportError("its metrics need scikit-learn, which is not installed")

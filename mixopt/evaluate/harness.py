@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.evaluate import harness_setup as setup
 from mixopt.evaluate import hub
-from mixopt.evaluate.base import Outcome
+from mixopt.evaluation import Outcome
 from mixopt.score import Score
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from lm_eval.models.huggingface import HFLM
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask
+    from mixopt.evaluation import EvalRuntime, EvalTask
 
 # Which metric stands for a task: the one that its file names as `main` in its metadata, else the first of these
 # that it has, else its first. The papers do not say whether their accuracies are normalised by length, so it is the
@@ -40,7 +40,7 @@ _BOOTSTRAPS = 1000
 
 
 def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
-    """Score a causal model at tasks of lm-eval; see `mixopt.evaluate.base.Evaluator`.
+    """Score a causal model at tasks of lm-eval; see `mixopt.evaluation.Evaluator`.
 
     Scores equal those of `lm_eval.simple_evaluate` with the same batch size: the same prompts, seeds and metrics.
     What it does beside that (a listing of the machine's software) is left out: it takes longer than a small model.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lm_eval.models.huggingface import HFLM
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask
+    from mixopt.evaluation import EvalRuntime, EvalTask
     from mixopt.train.device import Device
 
 # Most items of a forward pass. On a CPU, 100 questions with 0.4M parameters take 1.3 s of CPU with 8 to 64, 2.2 s

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalTask, Evaluator
+    from mixopt.evaluation import EvalTask, Evaluator
     from mixopt.model_spec import Prediction
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from mixopt.errors import ConfigError
-from mixopt.evaluate.base import KIND_OF, EvalTask
 from mixopt.evaluate.suites import SUITES, Suite, suite_of
+from mixopt.evaluation import KIND_OF, EvalTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask, Evaluator, Outcome
+    from mixopt.evaluation import EvalRuntime, EvalTask, Evaluator, Outcome
 
 
 def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:

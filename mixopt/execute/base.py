@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from mixopt.errors import MixoptError, StoreError
-from mixopt.evaluate.base import EvalRuntime, Outcome
+from mixopt.evaluation import EvalRuntime, Outcome
 from mixopt.result import Ended, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
-    from mixopt.evaluate.base import EvalTask, Evaluator
+    from mixopt.evaluation import EvalTask, Evaluator
     from mixopt.methods.base import Role
     from mixopt.spec import RunSpec
     from mixopt.train.runtime import Runtime

@@ -11,7 +11,7 @@ from mixopt.result import Ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from mixopt.evaluate.base import Evaluator
+    from mixopt.evaluation import Evaluator
     from mixopt.execute.base import Evaluation, J, Job, Trainer
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import ray
 
-    from mixopt.evaluate.base import Evaluator
+    from mixopt.evaluation import Evaluator
     from mixopt.execute.base import Trainer
     from mixopt.execute.ray_worker import ShippedFiles
     from mixopt.result import Ended

@@ -18,7 +18,7 @@ from mixopt.execute.ray_worker import NeedsData, death, locate, write_shipped
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError
 
-    from mixopt.evaluate.base import Evaluator
+    from mixopt.evaluation import Evaluator
     from mixopt.execute.base import Job, Trainer
     from mixopt.execute.ray_worker import ShippedFiles
     from mixopt.result import Ended

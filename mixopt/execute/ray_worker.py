@@ -14,7 +14,7 @@ from mixopt.execute.base import Failure, attempt, one_line
 if TYPE_CHECKING:
     import ray
 
-    from mixopt.evaluate.base import Evaluator
+    from mixopt.evaluation import Evaluator
     from mixopt.execute.base import Evaluation, Job, Trainer
     from mixopt.result import Ended
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from mixopt.evaluate.base import Outcome
+    from mixopt.evaluation import Outcome
 
 
 class EvalProgress:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt.history import History
     from mixopt.trace import PolicyTrace
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt.history import History
     from mixopt.score import Score
 

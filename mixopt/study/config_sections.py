@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mixopt.errors import ConfigError
-from mixopt.evaluate.base import EvalRuntime
+from mixopt.evaluation import EvalRuntime
 from mixopt.fields import Count, Domains, Names, Section, names
 from mixopt.model_spec import FAMILIES
 from mixopt.policy import POLICIES

@@ -9,17 +9,18 @@ from mixopt.data.manifest import Manifest
 from mixopt.errors import DataError
 from mixopt.methods.problem import Earlier
 from mixopt.store import Store
+from mixopt.study.identity import resolve
 from mixopt.study.mixtures import mixture_of_study
 
 if TYPE_CHECKING:
     from mixopt.mixture import Mixture
-    from mixopt.study.study import Study
+    from mixopt.study.setup import Setup
 
 # Parts of a resolved study that have to be the same for its runs to count beside new ones.
 _SAME = ("model", "optim", "sequence_length", "tokens")
 
 
-def read_earlier(study: Study, prefix: str) -> Earlier:
+def read_earlier(study: Setup, prefix: str) -> Earlier:
     """The earlier study, from the results table.
 
     Raises:
@@ -44,9 +45,9 @@ def read_earlier(study: Study, prefix: str) -> Earlier:
         return Earlier(study_id, mixture, store.history(same), tuple(differences))
 
 
-def _differences(study: Study, mixture: Mixture, config: dict[str, Any]) -> list[str]:
+def _differences(study: Setup, mixture: Mixture, config: dict[str, Any]) -> list[str]:
     """Why the earlier runs' losses do not count beside new ones, in words; nothing where they do."""
-    now = study.resolved
+    now = resolve(study)
     found = [f"{part.replace('_', ' ')} differs" for part in _SAME if config.get(part) != now[part]]
     if config.get("unique_tokens") or now["unique_tokens"]:
         found.append("distinct tokens are limited")
@@ -56,7 +57,7 @@ def _differences(study: Study, mixture: Mixture, config: dict[str, Any]) -> list
     return found + _text(study, mixture, config)
 
 
-def _text(study: Study, mixture: Mixture, config: dict[str, Any]) -> list[str]:
+def _text(study: Setup, mixture: Mixture, config: dict[str, Any]) -> list[str]:
     """Whether the old domains' text and tokens are the same, by the hashes of both data folders."""
     folder = Path(config.get("config", {}).get("data", {}).get("dir", ""))
     try:

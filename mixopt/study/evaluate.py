@@ -17,7 +17,7 @@ from mixopt.score import ScoredModel, labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixopt.evaluate.base import EvalRuntime, EvalTask
+    from mixopt.evaluation import EvalRuntime, EvalTask
     from mixopt.execute.base import Event, Executor
     from mixopt.model_spec import Prediction
     from mixopt.report.eval_progress import EvalProgress

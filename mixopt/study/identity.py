@@ -13,10 +13,10 @@ from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
-    from mixopt.study.study import Study
+    from mixopt.study.setup import Setup
 
 
-def resolve(study: Study) -> dict[str, Any]:
+def resolve(study: Setup) -> dict[str, Any]:
     """All that the answer rests on, as JSON values, and the config that it follows from.
 
     What all methods share, and of the method's own settings those that change its answer; mixtures and weights in

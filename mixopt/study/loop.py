@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Executor, Watch
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher

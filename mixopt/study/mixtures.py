@@ -16,10 +16,10 @@ from mixopt.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mixopt.study.study import Study
+    from mixopt.study.setup import Setup
 
 
-def resolve_mixture(text: str, study: Study, store: Store | None = None) -> Mixture:
+def resolve_mixture(text: str, study: Setup, store: Store | None = None) -> Mixture:
     """The mixture that `text` names, over the study's training domains.
 
     Args:

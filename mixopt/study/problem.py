@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from mixopt.methods.problem import Earlier
     from mixopt.mixture import Mixture
-    from mixopt.study.study import Study
+    from mixopt.study.setup import Setup
 
 # Longer runs give each domain its tokens to well within what methods tell apart, and need no look.
 _LONG = 2000
 
 
-def problem_of(study: Study) -> Problem:
+def problem_of(study: Setup) -> Problem:
     """What a study asks of its method."""
     tasks = by_label(study.tasks) if is_prepared(study.config.data.dir) else {}
     measured = study.spec(study.natural, study.tokens, seed=0).measured
@@ -51,7 +51,7 @@ def problem_of(study: Study) -> Problem:
 class StudyTraining:
     """Whoever trains a study's runs (see `mixopt.methods.problem.Training`)."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Setup) -> None:
         """Of this study."""
         self._study = study
 

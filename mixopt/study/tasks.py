@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
@@ -16,37 +15,18 @@ from mixopt.task_objective import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from mixopt.evaluate.base import EvalTask, Outcome
+    from mixopt.evaluation import EvalTask, Outcome
     from mixopt.history import History
     from mixopt.methods.base import Recommendation
-    from mixopt.model_spec import Prediction
     from mixopt.objective import Objective
     from mixopt.score import Score
     from mixopt.store import Store
-    from mixopt.study.config import StudyConfig
-    from mixopt.study.study import Study
+    from mixopt.study.setup import Setup
 
 
-def resolve_tasks(config: StudyConfig, predicts: Prediction) -> tuple[EvalTask, ...]:
-    """What every trained model is evaluated on.
-
-    Args:
-        config: its `evaluation.tasks` names them.
-        predicts: what the models predict; causal and masked ones have different tasks.
-
-    Raises:
-        MixoptError: there is no such task, or it is none for this kind of model.
-    """
-    asked = config.evaluation
-    if not asked.tasks:
-        return ()
-    from mixopt.evaluate.tasks import resolve
-
-    return tuple(resolve(asked.tasks, predicts, data_dir=Path(config.data.dir), limit=asked.task_limit))
-
-
-def checked_objective(study: Study, name: str) -> Objective:
+def checked_objective(study: Setup, name: str) -> Objective:
     """The objective of a name.
 
     Raises:
@@ -57,7 +37,7 @@ def checked_objective(study: Study, name: str) -> Objective:
     return objective
 
 
-def needed_tasks(study: Study, objective: Objective | None = None) -> list[EvalTask]:
+def needed_tasks(study: Setup, objective: Objective | None = None) -> list[EvalTask]:
     """The tasks whose scores an objective reads.
 
     Args:
@@ -109,7 +89,7 @@ def record_scores(store: Store, run_id: str, outcomes: Sequence[Outcome], model:
 
 
 def with_task_notes(
-    study: Study, recommendation: Recommendation, history: History, tasks: Sequence[EvalTask], store: Store
+    study: Setup, recommendation: Recommendation, history: History, tasks: Sequence[EvalTask], store: Store
 ) -> Recommendation:
     """The advice, its predicted errors cut to what errors can be, and warnings of tasks that are only guessed.
 

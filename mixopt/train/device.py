@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mixopt.evaluate.base import EvalRuntime
+    from mixopt.evaluation import EvalRuntime
     from mixopt.train.runtime import Runtime
 
 # malloc.h

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from mixopt.cli import app
 from mixopt.errors import ConfigError, DataError, MixoptError, StoreError
 from mixopt.evaluate import harness, tasks_index, worker
-from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.tasks_index import Entry
+from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 from mixopt.score import Score
 from mixopt.store import Store
 from mixopt_finetune.suite import SUITE

@@ -10,7 +10,7 @@ import pytest
 
 from mixopt.bench.ledger import TableExecutor
 from mixopt.errors import DataError, MixoptError, StoreError
-from mixopt.evaluate.base import EvalRuntime
+from mixopt.evaluation import EvalRuntime
 from mixopt.execute.base import Evaluation, Event, Job
 from mixopt.execute.inline import InlineExecutor
 from mixopt.methods.base import Role

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mixopt.evaluate.base import EvalRuntime
 from mixopt.evaluate.worker import evaluate
+from mixopt.evaluation import EvalRuntime
 from mixopt.methods.base import Role
 from mixopt.store import Store
 from mixopt.study import Study, run_study

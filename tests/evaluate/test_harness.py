@@ -17,9 +17,9 @@ import pytest
 
 from mixopt.errors import DataError
 from mixopt.evaluate import harness_setup, hub, tasks_index
-from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.harness import score
 from mixopt.evaluate.tasks import presets, resolve
+from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 from mixopt.models.build import build_model
 from tests.trained import write_tasks
 

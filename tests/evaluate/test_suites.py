@@ -9,9 +9,9 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.evaluate import suites
-from mixopt.evaluate.base import EvalTask
 from mixopt.evaluate.suites import Suite, suite_of
 from mixopt.evaluate.tasks import resolve
+from mixopt.evaluation import EvalTask
 from mixopt.plugins import Registry
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.evaluate import harness, worker
-from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
 from mixopt.evaluate.suites import Suite
 from mixopt.evaluate.worker import evaluate
+from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from mixopt.errors import DataError
-from mixopt.evaluate.base import EvalRuntime, EvalTask, Outcome
+from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 from mixopt.score import Score
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from mixopt.errors import DataError
 from mixopt.evaluate import hub
-from mixopt.evaluate.base import EvalRuntime
+from mixopt.evaluation import EvalRuntime
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.train.checkpoint import save_final

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
 
 _WORDS = ("la", "ho", "hey", "yo", "na", "da", "mi", "sol", "re", "ti")
 

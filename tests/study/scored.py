@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixopt.evaluate.base import EvalTask, Outcome
+from mixopt.evaluation import EvalTask, Outcome
 from mixopt.score import Score
 from tests.study.test_study import Trainer
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixopt.data.manifest import Manifest
-    from mixopt.evaluate.base import EvalTask
     from mixopt.evaluate.offline.documents import HeldOut
+    from mixopt.evaluation import EvalTask
 
 # The first stands for the task: what a passage adds to its ending's likelihood tells more than the likelihood.
 CONTINUATION_METRICS = ("acc_mutual_info", "acc", "acc_norm")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mixopt.evaluate.base import EvalTask
+from mixopt.evaluation import EvalTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,12 +19,11 @@ from mixopt.study.compare.pairs import versus
 from mixopt.study.compare.tasks import SharedTasks, evaluate_runs, tally
 from mixopt.study.compare.tokens_to_reach import reached
 from mixopt.study.loop import train_missing
-from mixopt.study.tasks import resolve_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Job, Watch
     from mixopt.objective import Objective
     from mixopt.result import RunResult
@@ -87,7 +86,7 @@ def compare(study: Study, question: Question, watch: Watch | None = None) -> Com
         tokens = question.tokens or (study.tokens if mixtures else 0)
         planned = plan_mixtures(study, mixtures, tokens, range(question.seeds), store)
         specs = _check(planned, runs, question)
-        tasks = study.tasks if planned else resolve_tasks(study.config, specs[0].objective)
+        tasks = study.tasks if planned else study.tasks_of(specs[0].objective)
         if measure:
             evaluate_runs(study, runs, tasks, store, watch)
         if planned and question.train:

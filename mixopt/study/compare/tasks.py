@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.comparison import Entry
-    from mixopt.evaluate.base import EvalTask
+    from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Watch
     from mixopt.result import RunResult
     from mixopt.score import Score

@@ -22,8 +22,8 @@ from mixopt.evaluate.offline.documents import MAX_TOKENS, HeldOut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mixopt.evaluate.base import EvalTask
     from mixopt.evaluate.offline.documents import Passage
+    from mixopt.evaluation import EvalTask
 
 
 def rows(task: EvalTask) -> list[dict[str, Any]]:
