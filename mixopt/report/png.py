@@ -57,20 +57,20 @@ def draw(figure: Figure) -> Canvas:
     grid = list(canvas.subplots(rows, columns, squeeze=False).ravel())
     for axes in grid[len(figure.panels) :]:
         canvas.delaxes(axes)
+    uprights = {(panel.y.limits, panel.y.rows) for panel in figure.panels}
+    shared = len(uprights) == 1 and uprights != {((None, None), ())}
     for position, (axes, panel) in enumerate(zip(grid, figure.panels, strict=False)):
         _panel(axes, panel)
         if figure.legend == "ends":
             _names_at_ends(axes, panel, figure.size[1])
-        # One column of names of rows, and one row of names of ticks, is enough for panels that share them.
-        if panel.y.rows and position % columns:
-            axes.set_yticklabels([])
+        # Ticks that all panels share are named once a row of panels, and once a column.
+        if position % columns and shared:
+            axes.tick_params(labelleft=False)
         if figure.below:
             lowest = position + columns >= len(figure.panels)
             axes.tick_params(labelbottom=lowest)
             if lowest and figure.legend == "bottom":
                 axes.set_xlabel(plain(figure.below), fontsize=9)
-        if figure.beside and panel.y.limits[0] is not None:
-            axes.tick_params(labelleft=position % columns == 0)
     canvas.suptitle(headline, x=0.01, ha="left", fontsize=10)
     # Below all panels it would lie on the legend.
     if figure.below and figure.legend != "bottom":
