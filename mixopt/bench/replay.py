@@ -200,7 +200,8 @@ class _Game:
         """What the searcher would recommend, and how it ranks the candidates, before it goes on."""
         history, spent = self.history([run.run_id for run in self.bought]), self._till.ledger.spent
         after = spent + sum(self._stall.table.fidelities[run.fidelity].cost for run in runs)
-        if ((spent * (1 + 1e-9) < CHECKS) & (after >= CHECKS)).any():
+        checks = CHECKS * (1 + 1e-9)
+        if ((spent <= checks) & (after > checks)).any():
             with contextlib.suppress(_Refusal):  # not yet
                 self.recommend(history)
         first = math.isnan(self.correlation) and any(run.fidelity == self._target for run in runs)
