@@ -69,9 +69,9 @@ class Search:
     searcher: Searcher
 
     @property
-    def wants_curves(self) -> bool:
-        """Whether points of learning curves are data to it."""
-        return getattr(self.searcher, "wants_curves", False)
+    def curves(self) -> bool:
+        """Whether the searcher learns from points of learning curves too."""
+        return "curves" in self.searcher.wants
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def train_searches(
         wanted: dict[str, Job] = {}
         for search in list(active):
             known = runs[search]
-            history = store.history(known, curves=search.wants_curves)
+            history = store.history(known, curves=search.curves)
             planned = plan_runs(search.study, search.searcher.ask(history))
             new = {run.spec.run_id: run for run in planned if run.spec.run_id not in known}
             if not new:
@@ -214,7 +214,7 @@ def advise(search: Search, runs: Mapping[str, Job], target: Study, store: Store)
         scales=_scales(done),
     )
     try:
-        advice = search.searcher.recommend(store.history(runs, curves=search.wants_curves))
+        advice = search.searcher.recommend(store.history(runs, curves=search.curves))
     except ConfigError as error:
         return replace(outcome, refused=str(error))
     return replace(

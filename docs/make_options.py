@@ -10,10 +10,11 @@ from mixopt.study.template import value_of
 
 HEAD = """# Options of the methods
 
-What may stand in the section `method:` of a study file, by method; each is a flag of its command as well
-(`mixopt search --method adso --help`, say, shows the usual ones, the others are taken too), and `--set method.KEY=VALUE`
-sets any. `mixopt init adso.yaml --method adso` writes a file with all of them. A law of a swarm (`loglinear`, `mixing-law`,
-`regmix`, `gp`, or `module:Class`) has the options of `auto`. This page is made by `python docs/make_options.py`.
+What may stand in the section `method:` of a study file, by method. Each is a flag of its command as well
+(`mixopt search --method adso --help`, say, shows the usual ones, the others are taken too), and
+`--set method.KEY=VALUE` sets any. `mixopt init adso.yaml --method adso` writes a file with all of them. A law of a
+swarm (`loglinear`, `gp` and the like, or `module:Class`) has the options of `auto`. This page is made by
+`python docs/make_options.py`.
 
 """
 

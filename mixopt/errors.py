@@ -1,5 +1,12 @@
 """Errors that users see: one clear line, then exit status 2."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class MixoptError(Exception):
     """Something the user can mend; the message says what was expected, what was found, where, what to do.
@@ -22,3 +29,9 @@ class StoreError(MixoptError):
 
 class ExecutorError(MixoptError):
     """The place where runs are trained cannot be used."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, in words: where, what was expected, what was found."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r:.60}"

@@ -1,19 +1,20 @@
-"""Files that are whole or absent, and their hashes."""
+"""Files that are whole or absent, their hashes, and small ones that people write."""
 
 from __future__ import annotations
 
 import errno
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from blake3 import blake3
 
-from mixopt.errors import DataError
+from mixopt.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -34,6 +35,28 @@ def write_atomic(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_mapping(path: str | Path, what: str, expected: str) -> dict[str, Any]:
+    """The `key: value` lines of a YAML or JSON file.
+
+    Args:
+        path: the file.
+        what: what it is, for messages: `mixture file PATH`.
+        expected: what should be in it.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{what}: not YAML or JSON ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"{what}: expected {expected}, found {content!r:.60}")
+    return {str(key): value for key, value in content.items()}
 
 
 def hash_file(path: Path) -> str:

@@ -13,7 +13,11 @@ import numpy as np
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from mixopt.trace import PolicyTrace
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,19 @@ class CurvePoints:
 
 
 @dataclass(frozen=True, eq=False)
+class RunTrace:
+    """What the policy of a run did.
+
+    Attributes:
+        trace: its course; None where it is lost.
+        reference: the run that it was held against; None for none.
+    """
+
+    trace: PolicyTrace | None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class History:
     """Finished runs as arrays, from the results table or from anybody's CSV.
 
@@ -44,6 +61,7 @@ class History:
         seeds: (R,) seeds.
         parameters: (R,) model sizes; 0 where unknown.
         curves: points of learning curves; None where nobody asked for them.
+        traces: of runs whose mixture a policy chose, by run; None where nobody asked for them.
         standard_errors: (R, V) of `losses`, from the spread over a task's items; 0 for losses, whose validation
             text is large. None where there are none.
 
@@ -61,6 +79,7 @@ class History:
     seeds: NDArray[np.int64]
     parameters: NDArray[np.int64]
     curves: CurvePoints | None = None
+    traces: Mapping[str, RunTrace] | None = None
     standard_errors: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
@@ -114,6 +133,7 @@ class History:
             seeds=self.seeds[index],
             parameters=self.parameters[index],
             curves=None if self.curves is None else _of_runs(self.curves, index),
+            traces=self.traces,
             standard_errors=None if self.standard_errors is None else self.standard_errors[index],
         )
 

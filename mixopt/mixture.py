@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 
 from mixopt.errors import ConfigError
+from mixopt.files import read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -88,17 +88,9 @@ class Mixture:
         Raises:
             ConfigError: no such file, or no mixture in it.
         """
-        path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"mixture file {path}: cannot be read ({error})") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"mixture file {path}: not YAML or JSON ({' '.join(str(error).split())})") from error
-        if isinstance(content, dict) and isinstance(content.get("weights"), dict):
+        content = read_mapping(path, f"mixture file {path}", "`domain: weight` lines")
+        if content.get("weights") and isinstance(content["weights"], dict):
             content = content["weights"]
-        if not isinstance(content, dict) or not content:
-            raise ConfigError(f"mixture file {path}: expected `domain: weight` lines, found {content!r:.60}")
         for name, weight in content.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)):
                 raise ConfigError(f"mixture file {path}: the weight of {name!r} must be a number, found {weight!r}")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from mixopt.errors import ConfigError
+from mixopt.errors import ConfigError, first_problem
 from mixopt.mixture import Mixture
 from mixopt.model_spec import STRICT, ModelSpec, Prediction, require
 from mixopt.policy import POLICIES, Course, weighs_losses
@@ -289,9 +289,7 @@ class RunSpec:
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"run spec: {where}: {first['msg']}") from error
+            raise ConfigError(f"run spec: {first_problem(error)}") from error
 
 
 _ADAPTER: TypeAdapter[RunSpec] = TypeAdapter(RunSpec)

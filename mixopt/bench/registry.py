@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from mixopt.bench.stall import place_of, rows_of
-from mixopt.errors import ConfigError
+from mixopt.errors import ConfigError, first_problem
 from mixopt.history import empty_history
 from mixopt.methods.adso.choice import runs_paid
 from mixopt.methods.problem import Problem, Size
@@ -106,9 +106,7 @@ class Asked:
         try:
             settings = self.method.Settings.model_validate({**section, "name": self.name})
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"--set {key}: {first['msg']}, found {first['input']!r:.60}") from error
+            raise ConfigError(f"--set {first_problem(error)}") from error
         return self.method.searcher(problem, settings)
 
 

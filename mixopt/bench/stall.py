@@ -10,7 +10,8 @@ import numpy as np
 from mixopt.bench.ledger import looked_up
 from mixopt.errors import ConfigError
 from mixopt.history import History
-from mixopt.methods.candidates import SAME, Rows
+from mixopt.methods.candidates import Rows
+from mixopt.methods.swarm.designs import SAME
 from mixopt.mixture import Mixture
 from mixopt.result import DomainResult, RunResult
 from mixopt.store.points import with_curves

@@ -131,16 +131,10 @@ def _sample_tokens(given: str | None, manifest: Manifest | None, mixture: Mixtur
 
 def _numbers(path: Path, flag: str, mixture: Mixture) -> dict[str, str | float]:
     """A number a domain from a YAML or JSON file, for every domain of the mixture."""
-    import yaml
-
     from mixopt.errors import ConfigError
+    from mixopt.files import read_mapping
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{flag} {path}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{flag} {path}: expected `domain: number` lines, found {content!r:.60}")
+    content = read_mapping(path, f"{flag} {path}", "`domain: number` lines")
     lost = [domain for domain, weight in mixture.to_dict().items() if weight > 0 and domain not in content]
     if lost:
         raise ConfigError(f"{flag} {path}: no number for {', '.join(map(repr, lost))}")

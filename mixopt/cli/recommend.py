@@ -153,6 +153,7 @@ def _available(
 ) -> dict[str, int] | None:
     """Tokens that there are, from three options that need each other; `needed` if the target says no more."""
     from mixopt.errors import ConfigError
+    from mixopt.files import read_mapping
     from mixopt.units import parse_count
 
     if max_epochs is None and available is None and (target_tokens is None or not needed):
@@ -160,21 +161,7 @@ def _available(
     if target_tokens is None or available is None:
         missing = "--target-tokens" if target_tokens is None else "--available"
         raise ConfigError(f"{missing} is missing: epochs are counted from --target-tokens and --available together")
+    counts = read_mapping(available, f"--available {available}", "`domain: tokens` lines")
     return {
-        domain: parse_count(count, f"{available}: {domain}") if count else 0
-        for domain, count in _mapping(available).items()
+        domain: parse_count(count, f"{available}: {domain}") if count else 0 for domain, count in counts.items()
     }
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
-    from mixopt.errors import ConfigError
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--available {path}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not content:
-        raise ConfigError(f"--available {path}: expected `domain: tokens` lines, found {content!r:.60}")
-    return {str(domain): count for domain, count in content.items()}

@@ -18,7 +18,7 @@ from blake3 import blake3
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from mixopt.errors import DataError
+from mixopt.errors import DataError, first_problem
 from mixopt.files import write_atomic
 from mixopt.mixture import Mixture
 
@@ -152,9 +152,7 @@ class Manifest:
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise DataError(f"{path}: {where}: {first['msg']}; prepare the data again") from error
+            raise DataError(f"{path}: {first_problem(error)}; prepare the data again") from error
 
     def save(self, folder: str | Path) -> None:
         """Write the manifest into a data folder, atomically."""

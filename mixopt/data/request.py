@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import field, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mixopt.data.readers import inventory
 from mixopt.data.tokenizer import bpe_vocabulary, identity
-from mixopt.errors import ConfigError, DataError
+from mixopt.errors import ConfigError, DataError, first_problem
+from mixopt.files import read_mapping
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -57,15 +59,7 @@ class PrepareRequest:
         Raises:
             ConfigError: the file cannot be read, or a key or value is wrong.
         """
-        path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read ({error})") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: expected `key: value` lines, found {str(content)[:40]!r}")
+        content = read_mapping(path, str(path), "`key: value` lines")
         names = [item.name for item in fields(cls)]
         for key in content:
             if key not in names:
@@ -79,9 +73,7 @@ class PrepareRequest:
         try:
             return cls(**content)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{path}: {where}: {first['msg']}, found {first['input']!r:.60}") from error
+            raise ConfigError(f"{path}: {first_problem(error)}") from error
 
     def identity(self) -> dict[str, Any]:
         """What decides the result, as JSON values: settings, and names, sizes and times of the files (not read).

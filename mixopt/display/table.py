@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixopt.units import format_count
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -102,6 +104,13 @@ def number(
         return NOTHING
     shown = form.format(value * scale) if scale != 1.0 else form.format(value)
     return Cell(text=shown, value=value, key=float(value), kind=kind, title=title or f"{value!r}")
+
+
+def count(value: float | None) -> Cell:
+    """`800k`, sorted by the number, which is its title."""
+    if value is None:
+        return NOTHING
+    return Cell(text=format_count(value), value=value, key=float(value), title=f"{value:,}")
 
 
 def percent(value: float | None, kind: Kind = "", form: str = "{:+.2f} %") -> Cell:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, ca
 import pydantic.dataclasses
 from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, TypeAdapter, ValidationError
 
-from mixopt.errors import ConfigError
+from mixopt.errors import ConfigError, first_problem
 from mixopt.mixture import Mixture
 from mixopt.model_spec import STRICT
 
@@ -179,9 +179,7 @@ class Recommendation:
                 return answer
             return replace(answer, evidence=TypeAdapter(cast("Any", evidence)).validate_python(found))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"recommendation: {where}: {first['msg']}, found {first['input']!r:.60}") from error
+            raise ConfigError(f"recommendation: {first_problem(error)}") from error
 
 
 _JSON = TypeAdapter(Recommendation)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.designs import make_design
+from mixopt.methods.swarm.designs import SAME, make_design
 from mixopt.methods.swarm.optimum import Optimum, minimise, search
 from mixopt.methods.swarm.sampling import dirichlet_within
 from mixopt.mixture import Mixture, total_variation
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     Seen = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     Hopeful = Callable[[NDArray[np.float64]], NDArray[np.intp]]
 
-# Total variation within which two mixtures are the same run: runs hold whole sequences.
-SAME = 0.005
 # How far the next mixture to be confirmed is from those that were run: nearer ones would tell the same.
 _APART = 0.05
 # Sums of Dirichlet parameters. About the natural shares those of RegMix's swarm, for each domain; about a centre

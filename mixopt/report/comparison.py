@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mixopt.comparison import Comparison, DomainScore, Entry, Measured
-    from mixopt.display.table import Table
+    from mixopt.display.table import Kind, Table
 
 ONLY_MEASURED = "†"
 
@@ -162,16 +162,17 @@ def _measured_row(section: str, label: str, values: Sequence[Measured | None], *
     """Numbers of which the lowest is best, or the greatest."""
     known = [part.value for part in values if part is not None]
     best = (max if greatest else min)(known) if len(known) > 1 else None
-    return section, label, [_measured(part, strong=part is not None and part.value == best) for part in values]
+    return section, label, [measured(p, kind="strong" if p and p.value == best else "") for p in values]
 
 
-def _measured(measured: Measured | None, *, strong: bool) -> Cell:
-    if measured is None:
+def measured(found: Measured | None, form: str | None = None, scale: float = 1.0, kind: Kind = "") -> Cell:
+    """A mean over seeds with its standard error, as `with_error` has it; its seeds are the title."""
+    if found is None:
         return NOTHING
+    seeds = ", ".join((form or "{:.5g}").format(seed * scale) for seed in found.seeds)
     return Cell(
-        text=with_error(measured.value, measured.standard_error), value=measured.value, key=measured.value,
-        error=measured.standard_error, kind="strong" if strong else "",
-        title=f"seeds: {', '.join(f'{seed:.5g}' for seed in measured.seeds)}",
+        text=with_error(found.value, found.standard_error, form, scale), value=found.value, key=found.value,
+        error=found.standard_error, kind=kind, title=f"seeds: {seeds}",
     )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
+from mixopt.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,24 +15,16 @@ if TYPE_CHECKING:
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write `contents` (by file name) into `folder`, which is made on demand; the files written.
 
-    Each is written beside its place and moved there.
-
     Raises:
         ConfigError: the folder cannot be written.
     """
-    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            partial = folder / f".{name}.{os.getpid()}.part"
-            try:
-                partial.write_bytes(content)
-                partial.replace(folder / name)
-            finally:
-                partial.unlink(missing_ok=True)
-            written.append(folder / name)
+            with replacing(folder / name) as unfinished:
+                unfinished.write_bytes(content)
     except OSError as error:
         raise ConfigError(
             f"output folder {folder}: cannot be written ({error}); choose another with --out"
         ) from error
-    return written
+    return [folder / name for name in contents]

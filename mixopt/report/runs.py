@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from mixopt.display.table import Cell, Column, named, number, table, word
+from mixopt.display.table import Cell, Column, count, named, number, table, word
 from mixopt.report.console import grid
 from mixopt.units import format_count, format_seconds
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mixopt.spec import RunSpec
 
 _KIND: dict[str, Kind] = {"finished": "good", "diverged": "bad", "failed": "bad"}
-_NONE = Cell(text="")
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,10 @@ def runs_table(rows: Sequence[dict[str, Any]]) -> Table:
             status_cell(row),
             word(row["model"]),
             word(row["policy"]),
-            count_cell(row["tokens"]),
+            count(row["tokens"]),
             number(row["seed"], "{:d}"),
-            count_cell(row["parameters"]),
-            *(_NONE if row[key] is None else number(row[key], "{:.4f}") for key in losses),
+            count(row["parameters"]),
+            *(number(row[key], "{:.4f}") for key in losses),
             time_cell(row),
             created_cell(row),
         ]
@@ -79,11 +78,6 @@ def status_cell(row: Mapping[str, Any]) -> Cell:
     """How a run ended, and why where it did not end well."""
     error = row.get("error")
     return word(row["status"], _KIND[row["status"]], error if isinstance(error, str) else "")
-
-
-def count_cell(count: float) -> Cell:
-    """`800k`, sorted by the number."""
-    return Cell(text=format_count(count), value=count, key=float(count), title=f"{count:,}")
 
 
 def time_cell(row: Mapping[str, Any]) -> Cell:
@@ -105,21 +99,17 @@ def parts_table(run_id: str, parts: Mapping[str, Part], *, masked: bool) -> Tabl
     rows = [
         [
             word(domain),
-            _number(part.weight),
-            _NONE if part.tokens is None else count_cell(part.tokens),
-            _number(part.epochs, "{:.2f}"),
-            _number(part.loss),
-            _number(None if part.loss is None else math.exp(part.loss)),
-            _number(part.bits_per_byte),
-            _number(part.train_loss),
+            number(part.weight, "{:.4g}"),
+            count(part.tokens),
+            number(part.epochs, "{:.2f}"),
+            number(part.loss, "{:.4g}"),
+            number(None if part.loss is None else math.exp(part.loss), "{:.4g}"),
+            number(part.bits_per_byte, "{:.4g}"),
+            number(part.train_loss, "{:.4g}"),
         ]
         for domain, part in parts.items()
     ]
     return table(f"run-{run_id}", f"Run {run_id}", columns, rows)
-
-
-def _number(value: float | None, form: str = "{:.4g}") -> Cell:
-    return _NONE if value is None else number(value, form)
 
 
 def print_run(spec: RunSpec, result: RunResult, created: str, console: Console) -> None:

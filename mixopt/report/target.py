@@ -10,8 +10,9 @@ from rich.markup import escape
 
 from mixopt.display.colours import INK, Look, looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Panel
-from mixopt.display.table import Cell, Column, named, number, table, word
+from mixopt.display.table import NOTHING, Column, count, named, number, table, word
 from mixopt.model_spec import LOSS_UNITS
+from mixopt.report.comparison import measured
 from mixopt.report.console import grid
 from mixopt.units import format_count, format_seconds
 
@@ -21,13 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mixopt.comparison import Entry, Measured
-    from mixopt.display.table import Table
+    from mixopt.display.table import Cell, Table
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
     Run = tuple[RunSpec, RunResult]
-
-NONE = Cell(text="")
 
 
 def target_dict(name: str, entry: Entry, runs: Sequence[Run]) -> dict[str, Any]:
@@ -75,27 +74,19 @@ def target_table(name: str, entry: Entry, runs: Sequence[Run]) -> Table:
     losses = ("masked loss", "exp of it", "bits/byte") if masked else ("loss", "perplexity", "bits/byte")
     rows = []
     for domain, part in entry.domains.items():
-        drawn = [word("only measured"), NONE, NONE]
+        drawn = [word("only measured"), NOTHING, NOTHING]
         if part.trained:
-            tokens = _tokens(runs, domain)
-            drawn = [
-                number(entry.weights[domain], "{:.4f}"),
-                Cell(text=format_count(round(tokens)), value=tokens, key=tokens),
-                number(part.epochs, "{:.2f}"),
-            ]
+            tokens = count(round(_tokens(runs, domain)))
+            drawn = [number(entry.weights[domain], "{:.4f}"), tokens, number(part.epochs, "{:.2f}")]
         rows.append([word(domain), *drawn, *_measured(part.loss, part.ppl, part.bits_per_byte)])
     means = _measured(entry.mean_loss, entry.mean_ppl, entry.mean_bits_per_byte)
-    total = Cell(text=format_count(entry.tokens), key=float(entry.tokens))
-    foot = ((word("mean of training domains", "strong"), NONE, total, NONE, *means),)
+    foot = ((word("mean of training domains", "strong"), NOTHING, count(entry.tokens), NOTHING, *means),)
     columns = [Column("domain"), *named(("weight", "tokens", "epochs", *losses))]
     return table("target", name, columns, rows, foot=foot)
 
 
 def _measured(loss: Measured, ppl: Measured, bits: Measured | None) -> list[Cell]:
-    return [
-        NONE if part is None else Cell(text=_text(part, digits), value=part.value, key=part.value)
-        for part, digits in ((loss, 4), (ppl, 2), (bits, 4))
-    ]
+    return [measured(part, form) for part, form in ((loss, "{:.4f}"), (ppl, "{:.2f}"), (bits, "{:.4f}"))]
 
 
 def losses_figure(name: str, entry: Entry, runs: Sequence[Run]) -> Figure:
@@ -147,8 +138,3 @@ def _tokens(runs: Sequence[Run], domain: str) -> float:
 
 def _mean(values: Any) -> float:
     return float(np.mean(list(values)))
-
-
-def _text(measured: Measured, digits: int) -> str:
-    error = measured.standard_error
-    return f"{measured.value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")

@@ -8,7 +8,8 @@ from rich.markup import escape
 
 from mixopt.display.colours import INK, LAW
 from mixopt.display.figure import Axis, Figure, Panel, Points
-from mixopt.display.table import NOTHING, Cell, Column, named, number, percent, runs_cell, table, with_error, word
+from mixopt.display.table import Column, count, named, number, percent, runs_cell, table, word
+from mixopt.report.comparison import measured
 from mixopt.report.console import grid
 from mixopt.units import format_bytes, format_count, format_seconds
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mixopt.comparison import Measured
-    from mixopt.display.table import Kind, Table
+    from mixopt.display.table import Table
     from mixopt.study.plan import Plan
     from mixopt.study.verify import Verification
 
@@ -36,7 +36,7 @@ def plan_table(plan: Plan) -> Table:
             word(run.spec.run_id),
             word(str(run.role)),
             number(run.spec.seed, "{:d}"),
-            Cell(text=format_count(run.spec.tokens)),
+            count(run.spec.tokens),
             number(run.spec.flops, "{:.2e}"),
             word("in the table" if run.spec.run_id in plan.found else "new"),
         ]
@@ -109,23 +109,13 @@ def verification_table(verification: Verification, runs: Mapping[str, Sequence[s
             [
                 word(name, "strong" if name == "recommended" else ""),
                 number(part.predicted and part.predicted.value, "{:.4g}"),
-                _measured(part.measured, "{:.4g}"),
+                measured(part.measured, "{:.4g}"),
                 percent(gain and gain.value),
-                _measured(found, "{:+.2f} %", 100, sure),
+                measured(found, "{:+.2f} %", 100, sure),
                 *([runs_cell(runs.get(name, ()))] if runs is not None else []),
             ]
         )
     return table("verified", "Predicted against measured", columns, rows)
-
-
-def _measured(measured: Measured | None, form: str, scale: float = 1.0, kind: Kind = "") -> Cell:
-    if measured is None:
-        return NOTHING
-    return Cell(
-        text=with_error(measured.value, measured.standard_error, form, scale), value=measured.value,
-        key=measured.value, error=measured.standard_error, kind=kind,
-        title="seeds: " + ", ".join(form.format(seed * scale) for seed in measured.seeds),
-    )  # fmt: skip
 
 
 def losses_table(verification: Verification, units: str) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mixopt.errors import StoreError
+from mixopt.history import RunTrace
 from mixopt.result import DomainResult, RunResult
 from mixopt.spec import RunSpec
 from mixopt.store import curves, frames, points, task_errors, traces
@@ -184,13 +186,19 @@ class Store:
         return [frames.listed(row) for row in self._database.all(f"{query} ORDER BY created, rowid", values)]
 
     def history(
-        self, run_ids: Iterable[str] | None = None, *, curves: bool = False, tasks: Sequence[EvalTask] = ()
+        self,
+        run_ids: Iterable[str] | None = None,
+        *,
+        curves: bool = False,
+        traces: bool = False,
+        tasks: Sequence[EvalTask] = (),
     ) -> History:
         """Finished runs as the arrays that methods work on, in the order of `run_ids`.
 
         Args:
             run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
             curves: read the points of their learning curves too.
+            traces: read what their policies did too.
             tasks: downstream tasks whose errors (1 − score) stand beside the losses, as `task:NAME`; no point of
                 a curve has them, so that there are none then.
 
@@ -213,7 +221,17 @@ class Store:
         history = frames.history(runs, parts, wanted)
         if tasks:
             history = task_errors.with_errors(history, tasks, self.scores.of(history.runs))
+        if traces:
+            history = replace(history, traces=self._traces(history.runs))
         return points.with_curves(history, self._curve) if curves else history
+
+    def _traces(self, run_ids: Iterable[str]) -> dict[str, RunTrace]:
+        policies = {run_id: self.get(run_id)[0].policy for run_id in run_ids}
+        return {
+            run_id: RunTrace(self.trace(run_id), policy.reference)
+            for run_id, policy in policies.items()
+            if policy.name != "static"
+        }
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
         """All runs, one row each, in columns that `results/README.md` explains."""

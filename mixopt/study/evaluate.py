@@ -6,7 +6,7 @@ import contextlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
@@ -16,14 +16,30 @@ from mixopt.score import ScoredModel, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-    from mixopt.evaluation import EvalRuntime, EvalTask
+    from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
     from mixopt.execute.base import Event, Executor
     from mixopt.model_spec import Prediction
-    from mixopt.report.eval_progress import EvalProgress
     from mixopt.store import Store
 
 _RUN_ID = re.compile(r"[0-9a-fA-F]{1,16}")
+
+
+class EvalWatch(Protocol):
+    """Who is told how an evaluation goes."""
+
+    def evaluating(self, total: int, found: int) -> AbstractContextManager[None]:
+        """The context of scoring `total` tasks, of which the table has `found` more already."""
+        ...
+
+    def done(self, model: str, outcome: Outcome) -> None:
+        """A task has its outcome."""
+        ...
+
+    def retry(self, model: str, reason: str) -> None:
+        """A job is tried again."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +123,7 @@ def evaluate(
     store: Store,
     executor: Executor,
     runtime: EvalRuntime,
-    progress: EvalProgress,
+    watch: EvalWatch,
 ) -> list[ScoredModel]:
     """Scores of `models` at the tasks that are asked for; what the table has is not scored again.
 
@@ -117,7 +133,7 @@ def evaluate(
         store: the results table; each outcome is written as it comes, so that an interrupted evaluation goes on.
         executor: where to evaluate.
         runtime: device, precision, batch size.
-        progress: who is told how it goes.
+        watch: who is told how it goes.
 
     Raises:
         ConfigError: an unknown task, or one of the other kind of model.
@@ -148,10 +164,10 @@ def evaluate(
 
     def on_event(event: Event) -> None:
         if event.kind == "retry":
-            progress.retry(known[event.run_id].name, event.message)
+            watch.retry(known[event.run_id].name, event.message)
 
     with (
-        progress.evaluating(len(jobs), sum(map(len, tasks.values())) - len(jobs)),
+        watch.evaluating(len(jobs), sum(map(len, tasks.values())) - len(jobs)),
         contextlib.closing(executor.run(jobs, on_event)) as results,
     ):
         for job, ended in results:
@@ -161,7 +177,7 @@ def evaluate(
             else:
                 label = called[model.subject][task.name, int(task.settings.get("shots") or 0)]
                 errors[model.subject][label] = outcome.error
-            progress.done(model.name, outcome)
+            watch.done(model.name, outcome)
     return [_scored(model, tasks[model.subject], store, errors[model.subject]) for model in known.values()]
 
 

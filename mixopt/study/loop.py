@@ -52,7 +52,7 @@ def run_study(
     """
     store.check_writable()
     tasks = needed_tasks(study)
-    curves = getattr(searcher, "wants_curves", False)
+    wants = dict.fromkeys(getattr(searcher, "wants", ()), True)
     asked: dict[str, Job] = {}
 
     def do(jobs: Sequence[Job]) -> None:
@@ -61,7 +61,7 @@ def run_study(
         _check_any_finished(study, asked, store)
 
     def history_of(run_ids: Sequence[str]) -> History:
-        return store.history(run_ids, curves=curves, tasks=tasks)
+        return store.history(run_ids, tasks=tasks, **wants)
 
     try:
         recommendation = search_loop(searcher, lambda proposals: plan_runs(study, proposals), do, history_of)

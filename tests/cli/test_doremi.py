@@ -62,22 +62,21 @@ def test_rounds_and_a_verification(mixopt: Callable[..., Result]) -> None:
 def test_a_dry_run_prints_the_first_round_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
     result = mixopt("doremi", *SMALL, "--reference", "uniform", "--dry-run")
     assert "round 1 reference" in result.stdout
-    assert "round 1 proxy" in result.stdout
-    assert "2 runs to train" in result.stdout
-    assert "up to 2 more rounds of as many runs may follow" in result.stdout
+    assert "then a proxy of their length held against each; up to 2 more such rounds" in result.stdout
+    assert "1 run to train" in result.stdout
     assert list(Path().iterdir()) == []
     plan = json.loads(mixopt("doremi", *SMALL, "--dry-run", "--json").stdout)
-    assert [run["role"] for run in plan["runs"]] == ["round 1 reference", "round 1 proxy"]
+    assert [run["role"] for run in plan["runs"]] == ["round 1 reference"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--eta", "0"], "flag for method.eta: expected greater than 0, found 0"),
-        (["--eta", "-1"], "flag for method.eta: expected greater than 0, found -1"),
+        (["--eta", "0"], "flag for method.eta: expected greater than 0, found '0'"),
+        (["--eta", "-1"], "flag for method.eta: expected greater than 0, found '-1'"),
         (["--smoothing", "1"], "flag for method.smoothing: expected less than 1"),
         (["--rounds", "0"], "flag for method.rounds: expected greater than or equal to 1"),
-        (["--reference", "none.yaml"], "none.yaml: cannot be read"),
+        (["--reference", "none.yaml"], "none.yaml': no such file"),
         (["--reference", "zero.json"], "method.reference: DoReMi expects a weight above 0 for every domain"),
         (["--sampling", "zero.json"], "method.sampling: DoReMi expects a weight above 0 for every domain"),
         (["--set", "data.eval_only=[chant, words]"], "found 'arithmetic' alone: nothing to do"),

@@ -132,7 +132,7 @@ def test_a_published_mixture_for_other_data_is_refused_with_the_difference(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[1]", "expected `domain: number`"), ("{a: 1}", "no number for 'b'"), ("{a: x", "read")],
+    [("[1]", "expected `domain: number`"), ("{a: 1}", "no number for 'b'"), ("{a: x", "not YAML")],
 )
 def test_files_of_numbers_are_checked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str, message: str, folder: Path

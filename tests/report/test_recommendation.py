@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def made():
+def answer():
+    """Of DDO, with two different baselines and one that is the same."""
     world = World()
     natural = Mixture.from_dict({"law": 0.7, "code": 0.3})
     searcher = Ddo(world.uniform, world.tokens, DdoSettings(replicates=100), {"natural": natural})
     return searcher.recommend(world.train(searcher.ask(None)))  # type: ignore[arg-type]
+
+
+made = pytest.fixture(scope="module")(answer)
 
 
 def text(recommendation, width=110) -> str:

@@ -12,13 +12,13 @@ import pytest
 from mixopt.errors import ConfigError, ExecutorError
 from mixopt.execute.base import Quiet
 from mixopt.execute.inline import InlineExecutor
+from mixopt.history import empty_history
+from mixopt.methods.doremi.searcher import Doremi
 from mixopt.report.recommendation import save_recommendation
 from mixopt.store import Store
-from mixopt.study import Study, StudyConfig
+from mixopt.study import Study, StudyConfig, run_study
 from mixopt.study.compare.contenders import default_contenders
-from mixopt.study.doremi import DoremiStudy, run_doremi
 from mixopt.study.mixtures import resolve_mixture
-from mixopt.study.plan import plan_of
 from mixopt.trace import Moment, PolicyTrace
 from tests.synthetic_runs import make_run, power_law
 
@@ -88,7 +88,7 @@ def make_study(data_dir: Path, results: Path, **method: Any) -> Study:
 
 def run(study: Study, trainer: Trainer, watch: Quiet | None = None) -> Recommendation:
     with Store(study.config.results) as store:
-        return run_doremi(study, DoremiStudy(study), store, InlineExecutor(trainer), watch)
+        return run_study(study, study.searcher(), store, InlineExecutor(trainer), watch)
 
 
 def roles(results: Path) -> list[tuple[str, RunSpec]]:
@@ -126,7 +126,9 @@ def test_rounds_unless_they_are_given(data_dir: Path, tmp_path: Path, method: di
 def test_the_natural_mixture_in_a_file_is_natural_too(data_dir: Path, tmp_path: Path) -> None:
     natural = make_study(data_dir, tmp_path).natural
     (tmp_path / "n.json").write_text(natural.to_json())
-    assert DoremiStudy(make_study(data_dir, tmp_path, reference=str(tmp_path / "n.json"))).settings.rounds == 1
+    searcher = make_study(data_dir, tmp_path, reference=str(tmp_path / "n.json")).searcher()
+    assert isinstance(searcher, Doremi)
+    assert searcher.settings.rounds == 1
 
 
 def test_seeds_are_averaged_each_against_its_own_reference(data_dir: Path, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_finished_runs_are_not_trained_again_and_the_answer_is_the_same(data_dir
 
 def test_the_reference_s_model_is_kept_and_trained_again_where_it_is_gone(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
-    with pytest.raises(ExecutorError, match=r"round 1 proxy, seed 0, .*`mixopt runs show"):
+    with pytest.raises(ConfigError, match=r"`round 1 proxy` with seed 0.*`mixopt runs show"):
         run(study, Trainer(tmp_path, {"proxy": "diverged"}))
     (model,) = (tmp_path / "checkpoints").glob("*/final")
     model.rmdir()
@@ -165,37 +167,26 @@ def test_the_reference_s_model_is_kept_and_trained_again_where_it_is_gone(data_d
 
 def test_a_reference_that_fails_ends_the_study_before_its_proxy(data_dir: Path, tmp_path: Path) -> None:
     trainer = Trainer(tmp_path, {"reference": "diverged"})
-    with pytest.raises(ExecutorError, match="round 1 reference, seed 0"):
+    with pytest.raises(ExecutorError, match="none of 1 runs finished"):
         run(make_study(data_dir, tmp_path), trainer)
     assert trainer.calls == ["reference"]
 
 
-def test_a_plan_holds_the_rounds_that_are_known(data_dir: Path, tmp_path: Path) -> None:
-    study = make_study(data_dir, tmp_path, reference="uniform", rounds=3)
-    asked = DoremiStudy(study)
-    (first,) = asked.known(None)
-    runs = [*first.references, *first.proxies]
-    timed = lambda spec, runtime, progress: [progress(256 * step) for step in range(4)]  # noqa: E731
-    plan = plan_of(study, runs, None, InlineExecutor(), timed)
-    assert plan.tokens == 2 * study.tokens
-    assert plan.flops == pytest.approx(7 / 3 * runs[0].spec.flops)
-    with Store(tmp_path) as store:
-        run_doremi(make_study(data_dir, tmp_path, reference="uniform", rounds=1), asked, store,
-                   InlineExecutor(Trainer(tmp_path)))  # fmt: skip
-        assert len(list(asked.known(store))) == 3
+def test_a_plan_begins_with_the_references_and_says_what_follows(data_dir: Path, tmp_path: Path) -> None:
+    study = make_study(data_dir, tmp_path, reference="uniform", rounds=3, seeds=2)
+    searcher = study.searcher()
+    assert [str(one.role) for one in searcher.ask(empty_history())] == ["round 1 reference"] * 2
+    assert "up to 2 more such rounds" in study.method.outlook(searcher)[0]
+    assert "rounds" not in study.method.outlook(make_study(data_dir, tmp_path).searcher())[0]
 
 
-def test_a_plan_trains_a_reference_whose_model_is_gone(data_dir: Path, tmp_path: Path) -> None:
+def test_a_proxy_whose_trace_is_lost_is_named(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
-    with pytest.raises(ExecutorError):
-        run(study, Trainer(tmp_path, {"proxy": "diverged"}))
-    with Store(tmp_path) as store:
-        (known,) = DoremiStudy(study).known(store)
-        planned = [*known.references, *known.proxies]
-        timed = lambda spec, runtime, progress: [progress(256 * step) for step in range(4)]  # noqa: E731
-        assert len(plan_of(study, planned, store, InlineExecutor(), timed).found) == 1
-        next((tmp_path / "checkpoints").glob("*/final")).rmdir()
-        assert len(plan_of(study, planned, store, InlineExecutor(), timed).found) == 0
+    run(study, Trainer(tmp_path))
+    for trace in (tmp_path / "traces").glob("*"):
+        trace.unlink()
+    with pytest.raises(ConfigError, match="has lost the trace of its weights; `mixopt runs rm"):
+        run(study, Trainer(tmp_path))
 
 
 def test_its_answer_is_a_mixture_by_name_and_a_contender(data_dir: Path, tmp_path: Path) -> None:
@@ -247,14 +238,14 @@ def test_what_cannot_be_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("zero.json").write_text('{"chant": 0.5, "arithmetic": 0.5, "words": 0}')
     with pytest.raises(ConfigError, match=message):
-        DoremiStudy(make_study(data_dir, tmp_path, **method))
+        make_study(data_dir, tmp_path, **method).searcher()
 
 
 def test_a_single_domain_leaves_nothing_to_do(data_dir: Path, tmp_path: Path) -> None:
     content = make_study(data_dir, tmp_path).config.model_dump()
     content["data"] = {"dir": str(data_dir), "eval_only": ["arithmetic", "words"]}
     with pytest.raises(ConfigError, match=r"two domains .*found 'chant' alone"):
-        DoremiStudy(Study.of(StudyConfig.build(content, "test")))
+        Study.of(StudyConfig.build(content, "test")).searcher()
 
 
 def test_a_run_that_would_repeat_a_domain_too_often_is_refused(data_dir: Path, tmp_path: Path) -> None:
@@ -262,4 +253,4 @@ def test_a_run_that_would_repeat_a_domain_too_often_is_refused(data_dir: Path, t
     content["training"] |= {"tokens": "40k", "max_epochs": 1.0}
     content["data"] = {"dir": str(data_dir), "unique_tokens": {"words": 9000}}
     with pytest.raises(ConfigError, match="run `round 1 reference` asks for"):
-        DoremiStudy(Study.of(StudyConfig.build(content, "test")))
+        Study.of(StudyConfig.build(content, "test")).searcher()

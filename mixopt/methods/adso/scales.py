@@ -47,6 +47,11 @@ class Scale:
         """Where a run of this scale is made: preset of the model, and tokens."""
         return self.model, self.tokens
 
+    def holds(self, parameters: float, tokens: float) -> bool:
+        """Whether a run of this size and length is one of this scale; a size of 0 is unknown, and any."""
+        same_size = not self.parameters or abs(parameters / self.parameters - 1) < _SAME
+        return same_size and abs(tokens / self.tokens - 1) < _SAME
+
     def __str__(self) -> str:
         return f"{self.model or f'{format_count(self.parameters)} parameters'}, {format_count(self.tokens)} tokens"
 
@@ -152,11 +157,7 @@ class Ladder:
         return Measured(Points(weights, where[:, axes]), run, losses, costs, scale, self.coordinates[:, axes])
 
     def _nearest(self, parameters: float, tokens: float) -> int:
-        for index, scale in enumerate(self.scales):
-            same_size = not scale.parameters or abs(parameters / scale.parameters - 1) < _SAME
-            if same_size and abs(tokens / scale.tokens - 1) < _SAME:
-                return index
-        return -1
+        return next((index for index, scale in enumerate(self.scales) if scale.holds(parameters, tokens)), -1)
 
     def _inside(self, history: History) -> NDArray[np.intp]:
         """Points of learning curves that are used: two a run, none of less than the fewest tokens of a scale."""

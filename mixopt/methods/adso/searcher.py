@@ -81,10 +81,10 @@ class Adso:
         candidates: what can be run and recommended.
         bounds: floors and caps.
         baselines: mixtures to compare with, by name; the initial design begins with them.
-        wants_curves: points of learning curves are data too, and histories should hold them.
+        wants: points of learning curves are data too, and histories should hold them.
     """
 
-    wants_curves = True
+    wants = frozenset({"curves"})
 
     def __init__(
         self,

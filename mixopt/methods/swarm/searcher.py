@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 BEST_RUN = "best run"
 
-# Runs hold whole batches, so that their tokens are only nearly those of a scale.
-_SAME_SCALE = 0.05
-
 
 @dataclass(frozen=True, kw_only=True)
 class OneShotSettings:
@@ -234,10 +231,7 @@ class OneShot:
 
     def _at_target(self, history: History) -> NDArray[np.bool_]:
         """(R,) which runs are at the scale that mixtures are confirmed at."""
-        target = self._target
-        size = history.parameters if target.parameters else np.zeros(len(history))
-        same = np.abs(size - target.parameters) <= _SAME_SCALE * target.parameters
-        return same & (np.abs(history.tokens / target.tokens - 1) <= _SAME_SCALE)
+        return np.array(list(map(self._target.holds, history.parameters, history.tokens)), dtype=np.bool_)
 
     def _swarm(self, history: History) -> Swarm:
         """The runs that the law is of."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.display.colours import MUTED, Look, looks_of
 from mixopt.display.figure import Axis, Figure, Heat, Line, Menus, Panel
-from mixopt.display.table import Cell, Column, number, table, word
-from mixopt.report.runs import count_cell, created_cell, parts_table, status_cell, time_cell
+from mixopt.display.table import Cell, Column, count, number, table, word
+from mixopt.report.runs import created_cell, parts_table, status_cell, time_cell
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _run(run: Run) -> list[Cell]:
         word("; ".join(dict.fromkeys(run.roles))),
         status_cell(row),
         number(row["seed"], "{:d}"),
-        count_cell(row["tokens"]),
+        count(row["tokens"]),
         number(run.objective, "{:.4f}"),
         number(run.mean_loss, "{:.4f}"),
         number(worst[1], "{:.4f}", title=worst[0]),
