@@ -48,6 +48,14 @@ def test_bars_and_points_have_the_ends_of_their_intervals() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
+@pytest.mark.parametrize(("ends", "named"), [((0, 2), [True, False]), ((0, 3), [True, True])])
+def test_ticks_are_left_out_only_where_panels_share_them(ends, named) -> None:
+    panels = [Panel(marks=[Line(x=X, y=Y)], y=Axis(limits=limits)) for limits in ((0, 2), ends)]
+    drawn = draw(Figure(name="f", title="", panels=panels))
+    drawn.draw_without_rendering()
+    assert [axes.yaxis.get_tick_params()["labelleft"] for axes in drawn.axes] == named
+
+
 def test_a_map_has_a_cell_for_each_number() -> None:
     made = figure(Heat(z=[[0.1, 0.9], [0.5, 0.5]], about=["one", "two"], runs=[["r1"], ["r2"]], unit="weight"),
                   x=Axis(rows=("a", "b")), y=Axis(rows=("one", "two")))  # fmt: skip
