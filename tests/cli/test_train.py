@@ -116,16 +116,16 @@ def test_a_model_that_was_not_kept_is_not_promised(mixopt: Callable[..., Result]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--mixture", "none"], "no such file and no mixture of that name"),
-        (["--mixture", "uniform", "--seeds", "0"], "--seeds: expected at least 1"),
-        (["--mixture", "uniform", "--tokens", "many"], "--tokens: expected a count"),
-        (["--mixture", "uniform", "--tokens", "10M"], "run `target uniform` asks for"),
-        (["--mixture", "uniform", "--processes-per-run", "2"], "the inline executor trains in one process"),
+        (["--mixture", "none"], "'none': no such file"),
+        (["--mixture", "uniform", "--seeds", "0"], "--seeds: "),
+        (["--mixture", "uniform", "--tokens", "many"], "--tokens: "),
+        (["--mixture", "uniform", "--tokens", "10M"], "`target uniform` asks for"),
+        (["--mixture", "uniform", "--processes-per-run", "2"], "inline executor"),
         (
             ["--mixture", "uniform", "--set", "executor.sharding=zero"],
-            "executor.sharding: expected 'none' or 'fsdp'",
+            "executor.sharding: ",
         ),
-        (["--mixture", "uniform", "--set", "data.eval_only=[poems]"], "data.eval_only: unknown domain 'poems'"),
+        (["--mixture", "uniform", "--set", "data.eval_only=[poems]"], "unknown domain 'poems'"),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(

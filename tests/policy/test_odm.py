@@ -87,14 +87,14 @@ def test_one_domain(variant):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variant": "exp3"}, "odm: variant: expected paper or code, found 'exp3'"),
-        ({"interval": 0}, "odm: interval: expected at least 1 step, found 0"),
-        ({"smoothing": 1.0}, "odm: smoothing: expected from 0 to below 1, found 1.0"),
-        ({"warmup": -1}, "odm: warmup: expected at least 0 steps, found -1"),
+        ({"variant": "exp3"}, "variant: .*, found 'exp3'"),
+        ({"interval": 0}, "interval: .*, found 0"),
+        ({"smoothing": 1.0}, "smoothing: .*, found 1.0"),
+        ({"warmup": -1}, "warmup: .*, found -1"),
     ],
 )
 def test_bad_settings(options, message):
-    with pytest.raises(ConfigError, match=f"^{message}$"):
+    with pytest.raises(ConfigError, match=f"^odm: {message}$"):
         Odm(PRIOR, **options)
 
 
