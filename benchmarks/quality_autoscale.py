@@ -16,13 +16,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
 from rich.console import Console
 
 from mixopt.execute.base import Quiet
+from mixopt.methods.autoscale.evidence import AutoScaleEvidence
 from mixopt.mixture import Mixture
 from mixopt.report.compare_formats import render, save_comparison
 from mixopt.report.progress import Live
@@ -62,9 +63,10 @@ def main() -> None:
 
 def write_mixtures(advice: Recommendation, folder: Path) -> dict[str, Path]:
     """The mixtures to hold against uniform and natural, as files; in ten thousandths, as people write them down."""
-    details: dict[str, Any] = advice.details
-    mixtures = {name: part["weights"] for name, part in details["predictors"].items()}
-    mixtures["nearest"] = details["scales"][-1]["weights"]
+    evidence = advice.evidence
+    assert isinstance(evidence, AutoScaleEvidence)
+    mixtures = {name: part.weights for name, part in evidence.predictors.items()}
+    mixtures["nearest"] = evidence.scales[-1].weights
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recommendation.json").write_text(json.dumps(advice.to_dict(), indent=2), encoding="utf-8")
     paths = {name: folder / f"{name}.yaml" for name in mixtures}
@@ -77,9 +79,11 @@ def write_mixtures(advice: Recommendation, folder: Path) -> dict[str, Path]:
 
 def print_predictions(advice: Recommendation, comparison: Comparison) -> None:
     """What the joint law said of each mixture at the target, and what was measured."""
-    predicted = {**advice.predicted, advice.details["chosen"]: advice.predicted["recommended"]}
+    evidence = advice.evidence
+    assert isinstance(evidence, AutoScaleEvidence)
+    predicted = {**advice.predicted, evidence.chosen: advice.predicted["recommended"]}
     predicted["nearest"] = advice.predicted["nearest scale"]
-    print(f"predictor chosen: {advice.details['chosen']} ({advice.details['choice']['reason']})")
+    print(f"predictor chosen: {evidence.chosen} ({evidence.choice and evidence.choice.reason})")
     for name, entry in comparison.entries.items():
         found = predicted.get(name)
         said = (

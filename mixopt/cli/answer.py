@@ -42,7 +42,7 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
     with Store(study.config.results) as store, study.executor() as executor:
         recommendation = run_study(study, searcher, store, executor, watch)
         folder = store.folder / "studies" / study.study_id
-        files = save_recommendation(recommendation, folder)
+        files = save_recommendation(recommendation, study.method, folder)
         if verify:
             verification = verify_recommendation(
                 study, recommendation, study.objective, baselines_of(recommendation), store, executor, watch
@@ -52,7 +52,7 @@ def answer(study: Study, searcher: Searcher, *, verify: bool, quiet: bool, as_js
         typer.echo(json.dumps(_as_json(recommendation, verification, study, files)))
         return
     console = page()
-    print_recommendation(recommendation, console)
+    print_recommendation(recommendation, study.method, console)
     if verification:
         from mixopt.report.verification import print_verification
 

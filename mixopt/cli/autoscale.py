@@ -58,6 +58,7 @@ def autoscale(
 
 def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], results: str, *, as_json: bool) -> None:
     from mixopt.errors import ConfigError
+    from mixopt.methods.autoscale.method import AUTOSCALE
     from mixopt.methods.autoscale.optima import extrapolate_optima, read_optima
     from mixopt.report.console import page
     from mixopt.report.recommendation import print_recommendation, save_recommendation
@@ -72,7 +73,7 @@ def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], result
     names = [name.strip() for name in pinned.split(",")] if pinned is not None else []
     recommendation = extrapolate_optima(optima, parse_count(target, "--target"), names, floor or 0.0)
     folder = Path(results) / "recommend" / path.stem
-    files = save_recommendation(recommendation, folder)
+    files = save_recommendation(recommendation, AUTOSCALE, folder)
     for note in notes:
         print(f"mixopt: note: {note}", file=sys.stderr)
     if as_json:
@@ -80,5 +81,5 @@ def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], result
         typer.echo(json.dumps(content, allow_nan=False))
         return
     console = page()
-    print_recommendation(recommendation, console)
+    print_recommendation(recommendation, AUTOSCALE, console)
     common.print_files(files, console)

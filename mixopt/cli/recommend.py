@@ -76,13 +76,13 @@ def _run(
     )
     recommendation = bounded(found.searcher(problem, settings).recommend(history), objectives[0], history)
     folder = out or Path("results") / "recommend" / runs.stem
-    written = save_recommendation(recommendation, folder, plots)
+    written = save_recommendation(recommendation, found, folder, plots)
     for note in notes:
         print(f"mixopt: note: {note}", file=sys.stderr)
     if as_json:
         typer.echo(json.dumps(recommendation.to_dict(), allow_nan=False))
         return
-    print_recommendation(recommendation)
+    print_recommendation(recommendation, found)
     typer.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

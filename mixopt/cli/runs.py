@@ -156,7 +156,7 @@ def track(
         for one in store.studies():
             if chosen in (None, one["study_id"]):
                 for run_id, role in one["runs"]:
-                    roles.setdefault(run_id, (one["study_id"], role))
+                    roles.setdefault(run_id, (one["study_id"], str(role)))
         rows = store.rows(study=chosen)
         for row in rows:
             trackers.log(Tracked(*store.get(row["run_id"]), *roles.get(row["run_id"], ("", row["policy"]))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, cast, dataclass_transform
 
 import pydantic.dataclasses
@@ -11,31 +12,14 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, Ty
 from mixopt.errors import ConfigError, first_problem
 from mixopt.mixture import Mixture
 from mixopt.model_spec import STRICT
+from mixopt.role import Role as Role  # noqa: TC001 (imported from here by methods)
 
 if TYPE_CHECKING:
     from mixopt.history import History
+    from mixopt.solve import Bounds, Supply
     from mixopt.spec import PolicySpec
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Role:
-    """What a run is for.
-
-    Attributes:
-        kind: sort of run, for programs: `base`, `perturbed`, `mixture`, `design`, `target`, `verify`, `compare`,
-            `reference`, `proxy`.
-        name: which one of that kind: the domain that is perturbed, the mixture that is verified; else empty.
-        words: as people read it (`code x3 at 200k`); empty for kind and name.
-    """
-
-    kind: str
-    name: str = ""
-    words: str = ""
-
-    def __str__(self) -> str:
-        return self.words or f"{self.kind} {self.name}".strip()
 
 
 @dataclass(frozen=True)
@@ -87,6 +71,16 @@ class Noise:
     relative: float
     degrees_of_freedom: float
     source: Literal["repeats", "residuals", "assumed"]
+
+    def __str__(self) -> str:
+        share = f"{100 * self.relative:.2g} % of the objective"
+        freedom = f"{self.degrees_of_freedom:.3g} degrees of freedom"
+        how = {
+            "repeats": f"measured from repeats, {freedom}",
+            "residuals": f"from what the law misses, {freedom}",
+            "assumed": "assumed",
+        }
+        return f"{share} ({how[self.source]})"
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -155,7 +149,6 @@ class Recommendation:
     epochs: dict[str, float | None] = field(default_factory=dict)
     noise: Noise | None = None
     evidence: SerializeAsAny[Evidence] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -183,6 +176,16 @@ class Recommendation:
 
 
 _JSON = TypeAdapter(Recommendation)
+
+
+def limits(mixture: Mixture, bounds: Bounds, supply: Supply | None) -> dict[str, Any]:
+    """The fields of a recommendation that say what its mixture keeps to: `floors`, `caps` and `epochs`."""
+    epochs = supply.epochs(mixture) if supply else {}
+    return {
+        "floors": dict(zip(bounds.domains, bounds.floors.tolist(), strict=True)),
+        "caps": dict(zip(bounds.domains, bounds.caps.tolist(), strict=True)),
+        "epochs": {domain: passes if isfinite(passes) else None for domain, passes in epochs.items()},
+    }
 
 
 class Searcher(Protocol):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from mixopt.display.colours import looks_of
 from mixopt.display.figure import Axis, Bars, Figure, Panel, Points
 from mixopt.display.table import NOTHING, Column, interval, named, number, percent, table, word
-from mixopt.mixture import Mixture, distinct
-from mixopt.report.evidence import evidence_figures, evidence_tables
+from mixopt.mixture import distinct
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -20,13 +19,16 @@ if TYPE_CHECKING:
 
     from mixopt.display.table import Table
     from mixopt.methods.base import Recommendation
+    from mixopt.methods.method import Method
+    from mixopt.mixture import Mixture
 
 
-def print_recommendation(recommendation: Recommendation, console: Console | None = None) -> None:
+def print_recommendation(recommendation: Recommendation, method: Method, console: Console | None = None) -> None:
     """The answer's tables, the method's own, and warnings.
 
     Args:
         recommendation: the answer.
+        method: whose it is.
         console: where to; None for standard output.
     """
     from rich.markup import escape
@@ -41,7 +43,7 @@ def print_recommendation(recommendation: Recommendation, console: Console | None
     )
     for shown in answer_tables(recommendation):
         print_table(shown, console)
-    for shown in evidence_tables(recommendation):
+    for shown in method.tables(recommendation):
         if not shown.for_page:
             print_table(shown, console, titled=True)
     if recommendation.warnings:
@@ -51,8 +53,7 @@ def print_recommendation(recommendation: Recommendation, console: Console | None
 
 def baselines_of(recommendation: Recommendation) -> dict[str, Mixture]:
     """The mixtures that a method compared its own with, by name, without repeats."""
-    given = recommendation.details.get("baselines", {})
-    return distinct({name: Mixture.from_dict(weights) for name, weights in given.items()})
+    return distinct(recommendation.baselines)
 
 
 def answer_tables(recommendation: Recommendation) -> list[Table]:
@@ -68,7 +69,7 @@ def answer_tables(recommendation: Recommendation) -> list[Table]:
 def weights_table(recommendation: Recommendation) -> Table:
     """One row a domain: the weight with its 95 % interval, what each baseline gives it, and its epochs."""
     baselines = baselines_of(recommendation)
-    epochs = recommendation.details.get("epochs") or {}
+    epochs = recommendation.epochs
     columns = [
         Column("domain"),
         Column("recommended", "share of the training tokens"),
@@ -93,7 +94,7 @@ def predictions_table(recommendation: Recommendation) -> Table:
     """One row a mixture: its predicted objective, and the recommended mixture's relative gain over it."""
     columns = [
         Column("predicted for"),
-        Column(recommendation.details.get("units", recommendation.objective), recommendation.objective),
+        Column(recommendation.units or recommendation.objective, recommendation.objective),
         Column("95 % interval"),
         Column("gain over it", "how much lower the objective of the recommended mixture is"),
         Column("95 % interval of the gain"),
@@ -181,13 +182,16 @@ def _headline(recommendation: Recommendation, baselines: Mapping[str, Mixture]) 
     return f"Recommended mixture, {recommendation.method}{''.join(parts)}"
 
 
-def save_recommendation(recommendation: Recommendation, out_dir: str | Path, plots: bool = True) -> list[Path]:
+def save_recommendation(
+    recommendation: Recommendation, method: Method, out_dir: str | Path, plots: bool = True
+) -> list[Path]:
     """Write `recommendation.json`, and with `plots` `mixture.png` and the method's own pictures.
 
     Each file is complete or absent: it is written beside its place and moved there.
 
     Args:
         recommendation: the answer.
+        method: whose it is.
         out_dir: folder, made on demand.
         plots: draw pictures, as `mixopt.methods.*.figures` make them.
 
@@ -204,6 +208,6 @@ def save_recommendation(recommendation: Recommendation, out_dir: str | Path, plo
     if plots:
         from mixopt.report.png import png
 
-        figures = [mixture_figure(recommendation), *evidence_figures(recommendation)]
+        figures = [mixture_figure(recommendation), *method.figures(recommendation)]
         contents |= {f"{figure.name}.png": png(figure) for figure in figures}
     return write_files(Path(out_dir), contents)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # 'mixo' in ASCII: tells our table from any other SQLite file.
 APPLICATION_ID = 0x6D69786F
@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS study_runs (
     study_id TEXT NOT NULL REFERENCES studies ON DELETE CASCADE,
     run_id TEXT NOT NULL,
     role TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT '',
+    name TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (study_id, run_id, role)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
@@ -114,10 +116,8 @@ def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
     connection.execute("COMMIT")
     ours = application == APPLICATION_ID or (tables == 0 and version == 0)
     if ours and version < SCHEMA_VERSION and not read_only:  # new, or from before the last of the tables
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; COMMIT;")
+        _add_roles(connection)
     elif application != APPLICATION_ID:
         raise StoreError(f"results table {path}: this is no mixopt table; give another folder with --results")
     elif version > SCHEMA_VERSION:
@@ -149,6 +149,22 @@ def run_rows(spec: RunSpec, result: RunResult, created: str) -> tuple[tuple[Any,
         measured = [getattr(part, name, None) for name in MEASURED_COLUMNS]
         domains.append((spec.run_id, position, domain, weights.get(domain), *measured))
     return row, domains
+
+
+def _add_roles(connection: sqlite3.Connection) -> None:
+    """Give a table from before roles had a kind and a name these columns, and what its texts tell of them."""
+    connection.execute("BEGIN IMMEDIATE")
+    if "kind" not in {row[1] for row in connection.execute("PRAGMA table_info(study_runs)")}:
+        for column in ("kind", "name"):
+            connection.execute(f"ALTER TABLE study_runs ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+        connection.execute("UPDATE study_runs SET kind = role WHERE role = 'base'")
+        for kind in ("verify", "target"):
+            connection.execute(
+                "UPDATE study_runs SET kind = ?, name = substr(role, 8) WHERE substr(role, 1, 7) = ? || ' '",
+                (kind, kind),
+            )
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def disk_error(error: OSError, path: Path) -> StoreError:

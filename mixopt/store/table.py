@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mixopt.errors import StoreError
 from mixopt.history import RunTrace
 from mixopt.result import DomainResult, RunResult
+from mixopt.role import Role
 from mixopt.spec import RunSpec
 from mixopt.store import curves, frames, points, task_errors, traces
 from mixopt.store.database import Database
@@ -275,7 +276,7 @@ class Store:
         return removed
 
     def save_study(
-        self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, str]]
+        self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, Role]]
     ) -> None:
         """Store a study's resolved config and the runs that it uses.
 
@@ -291,15 +292,15 @@ class Store:
                 (study_id, command, json.dumps(config), datetime.now(UTC).isoformat(timespec="seconds")),
             )
             connection.executemany(
-                "INSERT OR IGNORE INTO study_runs VALUES (?, ?, ?)",
-                [(study_id, run_id, role) for run_id, role in runs],
+                "INSERT OR IGNORE INTO study_runs VALUES (?, ?, ?, ?, ?)",
+                [(study_id, run_id, str(role), role.kind, role.name) for run_id, role in runs],
             )
 
     def studies(self) -> list[dict[str, Any]]:
         """Every study (study_id, command, config, created, runs as pairs of id and role), oldest first."""
-        links: dict[str, list[tuple[str, str]]] = {}
-        for row in self._database.all("SELECT * FROM study_runs ORDER BY study_id, run_id, role"):
-            links.setdefault(row["study_id"], []).append((row["run_id"], row["role"]))
+        links: dict[str, list[tuple[str, Role]]] = {}
+        for study, run, *role in self._database.all("SELECT * FROM study_runs ORDER BY study_id, run_id, role"):
+            links.setdefault(study, []).append((run, Role.of(*role)))
         return [
             {**dict(row), "config": json.loads(row["config"]), "runs": links.get(row["study_id"], [])}
             for row in self._database.all("SELECT * FROM studies ORDER BY created, rowid")

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from mixopt.errors import MixoptError, StoreError
 from mixopt.files import replacing
 from mixopt.result import RunResult
+from mixopt.role import Role
 from mixopt.score import Score
 from mixopt.spec import RunSpec
 from mixopt.store.schema import disk_error
@@ -81,9 +82,8 @@ def _take_in(store: Store, line: str, where: str) -> bool:
         content = json.loads(line)
         if "study" in content:
             study = content["study"]
-            store.save_study(
-                study["study_id"], study["command"], study["config"], [(run, role) for run, role in study["runs"]]
-            )
+            links = [(run, Role.of(*role)) for run, *role in study["runs"]]
+            store.save_study(study["study_id"], study["command"], study["config"], links)
             return False
         if "scores" in content:
             scored = content["scores"]
@@ -111,7 +111,7 @@ def _write_jsonl(store: Store, file: IO[str], ids: list[str]) -> int:
         file.write(json.dumps({"scores": content}) + "\n")
     chosen = set(ids)
     for study in store.studies():
-        links = [link for link in study["runs"] if link[0] in chosen]
+        links = [(run, str(role), role.kind, role.name) for run, role in study["runs"] if run in chosen]
         if links:
             file.write(json.dumps({"study": {**study, "runs": links}}) + "\n")
     return len(ids)

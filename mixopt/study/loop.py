@@ -52,7 +52,7 @@ def run_study(
     """
     store.check_writable()
     tasks = needed_tasks(study)
-    wants = dict.fromkeys(getattr(searcher, "wants", ()), True)
+    wants = dict.fromkeys(searcher.wants, True)
     asked: dict[str, Job] = {}
 
     def do(jobs: Sequence[Job]) -> None:
@@ -164,7 +164,7 @@ def train_missing(
         ExecutorError: a task could not be had; found at the first run.
     """
     check_prepared(study.config.data.dir)
-    links = [(job.run_id, str(job.role)) for job in jobs]
+    links = [(job.run_id, job.role) for job in jobs]
     store.save_study(study.study_id, study.config.method.name, study.resolved, links)
     kept, missing = to_do(study, jobs, store)
     again = lost_references(study, missing, store)

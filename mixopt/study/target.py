@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
-from mixopt.methods.base import Role
+from mixopt.role import Role
 from mixopt.study.loop import job_of, kept_model, train_missing
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Estimate, Proposal, Role
+from mixopt.methods.base import Estimate, Proposal
+from mixopt.role import Role
 from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.tasks import needed_tasks

@@ -36,8 +36,8 @@ def test_from_data_to_a_target_again_from_the_table_and_from_its_export(mixopt: 
     answer = json.loads(again.stdout)
     assert sum(answer["weights"].values()) == pytest.approx(1)
     assert len(answer["runs"]) == 14
-    assert [scale["tokens"] for scale in answer["details"]["scales"]] == [2048, 7936]
-    assert set(answer["details"]["predictors"]) == {"geometric", "joint"}
+    assert [scale["tokens"] for scale in answer["evidence"]["scales"]] == [2048, 7936]
+    assert set(answer["evidence"]["predictors"]) == {"geometric", "joint"}
     files = {Path(file).name: Path(file) for file in answer["files"]}
     assert set(files) == {"recommendation.json", "mixture.png", "scaling.png"}
     assert {file.parent for file in files.values()} == {Path("results/studies") / answer["study"]}
@@ -54,7 +54,7 @@ def test_from_data_to_a_target_again_from_the_table_and_from_its_export(mixopt: 
     found = json.loads(
         mixopt("recommend", "--method", "autoscale", "--runs", "runs.csv", "--target", "60k", "--json").stdout
     )
-    assert [scale["tokens"] for scale in found["details"]["scales"]] == [2048, 7936]
+    assert [scale["tokens"] for scale in found["evidence"]["scales"]] == [2048, 7936]
     assert found["weights"] == pytest.approx(answer["weights"], abs=1e-3)
     assert Path("results/recommend/runs/scaling.png").stat().st_size
 

@@ -46,7 +46,7 @@ def test_the_joint_law_takes_the_same_runs(mixopt: Callable[..., Result]) -> Non
     assert joint["method"].startswith("DDO, joint law ")
     assert sorted(joint["runs"]) == sorted(lines["runs"])
     assert joint["study"] != lines["study"]
-    assert set(joint["details"]["cross_validation"]) == {"additive", "per_domain"}
+    assert set(joint["evidence"]["joint"]["cross_validation"]) == {"additive", "per_domain"}
 
 
 def test_verify_reports_predicted_against_measured(mixopt: Callable[..., Result]) -> None:

@@ -32,7 +32,7 @@ def test_from_data_to_a_mixture_that_other_commands_take(mixopt: Callable[..., R
     assert "1 of 1 runs are in the table already" in again.stderr
     answer = json.loads(again.stdout)
     assert sum(answer["weights"].values()) == pytest.approx(1)
-    path = answer["details"]["doremi"]["rounds"][0]
+    path = answer["evidence"]["rounds"][0]
     assert len(path["tokens"]) == len(path["alpha"]["chant"]) == 23  # one a step
     assert path["average"]["chant"][-1] == pytest.approx(answer["weights"]["chant"])
     names = {Path(file).name for file in answer["files"]}
@@ -50,7 +50,7 @@ def test_rounds_and_a_verification(mixopt: Callable[..., Result]) -> None:
     words = [*SMALL, "--tokens", "2k", "--reference", "uniform", "--rounds", "2", "--eta", "0.1"]
     result = mixopt("doremi", *words, "--set", "method.verify_seeds=2", "--verify", "--json", "--quiet")
     answer = json.loads(result.stdout)
-    first, second = answer["details"]["doremi"]["rounds"]
+    first, second = answer["evidence"]["rounds"]
     assert second["reference"] == first["answer"]
     assert any(sentence.startswith("not converged") for sentence in answer["warnings"])
     recommended = answer["verification"]["mixtures"]["recommended"]

@@ -15,6 +15,7 @@ from mixopt.errors import ConfigError, DataError, MixoptError, StoreError
 from mixopt.evaluate import harness, tasks_index, worker
 from mixopt.evaluate.tasks_index import Entry
 from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
+from mixopt.role import Role
 from mixopt.score import Score
 from mixopt.store import Store
 from mixopt_finetune.suite import SUITE
@@ -89,7 +90,7 @@ def run_id(kept_run: tuple[RunSpec, RunResult, Path], tmp_path: Path) -> str:
     spec, result, folder = kept_run
     with Store(tmp_path / "results") as store:
         store.record(spec, result)
-        store.save_study("a" * 12, "ddo", {}, [(spec.run_id, "base")])
+        store.save_study("a" * 12, "ddo", {}, [(spec.run_id, Role("base"))])
     shutil.copytree(folder, tmp_path / "results" / "checkpoints" / spec.run_id / "final")
     return spec.run_id
 

@@ -61,7 +61,7 @@ def test_json_is_one_object_with_the_official_optimum():
 def test_the_joint_law_is_a_flag():
     answer = json.loads(recommend("--runs", RUNS, "--fit", "joint", "--json", "--no-plots").stdout)
     assert answer["method"].startswith("DDO, joint law per_domain")
-    errors = {form: checked["error"] for form, checked in answer["details"]["cross_validation"].items()}
+    errors = {form: checked["error"] for form, checked in answer["evidence"]["joint"]["cross_validation"].items()}
     assert errors["per_domain"] < errors["additive"] < 0.02
     assert answer["weights"]["c4"] == max(answer["weights"].values())
 

@@ -51,9 +51,9 @@ def recommend(*words: str) -> dict[str, Any]:
 def test_laws_agree_on_the_optimum_of_a_world_that_is_theirs():
     found = {name: recommend("--method", name) for name in ("loglinear", "mixing-law", "gp")}
     for name, answer in found.items():
-        assert answer["details"]["regressor"] == name
+        assert answer["evidence"]["law"]["name"] == name
         assert answer["weights"] == pytest.approx(found["loglinear"]["weights"], abs=0.05)
-        assert answer["details"]["evidence"]["spearman"] > 0.9
+        assert answer["evidence"]["law"]["score"]["spearman"] > 0.9
     assert set(found["gp"]["predicted"]) == {"recommended", "uniform", "best run"}
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mixopt.cli import app, main
+from mixopt.role import Role
 from mixopt.store import Store
 from tests.execute.trainers import law, make_spec
 
@@ -29,7 +30,9 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for spec in specs:
             store.record(spec, law(spec, None))
         store.record(lost, failed(lost, "ValueError: seed 7 is never any good", 1.5))
-        store.save_study("abcdef012345", "ddo", {}, [(specs[0].run_id, "base"), (specs[1].run_id, "code x3")])
+        store.save_study(
+            "abcdef012345", "ddo", {}, [(specs[0].run_id, Role("base")), (specs[1].run_id, Role("", "", "code x3"))]
+        )
     return [spec.run_id for spec in [*specs, lost]]
 
 

@@ -128,8 +128,8 @@ def test_more_runs_keep_those_that_there_are(quick: Callable[..., Any]) -> None:
 def test_auto_is_the_default_and_says_what_it_chose_from(quick: Callable[..., Any]) -> None:
     answer = quick("search", *HERE, "--runs", "10")
     assert "chosen of 5 laws by cross-validation" in answer["method"]
-    tried = answer["details"]["evidence"]["tried"]
-    assert "at least 16 runs" in tried["regmix"]["refused"]
+    tried = answer["evidence"]["law"]["tried"]
+    assert "at least 16 runs" in tried["regmix"]
     assert tried["loglinear"]["spearman"] > 0.9
 
 

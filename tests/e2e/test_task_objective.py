@@ -9,7 +9,7 @@ import pytest
 
 from mixopt.evaluate.worker import evaluate
 from mixopt.evaluation import EvalRuntime
-from mixopt.methods.base import Role
+from mixopt.role import Role
 from mixopt.store import Store
 from mixopt.study import Study, run_study
 from mixopt.study.loop import job_of, train_missing

@@ -29,9 +29,9 @@ def recommend(preset: str, floor: str, **settings):
 
 
 def test_official_fit_is_reproduced():
-    laws = recommend("official", "0.2x").details["domains"]
+    laws = recommend("official", "0.2x").evidence.domains
     for name in "abc":
-        fitted = [laws[domain]["law"][name] for domain in GOLDEN["domains"]]
+        fitted = [laws[domain].law[name] for domain in GOLDEN["domains"]]
         np.testing.assert_allclose(fitted, GOLDEN["official_fit"][name], atol=1e-4)
 
 

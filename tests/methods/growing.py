@@ -50,4 +50,4 @@ def loss(world: World, weights: np.ndarray, total: int) -> float:
 
 
 def weights_of(found, name) -> np.ndarray:
-    return np.array(list(found.details["predictors"][name]["weights"].values()))
+    return np.array(list(found.evidence.predictors[name].weights.values()))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mixopt.history import empty_history
 from mixopt.methods.autoscale.figures import scaling_figure
+from mixopt.methods.autoscale.method import AUTOSCALE
 from mixopt.methods.autoscale.optima import Optima, extrapolate_optima
 from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.ddo.design import Design
@@ -43,38 +44,38 @@ def made() -> Recommendation:
 
 def text(recommendation: Recommendation) -> str:
     out = io.StringIO()
-    print_recommendation(recommendation, Console(file=out, width=140))
+    print_recommendation(recommendation, AUTOSCALE, Console(file=out, width=140))
     return out.getvalue()
 
 
 @pytest.mark.slow
 def test_tables_show_both_predictors_every_scale_predictions_and_the_hold_out(made: Recommendation) -> None:
     shown = text(made)
-    for part in made.details["predictors"].values():
-        for domain, weight in part["weights"].items():
-            low, high = part["intervals"][domain]
+    for part in made.evidence.predictors.values():
+        for domain, weight in part.weights.items():
+            low, high = part.intervals[domain]
             assert f"{weight:.3f}" in shown
             assert f"{low:.3f} to {high:.3f}" in shown
-    for scale in made.details["scales"]:
-        for weight in scale["weights"].values():
+    for scale in made.evidence.scales:
+        for weight in scale.weights.values():
             assert f"{weight:.3f}" in shown
-    for guess in made.details["holdout"]["guesses"].values():
-        assert f"{guess['distance']:.4f}" in shown
-        assert f"{100 * guess['excess']:+.3f} %" in shown
+    for guess in made.evidence.holdout.guesses.values():
+        assert f"{guess.distance:.4f}" in shown
+        assert f"{100 * guess.excess:+.3f} %" in shown
     for name, gain in made.gains.items():
         assert name in shown
         assert f"{100 * gain.value:+.2f} %" in shown
-    assert f"By predictor {made.details['chosen']}: chosen by its excess loss at 4M, held out" in shown
+    assert f"By predictor {made.evidence.chosen}: chosen by its excess loss at 4M, held out" in shown
     assert "[red]code" in shown
     assert "Warnings" in shown
 
 
 def test_pinned_weights_are_marked_and_held_domains_have_no_growth(made: Recommendation) -> None:
     shown = text(made)
-    scale = next(scale for scale in made.details["scales"] if scale["pinned"])
-    assert f"{scale['weights'][scale['pinned'][0]]:.3f}|" in shown
-    for domain, factor in made.details["geometric"]["factors"].items():
-        word = "held" if domain in made.details["geometric"]["held"] else f"x{factor:.3g}"
+    scale = next(scale for scale in made.evidence.scales if scale.pinned)
+    assert f"{scale.weights[scale.pinned[0]]:.3f}|" in shown
+    for domain, factor in made.evidence.geometric.factors.items():
+        word = "held" if domain in made.evidence.geometric.held else f"x{factor:.3g}"
         assert any(domain in line and line.rstrip().endswith(word) for line in shown.splitlines())
 
 
@@ -87,7 +88,7 @@ def test_optima_without_runs_have_tables_without_intervals_and_losses() -> None:
     assert "as given; | at a bound" in shown
     assert "predicted for" not in shown
     assert "total variation" in shown
-    assert png(scaling_figure(found)).startswith(b"\x89PNG")
+    assert png(scaling_figure(found, found.evidence)).startswith(b"\x89PNG")
 
 
 def test_predicted_losses_of_the_hold_out_have_their_points_under_one_another(made: Recommendation) -> None:
@@ -98,9 +99,9 @@ def test_predicted_losses_of_the_hold_out_have_their_points_under_one_another(ma
 
 
 def test_intervals_of_the_shares_at_the_target_are_in_the_picture(made: Recommendation) -> None:
-    _, right = draw(scaling_figure(made)).axes
-    for part in made.details["path"]["domains"].values():
-        assert part["high"][-1] < right.get_ylim()[1]
+    _, right = draw(scaling_figure(made, made.evidence)).axes
+    for part in made.evidence.path.domains.values():
+        assert part.high[-1] < right.get_ylim()[1]
 
 
 def test_a_mixture_without_intervals_has_none_in_its_legend_and_names_are_text() -> None:
@@ -113,13 +114,13 @@ def test_a_mixture_without_intervals_has_none_in_its_legend_and_names_are_text()
 
 @pytest.mark.slow
 def test_the_picture_is_saved_beside_the_answer(made: Recommendation, tmp_path: Path) -> None:
-    files = save_recommendation(made, tmp_path)
+    files = save_recommendation(made, AUTOSCALE, tmp_path)
     assert {file.name for file in files} == {"recommendation.json", "mixture.png", "scaling.png", "law.png"}
-    assert json.loads((tmp_path / "recommendation.json").read_text())["details"]["path"]["tokens"][-1] == TARGET
+    assert json.loads((tmp_path / "recommendation.json").read_text())["evidence"]["path"]["tokens"][-1] == TARGET
 
 
 def test_the_picture_has_every_domain_by_name_the_scales_and_the_target(made: Recommendation) -> None:
-    left, right = draw(scaling_figure(made)).axes
+    left, right = draw(scaling_figure(made, made.evidence)).axes
     for axes in (left, right):
         words = [note.get_text() for note in axes.texts]
         assert {"[red]code", r"\$web\$", "books", "law", "target 30M"} <= set(words)
@@ -134,7 +135,7 @@ def test_thirteen_domains_have_colours_of_their_own() -> None:
     names = tuple(f"domain {index}" for index in range(13))
     weights = np.random.default_rng(0).dirichlet(np.full(13, 5.0), 2)
     found = extrapolate_optima(Optima(names, (10**6, 10**7), weights), 10**9)
-    axes = draw(scaling_figure(found)).axes[1]
+    axes = draw(scaling_figure(found, found.evidence)).axes[1]
     colours = {note.get_text(): note.get_color() for note in axes.texts if note.get_text() in names}
     assert len(set(colours.values())) == 13
 

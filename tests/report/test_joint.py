@@ -10,6 +10,7 @@ import pytest
 
 from mixopt.display.figure import Points
 from mixopt.methods.ddo.joint_searcher import JointDdo
+from mixopt.methods.ddo.method import DDO
 from mixopt.methods.ddo.searcher import DdoSettings
 from mixopt.methods.joint.figures import law_figure
 from mixopt.mixture import Mixture
@@ -33,7 +34,7 @@ def answer(searcher: JointDdo) -> Recommendation:
 
 
 def test_every_run_is_in_every_panel_and_near_its_law(answer):
-    figure = law_figure(answer.details, "mean_loss", "nats/token")
+    figure = law_figure(answer, answer.evidence.joint, answer.evidence.losses)
     assert len(figure.panels) == 1 + 3
     errors = [mark for mark in figure.panels[0].marks if isinstance(mark, Points)]
     assert [len(mark.x) for mark in errors] == [7, 7]
@@ -47,8 +48,8 @@ def test_every_run_is_in_every_panel_and_near_its_law(answer):
 
 @pytest.mark.slow
 def test_it_is_written_beside_the_others(answer, tmp_path):
-    written = save_recommendation(answer, tmp_path)
+    written = save_recommendation(answer, DDO, tmp_path)
     names = {path.name for path in written}
     assert names == {"recommendation.json", "mixture.png", "curves.png", "law.png"}
-    assert json.loads((tmp_path / "recommendation.json").read_text())["details"]["fit"] == "joint"
+    assert json.loads((tmp_path / "recommendation.json").read_text())["evidence"]["kind"] == "joint"
     assert (tmp_path / "law.png").read_bytes().startswith(b"\x89PNG")

@@ -12,6 +12,7 @@ from rich.console import Console
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Recommendation
 from mixopt.methods.ddo.figures import laws_figure
+from mixopt.methods.ddo.method import DDO
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture, distinct
 from mixopt.report.png import draw, png
@@ -35,7 +36,7 @@ made = pytest.fixture(scope="module")(answer)
 
 def text(recommendation, width=110) -> str:
     out = io.StringIO()
-    print_recommendation(recommendation, Console(file=out, width=width))
+    print_recommendation(recommendation, DDO, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -78,7 +79,7 @@ def test_baselines_that_are_the_same_are_shown_once():
 
 @pytest.mark.slow
 def test_files_are_complete_and_nothing_else_is_left(made, tmp_path: Path):
-    written = save_recommendation(made, tmp_path / "a" / "b")
+    written = save_recommendation(made, DDO, tmp_path / "a" / "b")
     assert [path.name for path in written] == ["recommendation.json", "mixture.png", "curves.png"]
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(path.name for path in written)
     assert json.loads(written[0].read_text()) == made.to_dict()
@@ -87,22 +88,22 @@ def test_files_are_complete_and_nothing_else_is_left(made, tmp_path: Path):
 
 
 def test_without_plots_there_is_only_the_json(made, tmp_path: Path):
-    written = save_recommendation(made, tmp_path, plots=False)
+    written = save_recommendation(made, DDO, tmp_path, plots=False)
     assert [path.name for path in written] == ["recommendation.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(made, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file/out: cannot be written"):
-        save_recommendation(made, tmp_path / "file" / "out", plots=False)
+        save_recommendation(made, DDO, tmp_path / "file" / "out", plots=False)
 
 
 def test_curves_have_a_panel_a_domain_with_its_points(made):
-    panels = draw(laws_figure(made)).axes
+    panels = draw(laws_figure(made, made.evidence.domains, made.evidence.law)).axes
     assert [axes.get_title(loc="left").split()[0] for axes in panels] == list(made.mixture.domains)
-    for axes, part in zip(panels, made.details["domains"].values(), strict=True):
+    for axes, part in zip(panels, made.evidence.domains.values(), strict=True):
         low, high = axes.get_ylim()
-        assert all(low <= y <= high for y in part["points"]["y"])
+        assert all(low <= y <= high for y in part.points.y)
 
 
 def test_mixture_has_a_bar_a_domain_and_an_axis_that_holds_everything(made):
@@ -116,5 +117,5 @@ def test_no_global_figure_is_left_behind(made):
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()
-    png(laws_figure(made), dpi=40)
+    png(laws_figure(made, made.evidence.domains, made.evidence.law), dpi=40)
     assert plt.get_fignums() == before

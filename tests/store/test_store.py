@@ -15,6 +15,7 @@ import mixopt.results
 from mixopt.errors import StoreError
 from mixopt.presets import model_spec
 from mixopt.result import DomainResult, RunResult
+from mixopt.role import Role
 from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.runs_csv import read_runs
 from mixopt.train.runtime import Runtime
@@ -157,10 +158,11 @@ def test_rows_can_be_chosen_by_status_and_by_study(store: Store) -> None:
     specs = [make_spec(seed=seed) for seed in range(3)]
     for spec in specs:
         store.record(spec, finished(spec))
-    store.save_study("cafe", "ddo", {"a": 1}, [(specs[1].run_id, "base"), (specs[1].run_id, "verify uniform")])
+    roles = [(specs[1].run_id, Role("base")), (specs[1].run_id, Role("perturbed", "code", "code x3"))]
+    store.save_study("cafe", "ddo", {"a": 1}, roles)
     assert [row["run_id"] for row in store.rows(study="cafe")] == [specs[1].run_id]
     assert store.rows(status="failed") == []
-    assert store.studies()[0]["runs"] == [(specs[1].run_id, "base"), (specs[1].run_id, "verify uniform")]
+    assert store.studies()[0]["runs"] == roles
 
 
 def test_a_unique_prefix_finds_a_run(store: Store) -> None:
@@ -244,10 +246,13 @@ def test_any_run_survives_recording_export_and_import(tmp_path_factory, parts, s
     path = folder / ("runs.jsonl.gz" if packed else "runs.jsonl")
     with Store(folder / "here") as here, Store(folder / "there") as there:
         here.record(spec, result)
-        here.save_study("cafe", "ddo", {"x": 1}, [(spec.run_id, "base")])
+        links = [(spec.run_id, Role("perturbed", "code", "code x3"))]
+        here.save_study("cafe", "ddo", {"x": 1}, links)
         assert here.get(spec.run_id) == (spec, result)
         export_runs(here, path)
         assert import_runs(there, path) == 1
         assert there.get(spec.run_id) == (spec, result)
         assert there.created(spec.run_id) == here.created(spec.run_id)
-        assert [study["runs"] for study in there.studies()] == [[(spec.run_id, "base")]]
+        assert [study["runs"] for study in there.studies()] == [
+            [(spec.run_id, Role("perturbed", "code", "code x3"))]
+        ]

@@ -88,12 +88,12 @@ def test_an_interrupted_study_ends_as_one_that_was_not(data_dir: Path, tmp_path:
                     continue
                 answers.append(run_study(study, searcher, store, InlineExecutor(trainer)))
                 sizes = {spec["parameters"] for spec in store.rows()}
-                roles = [role for found in store.studies() for _, role in found["runs"]]
+                roles = [str(role) for found in store.studies() for _, role in found["runs"]]
         assert len(sizes) == 2
         # Runs this short round their mixtures coarsely, and the baseline comes once all the same.
         assert sum("the baseline to beat" in role for role in roles) == (budget > 4)
     assert answers[0].to_dict() == answers[1].to_dict()
-    assert budget - 0.6 < answers[0].details["spent"] <= budget
+    assert budget - 0.6 < answers[0].evidence.spent <= budget
 
 
 def test_points_of_learning_curves_reach_the_searcher(data_dir: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(
     study = make(data_dir, tmp_path, scales="2000,8k")
     assert scales_of(study) == (2048, 7936)
     runs = plan_runs(study, study.searcher().ask(empty_history()))
-    assert [run.spec.tokens for run in runs if str(run.role).startswith("base")] == [2048, 7936]
+    assert [run.spec.tokens for run in runs if run.role.kind == "base"] == [2048, 7936]
     assert len({run.spec.run_id for run in runs}) == 2 * (2 * len(study.domains) + 1)
 
 
@@ -72,7 +72,7 @@ def test_proxies_that_match_epochs_repeat_each_domain_as_often_as_the_target(
     study = make(data_dir, tmp_path, scales="4096,16384", target_tokens=target, match_epochs=True)
     runs = plan_runs(study, study.searcher().ask(empty_history()))
     for run in runs:
-        if not str(run.role).startswith("base"):
+        if run.role.kind != "base":
             continue
         limits = run.spec.data.unique_tokens
         assert limits is not None

@@ -13,6 +13,7 @@ from mixopt.errors import ConfigError, ExecutorError
 from mixopt.execute.base import Quiet
 from mixopt.execute.inline import InlineExecutor
 from mixopt.history import empty_history
+from mixopt.methods.doremi.method import DOREMI
 from mixopt.methods.doremi.searcher import Doremi
 from mixopt.report.recommendation import save_recommendation
 from mixopt.store import Store
@@ -94,7 +95,9 @@ def run(study: Study, trainer: Trainer, watch: Quiet | None = None) -> Recommend
 def roles(results: Path) -> list[tuple[str, RunSpec]]:
     with Store(results, read_only=True) as store:
         (study,) = store.studies()
-        return sorted((role, store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id))
+        return sorted(
+            (str(role), store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id)
+        )
 
 
 @pytest.mark.slow
@@ -102,7 +105,7 @@ def test_each_round_s_reference_is_the_answer_of_the_last_until_they_agree(data_
     study, trainer = make_study(data_dir, tmp_path, reference="uniform", rounds=9), Trainer(tmp_path)
     answer = run(study, trainer)
     assert trainer.calls == ["reference", "proxy"] * 4  # a tenth of the distance is left by each round
-    assert answer.details["doremi"]["converged"]
+    assert answer.evidence.converged
     assert answer.mixture.array == pytest.approx(FIXED, abs=1e-3)
     specs = dict(roles(tmp_path))
     assert list(specs) == [f"round {n} {kind}" for n in range(1, 5) for kind in ("proxy", "reference")]
@@ -192,7 +195,7 @@ def test_a_proxy_whose_trace_is_lost_is_named(data_dir: Path, tmp_path: Path) ->
 def test_its_answer_is_a_mixture_by_name_and_a_contender(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     answer = run(study, Trainer(tmp_path))
-    written = save_recommendation(answer, tmp_path / "studies" / study.study_id)
+    written = save_recommendation(answer, DOREMI, tmp_path / "studies" / study.study_id)
     assert {path.name for path in written} == {"recommendation.json", "mixture.png", "weights.png"}
     with Store(tmp_path) as store:
         assert resolve_mixture(f"doremi:{study.study_id[:5]}", study, store) == answer.mixture

@@ -10,6 +10,7 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.policy import make_policy
+from mixopt.role import Role
 from mixopt.spec import RunSpec
 from mixopt.study.policies import PolicyAsked, plan_policies
 from mixopt.study.target import plan_targets
@@ -29,7 +30,7 @@ def study(data_dir: Path, tmp_path: Path) -> Study:
 
 def planned(study: Study, name: str, **options: Any) -> RunSpec:
     (run,) = plan_policies(study, {"it": PolicyAsked(name, options=options)}, 4000, (0,))
-    assert str(run.role) == "target it"
+    assert run.role == Role("target", "it")
     return run.spec
 
 

@@ -15,9 +15,10 @@ import pytest
 import mixopt
 from mixopt.errors import ConfigError, DataError, ExecutorError
 from mixopt.execute.inline import InlineExecutor
-from mixopt.methods.base import Proposal
+from mixopt.methods.base import Proposal, Searcher
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
+from mixopt.role import Role
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, run_study
 from mixopt.study.plan import calibrate, makespan
@@ -69,13 +70,13 @@ class Trainer:
         return replace(result, run_id=spec.run_id, domains=renamed, curve={}, mixture={})
 
 
-class TwoRounds:
+class TwoRounds(Searcher):
     """A searcher that asks for a second mixture when it has seen the first."""
 
     def ask(self, history: History) -> list[Proposal]:
         domains = ("chant", "arithmetic", "words")
-        first = Proposal(Mixture.uniform(domains), 2000, 0, "first")
-        second = Proposal(Mixture(domains, (0.5, 0.25, 0.25)), 2000, 0, "second")
+        first = Proposal(Mixture.uniform(domains), 2000, 0, Role("first"))
+        second = Proposal(Mixture(domains, (0.5, 0.25, 0.25)), 2000, 0, Role("second"))
         return [first, second] if len(history) else [first]
 
     def recommend(self, history: History) -> Any:
@@ -117,7 +118,7 @@ def test_a_study_is_run_round_by_round_and_rows_are_used_again(data_dir: Path, t
         assert trainer.calls == list(first)
         (saved,) = store.studies()
     assert saved["config"] == json.loads(json.dumps(study.resolved))
-    assert {role for _, role in saved["runs"]} == {"first", "second"}
+    assert {str(role) for _, role in saved["runs"]} == {"first", "second"}
 
 
 @pytest.mark.slow
@@ -178,12 +179,19 @@ def test_a_mixture_at_its_cap_may_be_a_token_over_it(data_dir: Path, tmp_path: P
         make_study(data_dir, tmp_path, training={"batch_tokens": 256, "max_epochs": cap}).check_epochs(spec, "base")
 
 
-class _AnyTokens:
+class _AnyTokens(Searcher):
     def __init__(self, study: Study) -> None:
         self._study = study
 
     def ask(self, history: History) -> list[Proposal]:
-        return [Proposal(Mixture.uniform(self._study.domains), self._study.tokens * 3, 0, "chant x3")]
+        return [
+            Proposal(
+                Mixture.uniform(self._study.domains),
+                self._study.tokens * 3,
+                0,
+                Role("perturbed", "chant", "chant x3"),
+            )
+        ]
 
     def recommend(self, history: History) -> Any:
         raise AssertionError

@@ -59,7 +59,7 @@ def test_the_mixture_that_is_best_at_the_tasks_is_found(
     least, uniform = mean_error(BEST), mean_error(dict.fromkeys(BEST, 1 / 3))
     assert mean_error(found.mixture.to_dict()) - least < share * (uniform - least)
     assert found.objective == "downstream"
-    assert found.details["units"] == "error"
+    assert found.units == "error"
     assert found.predicted["uniform"].value == pytest.approx(uniform, abs=0.01)
     assert any("points of learning curves are not used" in text for text in found.warnings) == (name == "adso")
 
@@ -86,14 +86,14 @@ def test_a_task_or_a_weighted_sum_with_losses_is_an_objective(
             error(task, dict.fromkeys(advised, 1 / 3)), abs=0.01
         )
     both = found[f"weighted:{weights}"]
-    assert both.details["units"] == "nats/token and error"
+    assert both.units == "nats/token and error"
     study = scored_study(data_dir, tmp_path)
     with Store(tmp_path) as store:
         base_run = [run for run, spec in scored.specs.items() if spec.mixture == study.reference]
         history = store.history(base_run, tasks=study.tasks)
     domains = history.eval_domains
     base = history.losses[0, domains.index("words")] + history.losses[0, domains.index("task:singing")]
-    assert both.details["base_objective"] == pytest.approx(base / 2)
+    assert both.evidence.base_objective == pytest.approx(base / 2)
 
 
 def test_scores_stand_beside_the_run_and_its_losses(data_dir: Path, tmp_path: Path, scored: Scored) -> None:

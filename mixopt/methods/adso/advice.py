@@ -5,19 +5,20 @@ Symbols: P mixtures, B draws, K domains, V losses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
 
-from mixopt.methods.base import Recommendation
+from mixopt.methods.adso.evidence import AdsoEvidence, ScaleUse
+from mixopt.methods.base import Recommendation, limits
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
 from mixopt.methods.intervals import Prediction, forecast, weight_intervals
 from mixopt.mixture import Mixture
 from mixopt.objective import tasks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,7 +56,7 @@ def advise(
         for weights, mean, drawn in zip(together.candidates.weights, together.mean, draws.T, strict=True)
     ]
     predicted, gains = forecast(said[0], dict(zip(baselines, said[len(rivals) :], strict=True)))
-    details = _details(state, mixture, baselines)
+    scales = _scales(state, mixture)
     return Recommendation(
         method="ADSO" if len(state.ladder.scales) > 1 else "Bayesian optimisation at the target",
         objective=state.objective.name,
@@ -66,13 +67,16 @@ def advise(
         gains=gains,
         warnings=(
             *warn_of_gains(mixture, baselines, gains),
-            *_of_scales(state, details),
+            *_of_scales(state, scales),
             *_of_curves(state),
             *_of_bounds(mixture, bounds),
             *warn_of_repetition(mixture, supply),
         ),
         runs=state.history.runs,
-        details=details,
+        **limits(mixture, bounds, supply),
+        units=state.objective.units,
+        baselines=dict(baselines),
+        evidence=AdsoEvidence(scales=scales, spent=float(state.costs.sum()), best_measured=state.best),
     )
 
 
@@ -90,41 +94,34 @@ def posterior_draws(belief: Belief, rng: np.random.Generator) -> NDArray[np.floa
     return belief.objective(drawn)
 
 
-def _details(state: State, mixture: Mixture, baselines: Mapping[str, Mixture]) -> dict[str, Any]:
-    """Scales with what was spent on them and how they agree with the target; the best run there so far."""
+def _scales(state: State, mixture: Mixture) -> tuple[ScaleUse, ...]:
+    """Each scale, with what was spent on it and how it agrees with the target about `mixture`."""
     agreement = state.agreement(mixture.array)
-    scales = [
-        {
-            "model": scale.model,
-            "parameters": scale.parameters,
-            "tokens": scale.tokens,
-            "cost": scale.cost,
-            "runs": int((state.measured.scale == index).sum()),
-            "correlation": float(agreement[index]),
-        }
+    return tuple(
+        ScaleUse(
+            model=scale.model,
+            parameters=scale.parameters,
+            tokens=scale.tokens,
+            cost=scale.cost,
+            runs=int((state.measured.scale == index).sum()),
+            correlation=float(agreement[index]),
+        )
         for index, scale in enumerate(state.ladder.scales)
-    ]
-    return {
-        "units": state.objective.units,
-        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
-        "scales": scales,
-        "spent": float(state.costs.sum()),
-        "best_measured": state.best,
-    }
+    )
 
 
-def _of_scales(state: State, details: dict[str, Any]) -> list[str]:
+def _of_scales(state: State, scales: Sequence[ScaleUse]) -> list[str]:
     warnings = []
     if state.best is None:
         warnings.append(
             f"nothing was trained at the target ({state.ladder.target}): its losses are extrapolated; a larger "
             "budget or `--verify` trains there"
         )
-    for scale, entry in zip(state.ladder.scales[:-1], details["scales"], strict=False):
-        if entry["runs"] and entry["correlation"] < _POOR and state.best is not None:
+    for scale, use in zip(state.ladder.scales[:-1], scales, strict=False):
+        if use.runs and use.correlation < _POOR and state.best is not None:
             warnings.append(
                 f"{scale}: it ranks mixtures otherwise than the target does (correlation "
-                f"{entry['correlation']:.2f}), so its {entry['runs']} runs told little; leave this scale out"
+                f"{use.correlation:.2f}), so its {use.runs} runs told little; leave this scale out"
             )
     return warnings
 

@@ -9,12 +9,12 @@ from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from mixopt.display.table import Table
-    from mixopt.methods.base import Recommendation
+    from mixopt.methods.adso.evidence import AdsoEvidence
 
 
-def scales_table(recommendation: Recommendation) -> Table:
+def scales_table(evidence: AdsoEvidence) -> Table:
     """A row a scale, the target last."""
-    scales = recommendation.details["scales"]
+    scales = evidence.scales
     columns = [
         Column("scale"),
         *named(["parameters", "tokens", "cost in target runs", "runs"]),
@@ -22,14 +22,13 @@ def scales_table(recommendation: Recommendation) -> Table:
     ]
     rows = [
         [
-            word(f"{scale['model']} (target)" if scale is scales[-1] else str(scale["model"])),
-            Cell(text=format_count(scale["parameters"]), key=float(scale["parameters"])),
-            Cell(text=format_count(scale["tokens"]), key=float(scale["tokens"])),
-            number(scale["cost"], "{:.3g}"),
-            number(scale["runs"], "{:d}"),
-            number(scale["correlation"], "{:.3f}"),
+            word(f"{scale.model} (target)" if scale is scales[-1] else str(scale.model)),
+            Cell(text=format_count(scale.parameters), key=float(scale.parameters)),
+            Cell(text=format_count(scale.tokens), key=float(scale.tokens)),
+            number(scale.cost, "{:.3g}"),
+            number(scale.runs, "{:d}"),
+            number(scale.correlation, "{:.3f}"),
         ]
         for scale in scales
     ]
-    spent = recommendation.details["spent"]
-    return table("scales", f"Scales; {spent:.3g} target runs were spent", columns, rows)
+    return table("scales", f"Scales; {evidence.spent:.3g} target runs were spent", columns, rows)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
 from mixopt.fields import Counts, Multiple, Names
+from mixopt.methods.adso.evidence import AdsoEvidence
 from mixopt.methods.method import Method
 from mixopt.methods.settings import MethodSettings, option
 
 if TYPE_CHECKING:
+    from mixopt.display.table import Table
     from mixopt.methods.adso.scales import Ladder
-    from mixopt.methods.base import Searcher
+    from mixopt.methods.base import Recommendation, Searcher
     from mixopt.methods.problem import Problem, Size
 
 # Shares of the target's tokens that are trained for where no scales are given.
@@ -81,6 +83,8 @@ class AdsoOptions(TokensOnlyOptions):
 class SequentialMethod(Method[SingleFidelityOptions]):
     """One run after the other, each chosen for what it tells about the target for its cost."""
 
+    Evidence = AdsoEvidence
+
     def __init__(self, name: str, summary: str, settings: type[SingleFidelityOptions]) -> None:
         """A method of these options; which scales there are follows from them."""
         self.name, self.summary, self.Settings = name, summary, settings
@@ -117,6 +121,12 @@ class SequentialMethod(Method[SingleFidelityOptions]):
             for scale in searcher.ladder.scales
         ]
         return [*lines, f"budget: {asked.budget:g} target runs, {asked.batch} at a time; it begins with"]
+
+    def tables(self, answer: Recommendation) -> list[Table]:
+        """The scales."""
+        from mixopt.methods.adso.figures import scales_table
+
+        return [scales_table(answer.evidence)] if isinstance(answer.evidence, AdsoEvidence) else []
 
     def _ladder(self, problem: Problem, settings: SingleFidelityOptions) -> Ladder:
         """Every size at every length; the largest of both is the target.

@@ -15,10 +15,11 @@ from mixopt.errors import ConfigError
 from mixopt.methods.adso.advice import advise
 from mixopt.methods.adso.choice import ChoiceSettings, choose, runs_paid
 from mixopt.methods.adso.state import State
-from mixopt.methods.base import Proposal
+from mixopt.methods.base import Proposal, Searcher
 from mixopt.methods.candidates import Candidates, Simplex
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective
+from mixopt.role import Role
 from mixopt.solve import Supply, make_bounds
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class AdsoSettings:
             raise ConfigError(f"tolerance: expected a share from 0 to below 1, found {self.tolerance:g}")
 
 
-class Adso:
+class Adso(Searcher):
     """A `Searcher` that asks for a few runs at a time.
 
     Attributes:
@@ -188,7 +189,7 @@ class Adso:
                 mixture=self._mixture(row),
                 tokens=scale.tokens,
                 seed=self.settings.seed,
-                role=f"#{number} initial design, {scale}: {_price(scale.cost)}",
+                role=Role("design", str(number), f"#{number} initial design, {scale}: {_price(scale.cost)}"),
                 model=scale.model,
             )
             for number, row in enumerate(rows, start=1)
@@ -211,7 +212,7 @@ class Adso:
             mixture=self._mixture(weights),
             tokens=self.ladder.target.tokens,
             seed=self.settings.seed,
-            role=f"#{number} target: {name}, the baseline to beat",
+            role=Role("baseline", name, f"#{number} target: {name}, the baseline to beat"),
             model=self.ladder.target.model,
         )
 
@@ -228,7 +229,7 @@ class Adso:
             mixture=self._mixture(weights),
             tokens=scale.tokens,
             seed=self.settings.seed,
-            role=role,
+            role=Role("choice", str(number), role),
             model=scale.model,
         )
 

@@ -7,11 +7,12 @@ predictor's laws are asked for runs that were left out of their fit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.laws.power import Prior, fit_power
+from mixopt.methods.autoscale.evidence import GuessEvidence, HoldOutEvidence
 from mixopt.methods.autoscale.extrapolate import Growth
 from mixopt.methods.autoscale.scales import Geometric, Scale
 from mixopt.methods.joint.law_of_runs import JointFit
@@ -65,24 +66,24 @@ class HoldOut:
     spread: float | None
     guesses: dict[str, Guess]
 
-    def to_dict(self, domains: Sequence[str]) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "tokens": self.tokens,
-            "from": list(self.source),
-            "optimum": dict(zip(domains, self.optimum.tolist(), strict=True)),
-            "predicted": self.value,
-            "spread": self.spread,
-            "guesses": {
-                name: {
-                    "weights": dict(zip(domains, guess.weights.tolist(), strict=True)),
-                    "distance": guess.distance,
-                    "predicted": guess.value,
-                    "excess": guess.excess,
-                }
+    def evidence(self, domains: Sequence[str]) -> HoldOutEvidence:
+        """By domain."""
+        return HoldOutEvidence(
+            tokens=self.tokens,
+            source=self.source,
+            optimum=dict(zip(domains, self.optimum.tolist(), strict=True)),
+            predicted=self.value,
+            spread=self.spread,
+            guesses={
+                name: GuessEvidence(
+                    weights=dict(zip(domains, guess.weights.tolist(), strict=True)),
+                    distance=guess.distance,
+                    predicted=guess.value,
+                    excess=guess.excess,
+                )
                 for name, guess in self.guesses.items()
             },
-        }
+        )
 
 
 def without_runs(totals: Sequence[int], optima: NDArray[np.float64], pinned: NDArray[np.bool_]) -> HoldOut:

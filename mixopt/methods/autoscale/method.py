@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 from mixopt.errors import ConfigError
 from mixopt.fields import Count, Counts
+from mixopt.methods.autoscale.evidence import AutoScaleEvidence
 from mixopt.methods.ddo.method import DesignSettings
 from mixopt.methods.method import Method
 from mixopt.methods.settings import option
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
+    from mixopt.display.figure import Figure
+    from mixopt.display.table import Table
     from mixopt.methods.autoscale.searcher import AutoScale
+    from mixopt.methods.base import Recommendation
     from mixopt.methods.ddo.design import Design
     from mixopt.methods.problem import Problem
 
@@ -47,6 +51,7 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
     name = command = "autoscale"
     summary = "DDO at scales that can be afforded, carried on to the target"
     Settings = AutoscaleOptions
+    Evidence = AutoScaleEvidence
 
     def searcher(self, problem: Problem, settings: AutoscaleOptions) -> AutoScale:
         """DDO at each scale, or at those that a table has, for the target."""
@@ -107,6 +112,27 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
         for tokens in scales:
             problem.check(reference, tokens, f"base at {format_count(tokens)}")
         return [Design(reference, tokens, settings.factors, settings.perturb) for tokens in scales]
+
+    def figures(self, answer: Recommendation) -> list[Figure]:
+        """How the optimum moves with scale, and how far the joint law is from each run."""
+        from mixopt.methods.autoscale.figures import scaling_figure
+        from mixopt.methods.joint.figures import law_figure
+
+        found = answer.evidence
+        if not isinstance(found, AutoScaleEvidence):
+            return []
+        law = [law_figure(answer, found.joint, {})] if found.joint else []
+        return [scaling_figure(answer, found), *law]
+
+    def tables(self, answer: Recommendation) -> list[Table]:
+        """The predictors, the scales, the hold-out check, and the joint law."""
+        from mixopt.methods.autoscale.figures import scaling_tables
+        from mixopt.methods.joint.figures import law_tables
+
+        found = answer.evidence
+        if not isinstance(found, AutoScaleEvidence):
+            return []
+        return [*scaling_tables(answer, found), *(law_tables(found.joint) if found.joint else [])]
 
 
 def _check_matched(problem: Problem, searcher: AutoScale) -> None:

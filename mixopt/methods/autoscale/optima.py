@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.autoscale.choice import without_runs
+from mixopt.methods.autoscale.evidence import Advised, AutoScaleEvidence, ScaleOptimum
 from mixopt.methods.autoscale.extrapolate import Growth
-from mixopt.methods.autoscale.outcome import growth_dict, path_dict, path_totals
+from mixopt.methods.autoscale.outcome import growth_evidence, path_of, path_totals
 from mixopt.methods.autoscale.warnings import warn_of_growth, warn_of_target, warn_of_target_bounds
-from mixopt.methods.base import Recommendation
+from mixopt.methods.base import Recommendation, limits
 from mixopt.mixture import Mixture
 from mixopt.solve import make_bounds
 from mixopt.store.csv_table import read_table
@@ -109,19 +110,25 @@ def extrapolate_optima(
     baselines = {"uniform": Mixture.uniform(domains), "nearest scale": _mixture(domains, optima.weights[nearest])}
     totals = path_totals(optima.totals, target)
     held = without_runs(optima.totals, optima.weights, mask) if len(optima.totals) > 2 else None
-    details: dict[str, Any] = {
-        "scales": [
-            {"tokens": total, "weights": dict(zip(domains, row.tolist(), strict=True)), "pinned": list(pinned)}
+    path = path_of(domains, totals, np.stack([growth.at(total, bounds) for total in totals]), None)
+    evidence = AutoScaleEvidence(
+        scales=tuple(
+            ScaleOptimum(
+                tokens=total,
+                weights=dict(zip(domains, row.tolist(), strict=True)),
+                intervals={},
+                pinned=tuple(pinned),
+            )
             for total, row in zip(optima.totals, optima.weights, strict=True)
-        ],
-        "predictors": {"geometric": {"weights": mixture.to_dict(), "intervals": {}, "predicted": None}},
-        "chosen": "geometric",
-        "path": path_dict(domains, totals, np.stack([growth.at(total, bounds) for total in totals]), None),
-        "holdout": held.to_dict(domains) if held else None,
-        "geometric": growth_dict(growth, domains, target),
-        "epochs": {},
-        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
-    }
+        ),
+        predictors={"geometric": Advised(weights=mixture.to_dict(), intervals={}, predicted=None)},
+        chosen="geometric",
+        choice=None,
+        path=path,
+        holdout=held.evidence(domains) if held else None,
+        geometric=growth_evidence(growth, domains, target),
+        joint=None,
+    )
     scales = ", ".join(format_count(total) for total in optima.totals)
     return Recommendation(
         method=f"AutoScale, geometric predictor, from optima at {scales}",
@@ -136,7 +143,9 @@ def extrapolate_optima(
             *warn_of_growth(growth, domains, mask),
             *warn_of_target_bounds(mixture, bounds),
         ),
-        details=details,
+        **limits(mixture, bounds, None),
+        baselines=baselines,
+        evidence=evidence,
     )
 
 

@@ -1,12 +1,21 @@
-"""What AutoScale found, as one value, and as JSON values for tables, plots and reports."""
+"""What AutoScale found, as one value, and the evidence that tables, figures and reports show of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.methods.autoscale.evidence import (
+    Advised,
+    AutoScaleEvidence,
+    GrowthEvidence,
+    Path,
+    PathLine,
+    ScaleOptimum,
+    Why,
+)
 from mixopt.methods.intervals import weight_intervals
 from mixopt.mixture import Mixture
 
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
     from mixopt.methods.autoscale.choice import Choice, HoldOut
     from mixopt.methods.autoscale.extrapolate import Growth
     from mixopt.methods.autoscale.scales import Geometric, Joint, Predictor, Scale
-    from mixopt.methods.base import Estimate
     from mixopt.methods.joint.forecast import Forecast
     from mixopt.solve import Bounds, Supply
 
@@ -72,50 +80,42 @@ class Outcome:
         """95 % interval of each weight by a predictor."""
         return weight_intervals(self.advised[name], self.drawn[name])
 
-    def describe(self) -> dict[str, Any]:
-        """JSON values; weights are shares, losses in the objective's units."""
-        domains, supply = self.mixture.domains, self.supply
-        epochs = supply.epochs(self.mixture) if supply else {}
-        return {
-            "units": self.scales[0].analysis.objective.units,
-            "scales": [self._scale(scale) for scale in self.scales],
-            "predictors": {
-                name: {
-                    "weights": mixture.to_dict(),
-                    "intervals": {domain: list(pair) for domain, pair in self.intervals(name).items()},
-                    "predicted": estimate_dict(self.forecast.predicted.get(name)),
-                }
+    def evidence(self) -> AutoScaleEvidence:
+        """Weights are shares, losses in the objective's units."""
+        domains, choice = self.mixture.domains, self.choice
+        return AutoScaleEvidence(
+            scales=tuple(self._scale(scale) for scale in self.scales),
+            predictors={
+                name: Advised(
+                    weights=mixture.to_dict(),
+                    intervals=self.intervals(name),
+                    predicted=self.forecast.predicted.get(name),
+                )
                 for name, mixture in self.advised.items()
             },
-            "chosen": self.choice.name,
-            "choice": {"reason": self.choice.reason, "measure": self.choice.measure, "errors": self.choice.errors},
-            "path": self._path(),
-            "holdout": self.held.to_dict(domains) if self.held else None,
-            "geometric": growth_dict(self.geometric.growth, domains, self.target),
-            "joint": self.joint.fit.describe(),
-            "epochs": {domain: value if np.isfinite(value) else None for domain, value in epochs.items()},
-            "floors": dict(zip(domains, self.bounds.floors.tolist(), strict=True)),
-            "caps": dict(zip(domains, self.bounds.caps.tolist(), strict=True)),
-            "baselines": {name: mixture.to_dict() for name, mixture in self.baselines.items()},
-        }
+            chosen=choice.name,
+            choice=Why(reason=choice.reason, measure=choice.measure, errors=choice.errors),
+            path=self._path(),
+            holdout=self.held.evidence(domains) if self.held else None,
+            geometric=growth_evidence(self.geometric.growth, domains, self.target),
+            joint=self.joint.fit.describe(),
+        )
 
-    def _scale(self, scale: Scale) -> dict[str, Any]:
+    def _scale(self, scale: Scale) -> ScaleOptimum:
         domains, analysis = self.mixture.domains, scale.analysis
         best, pinned = Mixture(domains, tuple(scale.weights.tolist())), scale.pinned(scale.weights)
-        return {
-            "tokens": scale.tokens,
-            "weights": best.to_dict(),
-            "intervals": {
-                domain: list(pair) for domain, pair in weight_intervals(best, scale.replicates.weights).items()
-            },
-            "pinned": [domain for domain, at in zip(domains, pinned, strict=True) if at],
-            "predicted": scale.value(scale.weights),
-            "base_objective": analysis.base,
-            "noise": {"relative": analysis.noise, "degrees_of_freedom": analysis.measured},
-            "runs": len(scale.runs),
-        }
+        return ScaleOptimum(
+            tokens=scale.tokens,
+            weights=best.to_dict(),
+            intervals=weight_intervals(best, scale.replicates.weights),
+            pinned=tuple(domain for domain, at in zip(domains, pinned, strict=True) if at),
+            predicted=scale.value(scale.weights),
+            base_objective=analysis.base,
+            noise=analysis.run_noise,
+            runs=tuple(scale.runs),
+        )
 
-    def _path(self) -> dict[str, Any]:
+    def _path(self) -> Path:
         predictor: Predictor = self.joint if self.choice.name == "joint" else self.geometric
         totals = path_totals([scale.tokens for scale in self.scales], self.target)
         bounds = [self.bounds_at(total) for total in totals]
@@ -124,12 +124,7 @@ class Outcome:
             np.quantile(predictor.drawn(total, b), [0.025, 0.975], axis=0)
             for total, b in zip(totals, bounds, strict=True)
         ]
-        return path_dict(self.mixture.domains, totals, weights, np.stack(ends, axis=1))
-
-
-def estimate_dict(estimate: Estimate | None) -> dict[str, float | None] | None:
-    """JSON values."""
-    return estimate and {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+        return path_of(self.mixture.domains, totals, weights, np.stack(ends, axis=1))
 
 
 def path_totals(scales: Sequence[int], target: int) -> list[float]:
@@ -142,24 +137,31 @@ def path_totals(scales: Sequence[int], target: int) -> list[float]:
     return sorted({low, *np.geomspace(low, max(ends), _PATH_POINTS)[1:-1].tolist(), *(e for e in ends if e > low)})
 
 
-def path_dict(
+def path_of(
     domains: Sequence[str],
     totals: Sequence[float],
     weights: NDArray[np.float64],
     ends: NDArray[np.float64] | None,
-) -> dict[str, Any]:
-    """JSON values of (P, K) weights along P totals, with (2, P, K) ends of their intervals."""
-    content: dict[str, Any] = {"tokens": list(totals), "domains": {}}
-    for index, domain in enumerate(domains):
-        line = weights[:, index]
-        content["domains"][domain] = {"weights": line.tolist()}
-        if ends is not None:
-            content["domains"][domain]["low"] = np.minimum(ends[0, :, index], line).tolist()
-            content["domains"][domain]["high"] = np.maximum(ends[1, :, index], line).tolist()
-    return content
+) -> Path:
+    """(P, K) weights along P totals, with (2, P, K) ends of their intervals."""
+    low = None if ends is None else np.minimum(ends[0], weights)
+    high = None if ends is None else np.maximum(ends[1], weights)
+
+    def column(array: NDArray[np.float64], index: int) -> tuple[float, ...]:
+        return tuple(array[:, index].tolist())
+
+    lines = {
+        domain: PathLine(
+            weights=column(weights, index),
+            low=None if low is None else column(low, index),
+            high=None if high is None else column(high, index),
+        )
+        for index, domain in enumerate(domains)
+    }
+    return Path(tokens=tuple(totals), domains=lines)
 
 
-def growth_dict(growth: Growth, domains: Sequence[str], target: int) -> dict[str, Any]:
+def growth_evidence(growth: Growth, domains: Sequence[str], target: int) -> GrowthEvidence:
     """The geometric law in numbers: steps to the target, growth a step, residuals of log amounts by scale.
 
     An optimum that no line goes through has a residual of 0, and does not count in their root mean square.
@@ -167,11 +169,11 @@ def growth_dict(growth: Growth, domains: Sequence[str], target: int) -> dict[str
     steps = float(growth.steps(target))
     residuals = growth.residuals
     fitted = residuals[growth.used]
-    return {
-        "law": "tokens(t) = exp(level + rate * t), t = 0 at the largest scale, a step the mean distance of scales",
-        "steps": steps if np.isfinite(steps) else None,
-        "factors": dict(zip(domains, np.exp(growth.rate).tolist(), strict=True)),
-        "held": [domain for domain, held in zip(domains, growth.held, strict=True) if held],
-        "residuals": [dict(zip(domains, row.tolist(), strict=True)) for row in residuals],
-        "residual_rms": float(np.sqrt(np.mean(fitted**2))) if fitted.size else 0.0,
-    }
+    return GrowthEvidence(
+        law="tokens(t) = exp(level + rate * t), t = 0 at the largest scale, a step the mean distance of scales",
+        steps=steps if np.isfinite(steps) else None,
+        factors=dict(zip(domains, np.exp(growth.rate).tolist(), strict=True)),
+        held=tuple(domain for domain, held in zip(domains, growth.held, strict=True) if held),
+        residuals=tuple(dict(zip(domains, row.tolist(), strict=True)) for row in residuals),
+        residual_rms=float(np.sqrt(np.mean(fitted**2))) if fitted.size else 0.0,
+    )

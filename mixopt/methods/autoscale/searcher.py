@@ -17,7 +17,7 @@ from mixopt.methods.autoscale.choice import Choice, cross_validate, hold_out
 from mixopt.methods.autoscale.outcome import Outcome
 from mixopt.methods.autoscale.scales import Geometric, Joint, Scale
 from mixopt.methods.autoscale.warnings import warn
-from mixopt.methods.base import Proposal, Recommendation
+from mixopt.methods.base import Proposal, Recommendation, Searcher, limits
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.methods.joint.forecast import Forecast
 from mixopt.methods.joint.law_of_runs import JointFit
@@ -43,7 +43,7 @@ LEAST_RATIO = 1.25
 _TAKEN = ("recommended", "geometric", "joint", "nearest scale")
 
 
-class AutoScale:
+class AutoScale(Searcher):
     """A `Searcher`: DDO's runs at every scale.
 
     Attributes:
@@ -114,7 +114,7 @@ class AutoScale:
         return [
             replace(
                 proposal,
-                role=f"{proposal.role} at {format_count(ddo.design.tokens)}",
+                role=replace(proposal.role, words=f"{proposal.role} at {format_count(ddo.design.tokens)}"),
                 unique_tokens=self.unique_tokens(ddo.design.tokens),
             )
             for ddo in self.ddos
@@ -143,7 +143,7 @@ class AutoScale:
         geometric, joint = Geometric(scales), Joint(fit, settings.replicates)
         predictors: dict[str, Predictor] = {"geometric": geometric, "joint": joint}
         held = hold_out(scales, history, settings) if len(scales) > 2 else None
-        errors = {"geometric": cross_validate(scales), "joint": fit.checked["error"]}
+        errors = {"geometric": cross_validate(scales), "joint": fit.checked.error}
         choice = Choice.of(self.predictor, held, errors)
         advised = {name: self._mixture(p.at(self.target, self.bounds)) for name, p in predictors.items()}
         drawn = {name: p.drawn(self.target, self.bounds) for name, p in predictors.items()}
@@ -181,7 +181,11 @@ class AutoScale:
             },
             warnings=warn(found),
             runs=runs.runs,
-            details=found.describe(),
+            **limits(mixture, self.bounds, settings.supply),
+            units=settings.objective.units,
+            baselines=baselines,
+            noise=fit.run_noise,
+            evidence=found.evidence(),
         )
 
     def _under(self, objective: Objective, found: Outcome) -> Mixture:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.methods.ddo.evidence import Curve, DdoEvidence, Line, Points
 from mixopt.mixture import distinct
 from mixopt.objective import score_noise
 
@@ -194,21 +195,14 @@ def _few_points(analysis: Analysis) -> list[str]:
     return [f"two points only for {', '.join(few)}: the prior alone gives the curve between and beyond them"]
 
 
-def describe(
-    analysis: Analysis,
-    replicates: Replicates,
-    mixture: Mixture,
-    bounds: Bounds,
-    baselines: Mapping[str, Mixture],
-    supply: Supply | None,
-) -> dict[str, Any]:
-    """JSON values for plots and reports: amounts in multiples of the base's, objectives in their own units."""
+def describe(analysis: Analysis, replicates: Replicates, mixture: Mixture) -> DdoEvidence:
+    """What is behind an answer: amounts in multiples of the base's, objectives in their own units."""
     sweep, lines, base = analysis.sweep, analysis.lines, analysis.base
     y, sd = lines.measured(analysis.effects), analysis.spread[lines.cells]
     best = mixture.array / lines.share
     found = sweep.design.match(sweep.runs)
-    runs = [[sweep.runs.runs[row] for row in np.flatnonzero(found == cell)] for cell in np.unique(found)]
-    domains: dict[str, Any] = {}
+    runs = [tuple(sweep.runs.runs[row] for row in np.flatnonzero(found == cell)) for cell in np.unique(found)]
+    domains: dict[str, Line] = {}
     for index, domain in enumerate(mixture.domains):
         on = lines.present[index]
         points = lines.x[index][on]
@@ -219,34 +213,23 @@ def describe(
         draws = replicates.fit.take(slice(None), slice(index, index + 1)).curve(x)
         ends = np.quantile(draws, [0.025, 0.975], axis=0)
         low, middle, high = (lines.unfold(index, x, curve) for curve in (ends[0], law.curve(x), ends[1]))
-        domains[domain] = {
-            "law": {"a": float(law.a), "b": float(law.b), "c": float(law.c)},
-            "points": {
-                "x": points.tolist(),
-                "y": (y[index][on] * base).tolist(),
-                "sd": (sd[index][on] * base).tolist(),
-                "runs": [runs[cell] for cell in lines.cells[index][on]],
-            },
-            "curve": {
-                "x": x.tolist(),
-                "y": (middle * base).tolist(),
-                "low": (np.minimum(low, middle) * base).tolist(),
-                "high": (np.maximum(high, middle) * base).tolist(),
-            },
-            "recommended_x": float(best[index]),
-        }
-    return {
-        "law": "objective / base = (x + a)^-b + c, x in multiples of the base run's tokens of the domain",
-        "balanced": bool((lines.stretch != 1).any()),
-        "perturb": sweep.design.perturb,
-        "units": analysis.objective.units,
-        "base_objective": base,
-        "base_tokens": sweep.design.tokens,
-        "noise": {"relative": analysis.noise, "degrees_of_freedom": analysis.measured},
-        "optimism": replicates.optimism * base,
-        "floors": dict(zip(mixture.domains, bounds.floors.tolist(), strict=True)),
-        "caps": dict(zip(mixture.domains, bounds.caps.tolist(), strict=True)),
-        "epochs": {d: e if np.isfinite(e) else None for d, e in supply.epochs(mixture).items()} if supply else {},
-        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
-        "domains": domains,
-    }
+        domains[domain] = Line(
+            law={"a": float(law.a), "b": float(law.b), "c": float(law.c)},
+            points=Points(
+                x=tuple(points.tolist()),
+                y=tuple((y[index][on] * base).tolist()),
+                sd=tuple((sd[index][on] * base).tolist()),
+                runs=tuple(runs[cell] for cell in lines.cells[index][on]),
+            ),
+            curve=Curve.of(x, middle * base, low * base, high * base),
+            recommended_x=float(best[index]),
+        )
+    return DdoEvidence(
+        law="objective / base = (x + a)^-b + c, x in multiples of the base run's tokens of the domain",
+        balanced=bool((lines.stretch != 1).any()),
+        perturb=sweep.design.perturb,
+        base_objective=base,
+        base_tokens=sweep.design.tokens,
+        optimism=replicates.optimism * base,
+        domains=domains,
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.methods.base import Noise
 from mixopt.methods.ddo.fit import Fitted, Lines, Preset, Replicates, fit_lines, resample
 from mixopt.methods.run_effects import RunEffects
 from mixopt.objective import score_noise
@@ -67,10 +68,10 @@ class Sweep:
         measured = np.unique(filled)
         cells = [wanted[i] for i in measured]
         index = np.searchsorted(measured, filled)
-        missing = tuple(cell.role for i, cell in enumerate(wanted) if i not in measured)
+        missing = tuple(str(cell.role) for i, cell in enumerate(wanted) if i not in measured)
         _require_enough(design, missing, preset)
         count = np.unique(runs.seeds).size
-        partly = tuple(cell.role for i, cell in enumerate(cells) if (index == i).sum() < count)
+        partly = tuple(str(cell.role) for i, cell in enumerate(cells) if (index == i).sum() < count)
         amounts = np.stack([runs.tokens_seen[index == i].mean(axis=0) for i in range(len(cells))])  # (C, K)
         lines = _lines(design, cells, amounts, preset)
         return cls(design, runs, cells, RunEffects.of(index, runs.seeds, len(cells)), lines, missing, partly)
@@ -84,7 +85,7 @@ def _require_enough(design: Design, missing: tuple[str, ...], preset: Preset) ->
     least = 2 if preset.prior is None else 1
     lost: list[str] = []
     for index in range(len(design.reference.domains)):
-        roles = [cell.role for cell in design.cells if cell.domain == index]
+        roles = [str(cell.role) for cell in design.cells if cell.domain == index]
         gone = [role for role in roles if role in missing]
         if len(roles) - len(gone) < least:
             lost += gone or [f"another factor for {design.reference.domains[index]}"]
@@ -153,6 +154,11 @@ class Analysis:
         fitted = fit_lines(lines, relative, noise * sweep.layout.spread, preset, bounds)
         freedom = 0 if estimate is None else sweep.layout.freedom
         return cls(sweep, lines, objective, base, relative, noise, freedom, fitted)
+
+    @property
+    def run_noise(self) -> Noise:
+        """Of one run."""
+        return Noise(self.noise, self.measured, "repeats" if self.measured else "assumed")
 
     @property
     def spread(self) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
+from mixopt.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Cell:
         tokens: (K,) tokens asked of each domain.
     """
 
-    role: str
+    role: Role
     domain: int | None
     factor: float
     tokens: NDArray[np.float64]
@@ -99,7 +100,7 @@ class Design:
     def cells(self) -> list[Cell]:
         """The base, then for each domain one cell a factor, greatest factor first."""
         base = self.reference.array * self.tokens
-        cells = [Cell("base", None, 1.0, base)]
+        cells = [Cell(Role("base"), None, 1.0, base)]
         for index, domain in enumerate(self.reference.domains):
             for factor in sorted(self.factors, reverse=True):
                 tokens = base.copy()
@@ -107,7 +108,8 @@ class Design:
                     share = self.reference.weights[index]
                     tokens *= (1 - factor * share) / (1 - share)
                 tokens[index] = factor * base[index]
-                cells.append(Cell(f"{domain} {factor_name(factor)}", index, factor, tokens))
+                role = Role("perturbed", domain, f"{domain} {factor_name(factor)}")
+                cells.append(Cell(role, index, factor, tokens))
         return cells
 
     def match(self, history: History, seeds: Sequence[int] | None = None) -> NDArray[np.int64]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from mixopt.methods.base import Evidence, record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 
 @record
@@ -39,6 +46,12 @@ class Curve:
     y: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, x: Array, y: Array, low: Array, high: Array) -> Curve:
+        """From (P,) arrays; the band is made to hold the law."""
+        arrays = {"x": x, "y": y, "low": np.minimum(low, y), "high": np.maximum(high, y)}
+        return cls(**{name: tuple(array.tolist()) for name, array in arrays.items()})
 
 
 @record

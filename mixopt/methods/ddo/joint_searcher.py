@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Recommendation
+from mixopt.methods.base import Recommendation, limits
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.methods.intervals import weight_intervals
 from mixopt.methods.joint.advice import Advice
@@ -73,7 +73,7 @@ class JointDdo(Ddo):
         mixture = self._named(solution.weights)
         drawn = replicates.optima(total, self.bounds)
         forecast = Forecast.of(fit, replicates, drawn, total, mixture, self.baselines)
-        roles = [cell.role for index, cell in enumerate(self.design.cells) if index not in found]
+        roles = [str(cell.role) for index, cell in enumerate(self.design.cells) if index not in found]
         advice = Advice(
             fit=fit,
             replicates=replicates,
@@ -99,7 +99,11 @@ class JointDdo(Ddo):
             },
             warnings=advice.warnings(self.baselines, forecast.gains),
             runs=fit.fit.cells.runs.runs,
-            details=advice.details(self.baselines),
+            **limits(mixture, self.bounds, settings.supply),
+            units=settings.objective.units,
+            baselines=self.baselines,
+            noise=fit.run_noise,
+            evidence=advice.evidence(),
         )
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mixopt.fields import Factors
+from mixopt.methods.ddo.evidence import DdoEvidence
+from mixopt.methods.joint.evidence import JointEvidence
 from mixopt.methods.method import Method
 from mixopt.methods.settings import RepeatedSettings, option
 
 if TYPE_CHECKING:
-    from mixopt.methods.base import Searcher
+    from mixopt.display.figure import Figure
+    from mixopt.display.table import Table
+    from mixopt.methods.base import Recommendation, Searcher
     from mixopt.methods.problem import Problem
 
 
@@ -46,6 +50,7 @@ class DdoMethod(Method[DdoOptions]):
     name = command = "ddo"
     summary = "perturb each domain, fit a law to each, solve"
     Settings = DdoOptions
+    Evidence = DdoEvidence | JointEvidence
 
     def searcher(self, problem: Problem, settings: DdoOptions) -> Searcher:
         """DDO around the reference mixture, or around the base run that a table has."""
@@ -77,6 +82,27 @@ class DdoMethod(Method[DdoOptions]):
         searcher = kind(reference, tokens, asked, baselines=problem.given())
         check_resolution(problem, searcher.design, settings.preset)
         return searcher
+
+    def figures(self, answer: Recommendation) -> list[Figure]:
+        """The law of each domain; of a joint law, how far it is from each run."""
+        from mixopt.methods.ddo.figures import laws_figure
+        from mixopt.methods.joint.figures import law_figure
+
+        found = answer.evidence
+        if isinstance(found, JointEvidence):
+            lines = laws_figure(answer, found.domains, found.joint.law)
+            return [lines, law_figure(answer, found.joint, found.losses)]
+        return [laws_figure(answer, found.domains, found.law)] if isinstance(found, DdoEvidence) else []
+
+    def tables(self, answer: Recommendation) -> list[Table]:
+        """The laws' parameters."""
+        from mixopt.methods.ddo.figures import laws_table
+        from mixopt.methods.joint.figures import law_tables
+
+        found = answer.evidence
+        if isinstance(found, JointEvidence):
+            return [laws_table(found.domains), *law_tables(found.joint)]
+        return [laws_table(found.domains)] if isinstance(found, DdoEvidence) else []
 
 
 DDO = DdoMethod()

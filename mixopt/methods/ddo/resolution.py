@@ -49,7 +49,7 @@ def check_resolution(problem: Problem, design: Design, preset: str) -> None:
 
 def _history(design: Design, seen: NDArray[np.float64]) -> History:
     """Runs that saw these tokens, one seed each, so that none takes another's place."""
-    names, domains = tuple(cell.role for cell in design.cells), design.reference.domains
+    names, domains = tuple(str(cell.role) for cell in design.cells), design.reference.domains
     count = len(names)
     return History(
         names, domains, domains, seen, np.ones_like(seen), np.arange(count), np.zeros(count, dtype=np.int64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Estimate, Proposal, Recommendation
+from mixopt.methods.base import Estimate, Proposal, Recommendation, Searcher, limits
 from mixopt.methods.ddo.advice import describe, warn
 from mixopt.methods.ddo.analysis import Analysis, Sweep
 from mixopt.methods.ddo.design import Design, Perturb
@@ -74,7 +74,7 @@ class DdoSettings:
             raise ConfigError(f"replicates: a 95 % interval needs 100 or more, found {self.replicates}")
 
 
-class Ddo:
+class Ddo(Searcher):
     """A `Searcher`: 2m + 1 runs a seed with the default factors.
 
     Attributes:
@@ -158,7 +158,11 @@ class Ddo:
             other_objectives=others,
             warnings=warn(analysis, mixture, self.bounds, self.baselines, gains, settings.supply, preset),
             runs=sweep.runs.runs,
-            details=describe(analysis, replicates, mixture, self.bounds, self.baselines, settings.supply),
+            **limits(mixture, self.bounds, settings.supply),
+            units=settings.objective.units,
+            baselines=self.baselines,
+            noise=analysis.run_noise,
+            evidence=describe(analysis, replicates, mixture),
         )
 
     def _asked(self, cell: Cell) -> Mixture:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mixopt.display.colours import looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Panel
 
 if TYPE_CHECKING:
     from mixopt.methods.base import Recommendation
+    from mixopt.methods.doremi.evidence import DoremiEvidence, RoundEvidence
 
 # More columns than this are too narrow to be read; the last rounds are shown.
 _MOST_ROUNDS = 4
 
 
-def weights_figure(recommendation: Recommendation) -> Figure:
+def weights_figure(answer: Recommendation, evidence: DoremiEvidence) -> Figure:
     """A column a round: α (faint) and its average above, the excess loss λ below; a colour a domain.
 
     The paths are the first seed's; the legend has the answer, which is the mean over seeds.
     """
-    rounds: list[dict[str, Any]] = recommendation.details["doremi"]["rounds"]
-    shown = list(enumerate(rounds, start=1))[-_MOST_ROUNDS:]
-    weights = recommendation.mixture.to_dict()
+    shown = list(enumerate(evidence.rounds, start=1))[-_MOST_ROUNDS:]
+    weights = answer.mixture.to_dict()
     order = sorted(weights, key=lambda name: -weights[name])
-    looks = looks_in_order(recommendation.mixture.domains)
+    looks = looks_in_order(answer.mixture.domains)
 
-    def lines(part: dict[str, Any], of: str, *, faint: bool = False, named: bool = False) -> list[Line]:
+    def lines(part: RoundEvidence, of: str, *, faint: bool = False, named: bool = False) -> list[Line]:
+        paths = {"alpha": part.alpha, "average": part.average, "excess": part.excess}
         return [
-            Line(name=f"{name} {weights[name]:.3f}" if named else "", look=looks[name], x=part["tokens"],
-                 y=part[of][name], about=f"{name}, {of}", faint=faint, width=1.9 if named else 1.0)
+            Line(name=f"{name} {weights[name]:.3f}" if named else "", look=looks[name], x=part.tokens,
+                 y=paths[of][name], about=f"{name}, {of}", faint=faint, width=1.9 if named else 1.0)
             for name in order
         ]  # fmt: skip
 
     above = [
         Panel(
             marks=[*lines(part, "alpha", faint=True), *lines(part, "average", named=True)],
-            title=f"round {number}, greatest change {part['change']:.3f}",
+            title=f"round {number}, greatest change {part.change:.3f}",
             x=Axis(counts=True),
             y=Axis(label="domain weight" if part is shown[0][1] else "", zero=True),
         )
@@ -50,7 +51,7 @@ def weights_figure(recommendation: Recommendation) -> Figure:
         )
         for _, part in shown
     ]
-    of = " of the first seed" if len(rounds[0]["proxies"]) > 1 else ""
+    of = " of the first seed" if len(evidence.rounds[0].proxies) > 1 else ""
     return Figure(
         name="weights",
         title="Proxies, round by round",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
+from mixopt.methods.doremi.evidence import DoremiEvidence
 from mixopt.methods.method import Method
 from mixopt.methods.settings import RepeatedSettings, option
 
 if TYPE_CHECKING:
-    from mixopt.methods.base import Searcher
+    from mixopt.display.figure import Figure
+    from mixopt.methods.base import Recommendation, Searcher
     from mixopt.methods.doremi.searcher import Doremi
     from mixopt.methods.problem import Problem
 
@@ -59,6 +61,7 @@ class DoremiMethod(Method[DoremiOptions]):
     name = command = "doremi"
     summary = "domain weights of a proxy that is held against a reference"
     Settings = DoremiOptions
+    Evidence = DoremiEvidence
 
     def searcher(self, problem: Problem, settings: DoremiOptions) -> Doremi:
         """The rounds; one from the natural mixture and at most three from others, unless the settings say."""
@@ -112,6 +115,12 @@ class DoremiMethod(Method[DoremiOptions]):
         more = searcher.settings.rounds - 1
         rounds = f"; up to {more} more such rounds may follow, until no weight changes by 1e-3" if more else ""
         return [f"the runs below, then a proxy of their length held against each{rounds}"]
+
+    def figures(self, answer: Recommendation) -> list[Figure]:
+        """What the proxies did."""
+        from mixopt.methods.doremi.figures import weights_figure
+
+        return [weights_figure(answer, answer.evidence)] if isinstance(answer.evidence, DoremiEvidence) else []
 
 
 DOREMI = DoremiMethod()

@@ -7,12 +7,13 @@ moments of a proxy, α the domain weights, λ the scores (clipped excess losses)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.methods.base import Recommendation
 from mixopt.methods.doremi.advice import warn
+from mixopt.methods.doremi.evidence import DoremiEvidence, RoundEvidence
 from mixopt.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -116,6 +117,26 @@ class Round:
         """Whether another round would say the same."""
         return self.change < TOLERANCE
 
+    def evidence(self) -> RoundEvidence:
+        """As it is told; the paths are the first seed's."""
+        names, path = self.reference.domains, self.proxies[0]
+
+        def by_domain(rows: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
+            return {name: tuple(column) for name, column in zip(names, rows.T.tolist(), strict=True)}
+
+        return RoundEvidence(
+            reference=self.reference.to_dict(),
+            answer=self.answer.to_dict(),
+            change=self.change,
+            averages=tuple(dict(zip(names, row, strict=True)) for row in self.averages.tolist()),
+            references=self.references,
+            proxies=tuple(proxy.run for proxy in self.proxies),
+            tokens=tuple(path.tokens.tolist()),
+            alpha=by_domain(path.alpha),
+            average=by_domain(path.average),
+            excess=by_domain(path.excess),
+        )
+
 
 def recommend(
     rounds: Sequence[Round], settings: DoremiSettings, baselines: Mapping[str, Mixture]
@@ -138,16 +159,15 @@ def recommend(
         predicted={},
         warnings=warn(rounds, settings),
         runs=tuple(run for one in rounds for run in (*one.references, *(proxy.run for proxy in one.proxies))),
-        details={
-            "baselines": {name: mixture.to_dict() for name, mixture in baselines.items()},
-            "doremi": {
-                "eta": settings.eta,
-                "smoothing": settings.smoothing,
-                "sampling": settings.sampling.to_dict(),
-                "converged": last.converged,
-                "rounds": [_details(one) for one in rounds],
-            },
-        },
+        baselines=dict(baselines),
+        epochs={name: weight * settings.epochs[name] for name, weight in last.answer.to_dict().items()},
+        evidence=DoremiEvidence(
+            eta=settings.eta,
+            smoothing=settings.smoothing,
+            sampling=settings.sampling.to_dict(),
+            converged=last.converged,
+            rounds=tuple(one.evidence() for one in rounds),
+        ),
     )
 
 
@@ -162,24 +182,3 @@ def _intervals(names: Sequence[str], averages: NDArray[np.float64]) -> dict[str,
     half = stdtrit(seeds - 1, 0.975) * averages.std(axis=0, ddof=1) / np.sqrt(seeds)
     ends = np.clip([mean - half, mean + half], 0.0, 1.0)
     return {name: (float(low), float(high)) for name, low, high in zip(names, *ends, strict=True)}
-
-
-def _details(one: Round) -> dict[str, Any]:
-    """A round as JSON values; the paths are the first seed's."""
-    names, path = one.reference.domains, one.proxies[0]
-
-    def by_domain(rows: NDArray[np.float64]) -> dict[str, list[float]]:
-        return dict(zip(names, rows.T.tolist(), strict=True))
-
-    return {
-        "reference": one.reference.to_dict(),
-        "answer": one.answer.to_dict(),
-        "change": one.change,
-        "averages": [dict(zip(names, row, strict=True)) for row in one.averages.tolist()],
-        "references": list(one.references),
-        "proxies": [proxy.run for proxy in one.proxies],
-        "tokens": path.tokens.tolist(),
-        "alpha": by_domain(path.alpha),
-        "average": by_domain(path.average),
-        "excess": by_domain(path.excess),
-    }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.methods.ddo.advice import warn_of_bounds, warn_of_gains, warn_of_repetition
+from mixopt.methods.ddo.evidence import Curve, Line, Points
+from mixopt.methods.joint.evidence import JointEvidence, OwnLoss
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -67,8 +69,7 @@ class Advice:
         )
 
     def _poor(self) -> list[str]:
-        checked = self.fit.checked
-        rank = checked["spearman"]
+        rank = self.fit.checked.spearman
         if rank is not None and rank >= _POOR_RANKS:
             return []
         found = "it predicts the same for all" if rank is None else f"rank correlation {rank:.2f}"
@@ -132,47 +133,28 @@ class Advice:
             return []
         return [f"the loss on {', '.join(names)} falls with no domain's tokens; the law cannot rise, so it is flat"]
 
-    def details(self, baselines: Mapping[str, Mixture]) -> dict[str, Any]:
-        """JSON values for plots and reports: the joint law's, and those that DDO's laws have too.
-
-        The latter are curves of the objective along each domain's tokens, in multiples of the base run's.
-        """
+    def evidence(self) -> JointEvidence:
+        """The joint law, and curves of the objective along each domain's tokens, in multiples of the base run's."""
         base = self.design.reference.array * self.design.tokens
-        described, supply = self.fit.describe(), self.supply
-        noise, parameters = described["noise"], described["parameters"]
-        own = parameters["domains"] if self.fit.form == "additive" else parameters
-        laws = [
-            {name: value for name, value in own.get(domain, {}).items() if name != "transfer"}
-            for domain in self.mixture.domains
-        ]
+        joint = self.fit.describe()
         first = np.searchsorted(self.fit.fit.cells.index, np.arange(len(self.fit.fit.cells)))
         role = self.design.match(self.fit.fit.cells.runs)[first]
-        measured = noise["source"] == "repeats"
-        return {
-            **described,
-            "fit": "joint",
-            "perturb": self.design.perturb,
-            "units": self.fit.fit.objective.units,
-            "base_objective": float(self.fit.predict(base)),
-            "base_tokens": self.design.tokens,
-            "noise": {**noise, "degrees_of_freedom": round(noise["degrees_of_freedom"]) if measured else 0},
-            "misfit": self.fit.misfit(self.design.tokens),
-            "floors": dict(zip(self.mixture.domains, self.bounds.floors.tolist(), strict=True)),
-            "caps": dict(zip(self.mixture.domains, self.bounds.caps.tolist(), strict=True)),
-            "epochs": (
-                {d: e if np.isfinite(e) else None for d, e in supply.epochs(self.mixture).items()} if supply else {}
-            ),
-            "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
-            "domains": {
-                domain: self._line(index, base, role, laws[index])
+        return JointEvidence(
+            joint=joint,
+            perturb=self.design.perturb,
+            base_objective=float(self.fit.predict(base)),
+            base_tokens=self.design.tokens,
+            misfit=self.fit.misfit(self.design.tokens),
+            domains={
+                domain: self._line(
+                    index, base, role, joint.parameters[domain].numbers if domain in joint.parameters else {}
+                )
                 for index, domain in enumerate(self.mixture.domains)
             },
-            "losses": self._own_losses(),
-        }
+            losses=self._own_losses(),
+        )
 
-    def _line(
-        self, index: int, base: NDArray[np.float64], role: NDArray[np.int64], law: dict[str, float]
-    ) -> dict[str, Any]:
+    def _line(self, index: int, base: NDArray[np.float64], role: NDArray[np.int64], law: dict[str, float]) -> Line:
         """The law along one domain's tokens, with the runs of the design on that line."""
         fit = self.fit.fit
         on_line = [i for i, cell in enumerate(self.design.cells) if cell.domain in (None, index)]
@@ -187,27 +169,21 @@ class Advice:
             x = np.minimum(x, 1 / share)
             tokens *= ((1 - x * share) / (1 - share))[:, None]
         tokens[:, index] = x * base[index]
-        middle = self.fit.predict(tokens)
         low, high = np.quantile(self.replicates.predict(tokens), [0.025, 0.975], axis=0)
         measured, runs = fit.measured[cells], fit.cells.runs.runs
-        return {
-            "law": law,
-            "points": {
-                "x": points.tolist(),
-                "y": measured.tolist(),
-                "sd": (self.fit.noise * fit.cells.layout.spread[cells] * measured).tolist(),
-                "runs": [[runs[row] for row in np.flatnonzero(fit.cells.index == cell)] for cell in cells],
-            },
-            "curve": {
-                "x": x.tolist(),
-                "y": middle.tolist(),
-                "low": np.minimum(low, middle).tolist(),
-                "high": np.maximum(high, middle).tolist(),
-            },
-            "recommended_x": best,
-        }
+        return Line(
+            law=law,
+            points=Points(
+                x=tuple(points.tolist()),
+                y=tuple(measured.tolist()),
+                sd=tuple((self.fit.noise * fit.cells.layout.spread[cells] * measured).tolist()),
+                runs=tuple(tuple(runs[row] for row in np.flatnonzero(fit.cells.index == cell)) for cell in cells),
+            ),
+            curve=Curve.of(x, self.fit.predict(tokens), low, high),
+            recommended_x=best,
+        )
 
-    def _own_losses(self) -> dict[str, Any]:
+    def _own_losses(self) -> dict[str, OwnLoss]:
         """For the law by domain: effective tokens, measured and fitted loss of each domain in every cell."""
         fit = self.fit.fit
         if self.fit.form == "additive":
@@ -215,10 +191,10 @@ class Advice:
         fitted = self.fit.losses(fit.cells.tokens)
         effective = fit.cells.tokens @ np.exp(fit.law.theta[0, :, 1:]).T
         return {
-            domain: {
-                "tokens": effective[:, v].tolist(),
-                "measured": fit.y[:, v].tolist(),
-                "fitted": fitted[:, v].tolist(),
-            }
+            domain: OwnLoss(
+                tokens=tuple(effective[:, v].tolist()),
+                measured=tuple(fit.y[:, v].tolist()),
+                fitted=tuple(fitted[:, v].tolist()),
+            )
             for v, domain in enumerate(fit.cells.runs.eval_domains)
         }

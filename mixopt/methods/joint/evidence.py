@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Literal
-
-from pydantic import JsonValue
 
 from mixopt.methods.base import Evidence, Noise, record
 from mixopt.methods.ddo.evidence import Line
@@ -64,6 +63,31 @@ class CellEvidence:
 
 
 @record
+class DomainLaw:
+    """Parameters of one domain.
+
+    Attributes:
+        amplitude: of the part that falls.
+        exponent: how fast it falls.
+        offset: tokens already had, of the additive form; None of the other.
+        floor: what remains, of the form per domain; None of the other.
+        transfer: what a token of each domain is worth to this one; none of the additive form.
+    """
+
+    amplitude: float
+    exponent: float
+    offset: float | None = None
+    floor: float | None = None
+    transfer: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Its own parameters by name."""
+        parts = {"floor": self.floor, "amplitude": self.amplitude, "offset": self.offset, "exponent": self.exponent}
+        return {name: value for name, value in parts.items() if value is not None}
+
+
+@record
 class JointLaw:
     """A law of all runs.
 
@@ -71,7 +95,7 @@ class JointLaw:
         form: `additive` or `per_domain`.
         law: in words.
         unit_tokens: unit of each domain's tokens in the parameters.
-        parameters: of each domain by name, with what a token of any other is worth under `transfer`.
+        parameters: of each domain.
         floor: of the additive form, which has one for all domains; else None.
         noise: of a run.
         cross_validation: by form that was tried.
@@ -81,7 +105,7 @@ class JointLaw:
     form: Literal["additive", "per_domain"]
     law: str
     unit_tokens: dict[str, float]
-    parameters: dict[str, dict[str, JsonValue]]
+    parameters: dict[str, DomainLaw]
     floor: float | None
     noise: Noise
     cross_validation: dict[str, Checked]

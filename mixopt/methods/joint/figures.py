@@ -12,65 +12,62 @@ from mixopt.display.table import NOTHING, Column, number, table, word
 from mixopt.task_objective import is_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mixopt.display.table import Table
+    from mixopt.methods.base import Recommendation
+    from mixopt.methods.joint.evidence import DomainLaw, JointLaw, OwnLoss
 
 
-def law_figure(law: Mapping[str, Any], objective: str, units: str) -> Figure:
+def law_figure(answer: Recommendation, law: JointLaw, losses: Mapping[str, OwnLoss]) -> Figure:
     """How far the law is from each run, fitted and left out; by domain, every run on the law's own axis.
 
     Args:
-        law: of `mixopt.methods.joint.fit`; with `losses` a panel for each domain.
-        objective: its name.
-        units: of the objective.
+        answer: what rests on the law.
+        law: the law.
+        losses: what it says of the loss of each domain, a panel each.
     """
-    losses: dict[str, Any] = law.get("losses", {})
-    noise = law["noise"]
-    error = law["cross_validation"][law["form"]]["error"]
-    panels = [_errors(law, f"measured {objective} ({units})", f"runs left out: off by {100 * error:.2g} %")]
-    for domain, part in losses.items():
-        unit = (
-            law["unit_tokens"][domain] if domain in law["unit_tokens"] else next(iter(law["unit_tokens"].values()))
-        )
-        panels.append(_domain(domain, part, law["parameters"][domain], unit))
+    error, label = law.cross_validation[law.form].error, f"measured {answer.objective} ({answer.units})"
+    panels = [_errors(law, label, f"runs left out: off by {100 * error:.2g} %")]
+    unit = next(iter(law.unit_tokens.values()))  # one for all domains
+    panels += [_domain(domain, own, law.parameters[domain], unit) for domain, own in losses.items()]
     return Figure(
         name="law",
-        title=f"Joint law {law['form']} of {len(law['cells'])} different runs",
+        title=f"Joint law {law.form} of {len(law.cells)} different runs",
         panels=panels,
-        note=f"{law['law']}. Noise of a run: {100 * noise['relative']:.2g} % of the objective ({noise['source']}), "
-        "the dotted lines. A point a mixture and size, mean over seeds. A click leads to the run.",
+        note=f"{law.law}. Noise of a run: {law.noise}, the dotted lines. A point a mixture and size, "
+        "mean over seeds. A click leads to the run.",
         size=(2.9, 2.6) if losses else (6.0, 3.4),
         legend="bottom",
     )
 
 
-def _errors(law: Mapping[str, Any], label: str, title: str) -> Panel:
-    noise = 100 * law["noise"]["relative"]
+def _errors(law: JointLaw, label: str, title: str) -> Panel:
+    noise = 100 * law.noise.relative
     points = [
-        _points(law, "left_out", "left out of the fit", look=INK, symbol="open"),
-        _points(law, "fitted", "fitted", look=LAW),
+        _points(law, [cell.left_out for cell in law.cells], "left out of the fit", look=INK, symbol="open"),
+        _points(law, [cell.fitted for cell in law.cells], "fitted", look=LAW),
     ]
     rules = [Rule(y=0.0), *(Rule(y=height, look=Look(MUTED.colour, "dot")) for height in (-noise, noise))]
     return Panel(marks=[*rules, *points], title=title, x=Axis(label=label), y=Axis(label="law above measured, %"))
 
 
-def _points(law: Mapping[str, Any], key: str, name: str, **style: Any) -> Points:
-    cells = law["cells"]
+def _points(law: JointLaw, said: Sequence[float], name: str, **style: Any) -> Points:
+    measured = [cell.measured for cell in law.cells]
     return Points(
-        name=name, x=[cell["measured"] for cell in cells], about=name, runs=[cell["runs"] for cell in cells],
-        y=[100 * (cell[key] / cell["measured"] - 1) for cell in cells], say="measured {x:.5g}, law {y:+.2f} %",
-        **style,
+        name=name, x=measured, about=name, runs=[cell.runs for cell in law.cells],
+        y=[100 * (one / other - 1) for one, other in zip(said, measured, strict=True)],
+        say="measured {x:.5g}, law {y:+.2f} %", **style,
     )  # fmt: skip
 
 
-def _domain(domain: str, part: Mapping[str, Any], law: Mapping[str, float], unit: float) -> Panel:
-    tokens = np.geomspace(min(part["tokens"]) / 1.1, max(part["tokens"]) * 1.1, 60)
-    fitted = law["floor"] + law["amplitude"] * (tokens / unit) ** -law["exponent"]
+def _domain(domain: str, own: OwnLoss, law: DomainLaw, unit: float) -> Panel:
+    tokens = np.geomspace(min(own.tokens) / 1.1, max(own.tokens) * 1.1, 60)
+    fitted = (law.floor or 0.0) + law.amplitude * (tokens / unit) ** -law.exponent
     return Panel(
         marks=[
             Line(name="fitted", look=LAW, x=tokens.tolist(), y=fitted.tolist(), about="law"),
-            Points(name="measured", x=part["tokens"], y=part["measured"], about="measured"),
+            Points(name="measured", x=own.tokens, y=own.measured, about="measured"),
         ],
         title=domain,
         x=Axis(label="effective tokens", scale="log", counts=True),
@@ -78,15 +75,15 @@ def _domain(domain: str, part: Mapping[str, Any], law: Mapping[str, float], unit
     )
 
 
-def law_tables(law: Mapping[str, Any]) -> list[Table]:
+def law_tables(law: JointLaw) -> list[Table]:
     """The forms that were tried, and the parameters of the one that was taken."""
     return [_forms(law), _parameters(law)]
 
 
-def _forms(law: Mapping[str, Any]) -> Table:
+def _forms(law: JointLaw) -> Table:
     """Cross-validation, on all runs and on the largest scale alone."""
-    tried: Mapping[str, Any] = law["cross_validation"]
-    largest = [part.get("largest_scale") for part in tried.values()]
+    tried = law.cross_validation
+    largest = [checked.largest_scale for checked in tried.values()]
     columns = [
         Column("form"),
         Column("error", "cross-validated, relative"),
@@ -95,25 +92,21 @@ def _forms(law: Mapping[str, Any]) -> Table:
     ]
     rows = [
         [
-            word(name, "strong" if name == law["form"] else ""),
-            number(part["error"], "{:.4f}"),
-            number(part["spearman"], "{:.3f}"),
-            *([number(scale["error"], "{:.4f}") if scale else NOTHING] if any(largest) else []),
+            word(name, "strong" if name == law.form else ""),
+            number(checked.error, "{:.4f}"),
+            number(checked.spearman, "{:.3f}"),
+            *([number(scale.error, "{:.4f}") if scale else NOTHING] if any(largest) else []),
         ]
-        for (name, part), scale in zip(tried.items(), largest, strict=True)
+        for (name, checked), scale in zip(tried.items(), largest, strict=True)
     ]
     return table("joint-forms", "Forms of the joint law, by cross-validation", columns, rows, for_page=True)
 
 
-def _parameters(law: Mapping[str, Any]) -> Table:
+def _parameters(law: JointLaw) -> Table:
     """One row a domain; the transfers of the form per domain are columns."""
-    found = law["parameters"]
     flat = {
-        domain: {
-            **{key: value for key, value in part.items() if key != "transfer"},
-            **{f"from {source}": value for source, value in part.get("transfer", {}).items()},
-        }
-        for domain, part in (found["domains"] if law["form"] == "additive" else found).items()
+        domain: {**part.numbers, **{f"from {source}": value for source, value in part.transfer.items()}}
+        for domain, part in law.parameters.items()
     }
     columns = [Column("domain"), *(Column(name, _meaning(name)) for name in next(iter(flat.values())))]
     rows = [[word(domain), *map(number, part.values())] for domain, part in flat.items()]

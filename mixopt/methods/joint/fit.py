@@ -6,12 +6,13 @@ Symbols as in `mixopt.methods.joint.runs` and `mixopt.laws.joint`: T targets of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.laws.joint import Additive, Law, PerDomain, evaluate, fit_law
+from mixopt.methods.joint.evidence import Checked, LargestScale
 from mixopt.methods.joint.runs import counted, least_cells
 from mixopt.objective import score_noise
 
@@ -194,52 +195,50 @@ def _correlation(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     return correlation
 
 
-def cross_validate(fit: FormFit) -> dict[str, Any]:
+def cross_validate(fit: FormFit) -> Checked:
     """Predictions of runs that the law has not seen.
 
     Cells are left out in up to 15 groups (repeats over seeds stay together), and with two scales or more the whole
     of the largest.
-
-    Returns:
-        JSON values: `error`, the relative root-mean-square error; `spearman`, the rank correlation (None where all
-        predictions are the same); `predicted` and `measured` by cell; and `largest_scale`, the same with its
-        `tokens`, the `reach` (log of its length against the next) and `error_of_differences` (what remains of the
-        error when all its predictions are off by one factor), or None.
     """
     count = len(fit.cells)
     fold = np.random.default_rng(0).permutation(count) % min(count, _FOLDS)
     groups = fold == np.arange(fold.max() + 1)[:, None]
     predicted = fit.left_out(groups)[fold, np.arange(count)]
-    found = {**_errors(predicted, fit.measured), "largest_scale": None}
+    largest = None
     held = fit.cells.largest_scale
     if (~held).sum() >= least_cells(fit.cells.tokens.shape[1]) and held.sum() > 2:
         ahead = fit.left_out(held[None])[0, held]
         totals = fit.cells.totals
         # A law that leads below 0 there is off by no end; a thousandfold says as much.
         ratio = np.log(np.maximum(ahead / fit.measured[held], 1e-3))
-        found["largest_scale"] = {
-            **_errors(ahead, fit.measured[held]),
-            "error_of_differences": float(np.sqrt(((ratio - ratio.mean()) ** 2).sum() / (ratio.size - 1))),
-            "tokens": float(np.median(totals[held])),
-            "reach": float(np.log(np.median(totals[held]) / np.median(totals[~held]))),
-        }
-    return found
+        largest = LargestScale(
+            error=_error(ahead, fit.measured[held]),
+            error_of_differences=float(np.sqrt(((ratio - ratio.mean()) ** 2).sum() / (ratio.size - 1))),
+            tokens=float(np.median(totals[held])),
+            reach=float(np.log(np.median(totals[held]) / np.median(totals[~held]))),
+        )
+    return Checked(
+        error=_error(predicted, fit.measured),
+        spearman=_spearman(predicted, fit.measured),
+        predicted=tuple(predicted.tolist()),
+        largest_scale=largest,
+    )
 
 
-def score(checked: dict[str, Any]) -> float:
+def score(checked: Checked) -> float:
     """What forms are compared by: both errors together, the cross-validation's and the largest scale's."""
-    ahead = checked["largest_scale"]
-    return float(np.hypot(checked["error"], ahead["error"] if ahead else 0.0))
+    ahead = checked.largest_scale
+    return float(np.hypot(checked.error, ahead.error if ahead else 0.0))
 
 
-def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> dict[str, Any]:
+def _error(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean((predicted / measured - 1) ** 2)))
+
+
+def _spearman(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float | None:
     from scipy.stats import rankdata
 
     one, other = rankdata(np.round(predicted, 12)), rankdata(np.round(measured, 12))
     moving = np.ptp(one) > 0 and np.ptp(other) > 0
-    return {
-        "error": float(np.sqrt(np.mean((predicted / measured - 1) ** 2))),
-        "spearman": float(np.corrcoef(one, other)[0, 1]) if moving else None,
-        "predicted": predicted.tolist(),
-        "measured": measured.tolist(),
-    }
+    return float(np.corrcoef(one, other)[0, 1]) if moving else None

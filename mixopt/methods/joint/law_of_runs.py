@@ -6,12 +6,14 @@ Symbols: K training domains, V evaluation domains, B replicates.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.laws.joint import Additive, Law, evaluate
+from mixopt.methods.base import Noise
+from mixopt.methods.joint.evidence import CellEvidence, Checked, DomainLaw, JointLaw
 from mixopt.methods.joint.fit import FORMS, FormFit, FormName, cross_validate, score
 from mixopt.methods.joint.runs import Cells, counted
 from mixopt.solve import PowerSum, Solution, TransferLaws, solve_simplex, solve_transfer
@@ -37,7 +39,7 @@ class JointFit:
     """
 
     fit: FormFit
-    cross_validation: dict[str, dict[str, Any]]
+    cross_validation: dict[str, Checked]
     seed: int
 
     @classmethod
@@ -80,16 +82,21 @@ class JointFit:
     def words(self) -> str:
         """How well the form predicts, for people: `1.4 % on runs left out (additive: 2.7 %)`."""
         parts = []
-        for part, name in (("error", "runs left out"), ("largest_scale", "the largest scale from the others")):
-            off = {form: checked[part] for form, checked in self.cross_validation.items() if checked[part]}
-            errors = {form: 100 * (value if part == "error" else value["error"]) for form, value in off.items()}
+        for name, found in (
+            ("runs left out", self.cross_validation),
+            (
+                "the largest scale from the others",
+                {form: checked.largest_scale for form, checked in self.cross_validation.items()},
+            ),
+        ):
+            errors = {form: 100 * checked.error for form, checked in found.items() if checked and checked.error}
             others = [f" ({form}: {error:.2g} %)" for form, error in errors.items() if form != self.form]
             if self.form in errors:
                 parts.append(f"{errors[self.form]:.2g} % on {name}{''.join(others)}")
         return ", ".join(parts) or "0 % on runs left out"
 
     @property
-    def checked(self) -> dict[str, Any]:
+    def checked(self) -> Checked:
         """Cross-validation of the form chosen."""
         return self.cross_validation[self.form]
 
@@ -146,42 +153,45 @@ class JointFit:
             total_tokens: training tokens.
             differences: of differences between mixtures of one length, which share what a law gets wrong in length.
         """
-        error, ahead = self.checked["error"], self.checked["largest_scale"]
+        error, ahead = self.checked.error, self.checked.largest_scale
         if ahead is None:
             return error
-        further = max(0.0, float(np.log(total_tokens / ahead["tokens"]))) / ahead["reach"]
-        return max(error, further * ahead["error_of_differences" if differences else "error"])
+        further = max(0.0, float(np.log(total_tokens / ahead.tokens))) / ahead.reach
+        return max(error, further * (ahead.error_of_differences if differences else ahead.error))
 
-    def describe(self) -> dict[str, Any]:
-        """JSON values: the law, its parameters, its noise and its errors, measured against fitted by run."""
+    def describe(self) -> JointLaw:
+        """The law, its parameters, its noise and its errors, measured against fitted by run."""
         fit = self.fit
         runs = fit.cells.runs
         fitted = _predict(fit, fit.law, fit.cells.tokens)[0]
-        return {
-            "form": self.form,
-            "law": {
+        floor, parameters = _parameters(fit)
+        return JointLaw(
+            form=self.form,
+            law={
                 "additive": "objective = c + sum_k A_k (a_k + n_k)^-b_k",
                 "per_domain": "loss_v = floor_v + amplitude_v (sum_k transfer_vk n_k)^-exponent_v, in nats/token",
             }[self.form],
-            "unit_tokens": dict(zip(runs.domains, fit.form.unit.tolist(), strict=True)),
-            "parameters": _parameters(fit),
-            "noise": {
-                "source": fit.noise.source,
-                "degrees_of_freedom": fit.noise.freedom,
-                "relative": self.noise,
-            },
-            "cross_validation": self.cross_validation,
-            "cells": [
-                {
-                    "runs": [runs.runs[row] for row in np.flatnonzero(fit.cells.index == cell)],
-                    "tokens": dict(zip(runs.domains, fit.cells.tokens[cell].tolist(), strict=True)),
-                    "measured": float(fit.measured[cell]),
-                    "fitted": float(fitted[cell]),
-                    "left_out": float(self.checked["predicted"][cell]),
-                }
+            unit_tokens=dict(zip(runs.domains, fit.form.unit.tolist(), strict=True)),
+            parameters=parameters,
+            floor=floor,
+            noise=self.run_noise,
+            cross_validation=self.cross_validation,
+            cells=tuple(
+                CellEvidence(
+                    runs=tuple(runs.runs[row] for row in np.flatnonzero(fit.cells.index == cell)),
+                    tokens=dict(zip(runs.domains, fit.cells.tokens[cell].tolist(), strict=True)),
+                    measured=float(fit.measured[cell]),
+                    fitted=float(fitted[cell]),
+                    left_out=self.checked.predicted[cell],
+                )
                 for cell in range(len(fit.cells))
-            ],
-        }
+            ),
+        )
+
+    @property
+    def run_noise(self) -> Noise:
+        """Of one run."""
+        return Noise(self.noise, float(self.fit.noise.freedom), self.fit.noise.source)
 
     @property
     def noise(self) -> float:
@@ -252,20 +262,23 @@ def _solve(fit: FormFit, law: Law, total: float, bounds: Bounds, *index: int) ->
     )
 
 
-def _parameters(fit: FormFit) -> dict[str, Any]:
+def _parameters(fit: FormFit) -> tuple[float | None, dict[str, DomainLaw]]:
+    """The floor that all domains share, if they do, and the parameters of each by name."""
     theta, runs = np.exp(fit.law.theta[0]), fit.cells.runs
     if isinstance(fit.form, Additive):
-        names = ("amplitude", "offset", "exponent")
-        parts = dict(zip(names, theta[0].reshape(3, -1), strict=True))
-        parts["amplitude"] = parts["amplitude"] * fit.base
-        by_domain = {d: {name: float(part[k]) for name, part in parts.items()} for k, d in enumerate(runs.domains)}
-        return {"floor": float(fit.law.floor[0, 0] * fit.base), "domains": by_domain}
-    return {
-        domain: {
-            "floor": float(fit.law.floor[0, v]),
-            "amplitude": float(fit.law.amplitude[0, v]),
-            "exponent": float(theta[v, 0]),
-            "transfer": dict(zip(runs.domains, theta[v, 1:].tolist(), strict=True)),
+        amplitude, offset, exponent = theta[0].reshape(3, -1)
+        return float(fit.law.floor[0, 0] * fit.base), {
+            domain: DomainLaw(amplitude=size * fit.base, offset=begin, exponent=steepness)
+            for domain, size, begin, steepness in zip(
+                runs.domains, amplitude.tolist(), offset.tolist(), exponent.tolist(), strict=True
+            )
         }
+    return None, {
+        domain: DomainLaw(
+            floor=float(fit.law.floor[0, v]),
+            amplitude=float(fit.law.amplitude[0, v]),
+            exponent=float(theta[v, 0]),
+            transfer=dict(zip(runs.domains, theta[v, 1:].tolist(), strict=True)),
+        )
         for v, domain in enumerate(runs.eval_domains)
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.methods.ddo.advice import warn_of_bounds
+from mixopt.methods.swarm.evidence import FrontEvidence, FrontPoint, LearningPoint, SwarmLaw, SwarmPoint
 from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.methods.swarm.fit import OneShotFit
+    from mixopt.methods.swarm.pareto import Front
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
-    from mixopt.solve import Bounds, Supply
 
 _POOR_RANKS = 0.5
 
@@ -125,44 +126,61 @@ def _not_convex(fit: OneShotFit) -> list[str]:
     return [f"the law is not convex: the optimum is {how}, and another may be as good"]
 
 
-def describe_swarm(
-    swarm: Swarm,
-    values: NDArray[np.float64],
-    noise: float | None,
-    mixture: Mixture,
-    bounds: Bounds,
-    baselines: Mapping[str, Mixture],
-    supply: Supply | None,
-    objective: Objective,
-) -> dict[str, Any]:
-    """JSON values of any swarm: its mixtures with what was measured, bounds, epochs, baselines."""
-    return {
-        "units": objective.units,
-        "swarm": [
-            {"runs": swarm.runs_of(cell), "measured": float(values[cell]), "weights": swarm.weights[cell].tolist()}
-            for cell in range(len(swarm))
-        ],
-        "noise": noise,
-        "floors": dict(zip(mixture.domains, bounds.floors.tolist(), strict=True)),
-        "caps": dict(zip(mixture.domains, bounds.caps.tolist(), strict=True)),
-        "epochs": {d: e if np.isfinite(e) else None for d, e in supply.epochs(mixture).items()} if supply else {},
-        "baselines": {name: baseline.to_dict() for name, baseline in baselines.items()},
-    }
+def swarm_points(
+    swarm: Swarm, values: NDArray[np.float64], fit: OneShotFit | None = None
+) -> tuple[SwarmPoint, ...]:
+    """Every mixture of a swarm, with what was measured (C,) and what the law says of it."""
+    fitted = left_out = [None] * len(swarm)
+    if fit is not None:
+        fitted = fit.surface(fit.objective).bare.value(swarm.weights)[0].tolist()
+        left_out = fit.evidence.chosen.left_out.tolist()
+    return tuple(
+        SwarmPoint(
+            runs=tuple(swarm.runs_of(cell)),
+            weights=dict(zip(swarm.history.domains, swarm.weights[cell].tolist(), strict=True)),
+            measured=float(values[cell]),
+            fitted=fitted[cell],
+            left_out=left_out[cell],
+        )
+        for cell in range(len(swarm))
+    )
 
 
-def describe(fit: OneShotFit, content: dict[str, Any]) -> dict[str, Any]:
-    """`describe_swarm` and the law: its parameters, what it says of each mixture, and how it was checked."""
-    surface = fit.surface(fit.objective).bare
-    fitted = surface.value(fit.swarm.weights)[0]
-    left_out = fit.evidence.chosen.left_out
-    for cell, entry in enumerate(content["swarm"]):
-        entry["fitted"] = float(fitted[cell])
-        entry["left_out"] = float(left_out[cell])
-    return {
-        **content,
-        "regressor": fit.evidence.regressor.name,
-        "regression": {"losses": list(fit.swarm.history.eval_domains), **fit.fitted.describe()},
-        "evidence": fit.evidence.to_dict(),
-        "convex": fit.optimum.convex,
-        "kl": fit.kl,
-    }
+def describe(fit: OneShotFit) -> SwarmLaw:
+    """The law: its parameters, and how it was checked."""
+    choice = fit.evidence
+    return SwarmLaw(
+        name=choice.regressor.name,
+        title=choice.chosen.title,
+        score=choice.chosen.objective.evidence(),
+        losses={domain: score.evidence() for domain, score in choice.chosen.losses.items()},
+        learning_curve=tuple(LearningPoint(runs=runs, rmse=rmse) for runs, rmse in choice.curve),
+        more_runs=choice.more_runs,
+        tried={
+            name: found if isinstance(found, str) else found.objective.evidence()
+            for name, found in choice.tried.items()
+        },
+        parameters={"losses": list(fit.swarm.history.eval_domains), **fit.fitted.describe()},
+        convex=fit.optimum.convex,
+        kl=fit.kl,
+    )
+
+
+def describe_front(
+    front: Front, objectives: tuple[Objective, Objective], fit: OneShotFit, mixtures: Mapping[str, Mixture]
+) -> FrontEvidence:
+    """The front, and where other mixtures are beside it, by name."""
+    one, other = objectives
+    arrays = np.stack([mixture.array for mixture in mixtures.values()])
+    values = [fit.surface(objective).bare.value(arrays)[0].tolist() for objective in objectives]
+    domains = fit.swarm.history.domains
+    return FrontEvidence(
+        objectives=(one.name, other.name),
+        units=(one.units, other.units),
+        convex=front.convex,
+        points=tuple(
+            FrontPoint(values=tuple(value), weights=dict(zip(domains, row, strict=True)))
+            for value, row in zip(front.values.tolist(), front.weights.tolist(), strict=True)
+        ),
+        baselines=dict(zip(mixtures, zip(*values, strict=True), strict=True)),
+    )

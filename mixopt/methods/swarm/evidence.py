@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Literal
 
 from pydantic import JsonValue
@@ -135,7 +136,7 @@ class Extended:
     runs: tuple[str, ...]
     differences: tuple[str, ...]
     shares: dict[str, float]
-    coordinates: dict[str, float]
+    coordinates: dict[str, float] = field(default_factory=dict)
 
 
 @record

@@ -12,12 +12,15 @@ Source: Chen et al. 2026 (Olmix), section 5.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.methods.base import Searcher
+from mixopt.methods.swarm.evidence import Extended, SwarmEvidence
 from mixopt.mixture import Mixture
+from mixopt.solve import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +87,10 @@ class Frozen:
         """A mixture of coordinates as one of domains."""
         return self.named(mixture.ordered(self.coordinates).array)
 
+    def whole(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Weights of coordinates, by name, as weights of domains."""
+        return self.expand(Mixture.normalised(weights)).to_dict()
+
     def named(self, coordinates: NDArray[np.float64]) -> Mixture:
         """Coordinates (L,) as a mixture of domains."""
         return Mixture.of_array(self.domains, self.matrix @ coordinates)
@@ -125,6 +132,8 @@ class Frozen:
         Raises:
             ConfigError: a run in which the old domains do not have the earlier shares.
         """
+        if not len(history):
+            return history
         order = [history.domains.index(name) for name in self.domains]
         seen = history.tokens_seen[:, order]
         old = [self.domains.index(name) for name in self.earlier.domains]
@@ -136,26 +145,32 @@ class Frozen:
         )
 
 
-class Extension:
+class Extension(Searcher):
     """A `Searcher` over the virtual domain and the new ones, which asks for and answers with whole mixtures."""
 
-    def __init__(self, frozen: Frozen, inner: OneShot, notes: Sequence[str], earlier: Mapping[str, Any]) -> None:
+    def __init__(self, frozen: Frozen, inner: OneShot, notes: Sequence[str], extended: Extended) -> None:
         """Set up the search.
 
         Args:
             frozen: the old domains.
             inner: the search over coordinates.
             notes: what it assumes and what it could use again, a sentence each.
-            earlier: JSON values that say what was extended.
+            extended: the earlier study.
         """
         self.frozen, self.inner = frozen, inner
-        self._notes, self._earlier = tuple(notes), dict(earlier)
+        self._notes, self._extended = tuple(notes), extended
+
+    @property
+    def bounds(self) -> Bounds:
+        """Floors and caps of the answer."""
+        matrix, ends = self.frozen.matrix, self.inner.bounds
+        return Bounds(self.frozen.domains, matrix @ ends.floors, matrix @ ends.caps)
 
     def ask(self, history: History) -> list[Proposal]:
         """The swarm, every mixture with the earlier shares among the old domains; then those to confirm."""
-        reduced = self.frozen.histories(history) if len(history) else history
         return [
-            replace(proposal, mixture=self.frozen.expand(proposal.mixture)) for proposal in self.inner.ask(reduced)
+            replace(proposal, mixture=self.frozen.expand(proposal.mixture))
+            for proposal in self.inner.ask(self.frozen.histories(history))
         ]
 
     def recommend(self, history: History) -> Recommendation:
@@ -166,32 +181,38 @@ class Extension:
         """
         frozen = self.frozen
         answer = self.inner.recommend(frozen.histories(history))
-        shares = frozen.earlier.to_dict()
-        intervals = {}
-        for name in frozen.domains:
-            coordinate, share = (VIRTUAL, shares[name]) if name in shares else (name, 1.0)
-            low, high = answer.intervals[coordinate]
-            intervals[name] = (share * low, share * high)
-
-        def whole(weights: Mapping[str, float]) -> dict[str, float]:
-            return frozen.expand(Mixture.normalised(weights)).to_dict()
-
-        details = dict(answer.details)
-        # What is told by domain and cannot be told of coordinates.
-        details["baselines"] = {name: whole(weights) for name, weights in details["baselines"].items()}
-        for entry in details["swarm"]:
-            entry["weights"] = (frozen.matrix @ np.array(entry["weights"])).tolist()
-        if "pareto" in details:
-            for point in details["pareto"]["points"]:
-                point["weights"] = whole(point["weights"])
-        details["extended"] = {**self._earlier, "shares": shares, "coordinates": answer.mixture.to_dict()}
+        evidence, matrix = answer.evidence, frozen.matrix
+        assert isinstance(evidence, SwarmEvidence)
+        # Each domain is in one coordinate, with some share of it.
+        at = dict(
+            zip(frozen.domains, (frozen.coordinates[column] for column in matrix.argmax(axis=1)), strict=True)
+        )
+        share = dict(zip(frozen.domains, matrix.max(axis=1).tolist(), strict=True))
+        front = evidence.pareto
         return replace(
             answer,
-            method=f"{answer.method}, extending study {self._earlier['study']}",
+            method=f"{answer.method}, extending study {self._extended.study}",
             mixture=frozen.expand(answer.mixture),
-            intervals=intervals,
-            other_objectives={name: whole(weights) for name, weights in answer.other_objectives.items()},
+            intervals={
+                name: (share[name] * low, share[name] * high)
+                for name in frozen.domains
+                for low, high in [answer.intervals[at[name]]]
+            },
+            other_objectives={name: frozen.whole(found) for name, found in answer.other_objectives.items()},
             warnings=(*self._notes, *answer.warnings),
-            runs=(*answer.runs, *self._earlier.get("runs", ())),
-            details=details,
+            runs=(*answer.runs, *self._extended.runs),
+            baselines={name: frozen.expand(mixture) for name, mixture in answer.baselines.items()},
+            floors={name: share[name] * answer.floors[at[name]] for name in frozen.domains},
+            caps={name: share[name] * answer.caps[at[name]] for name in frozen.domains},
+            epochs={name: answer.epochs[at[name]] for name in frozen.domains} if answer.epochs else {},
+            # The law and its checks stay those of coordinates.
+            evidence=replace(
+                evidence,
+                swarm=tuple(replace(one, weights=frozen.whole(one.weights)) for one in evidence.swarm),
+                pareto=front
+                and replace(
+                    front, points=tuple(replace(one, weights=frozen.whole(one.weights)) for one in front.points)
+                ),
+                extended=replace(self._extended, coordinates=answer.mixture.to_dict()),
+            ),
         )

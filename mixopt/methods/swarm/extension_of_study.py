@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.methods.swarm.evidence import Extended
 from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen
 from mixopt.methods.swarm.extension_regression import WithEarlierRuns
 from mixopt.methods.swarm.runs import Swarm
@@ -73,8 +74,13 @@ def extension(
     baselines = {"natural share of new": natural, VIRTUAL: alone}
     inner = OneShot(natural, problem.tokens, settings, baselines, problem.domains, target=target)
     used = list(swarm.history.runs) if swarm is not None and regressors else []
-    told = {"study": earlier.study_id, "runs": used, "differences": list(earlier.differences)}
-    return Extension(frozen, inner, _notes(frozen, earlier, len(used)), told)
+    extended = Extended(
+        study=earlier.study_id,
+        runs=tuple(used),
+        differences=tuple(earlier.differences),
+        shares=earlier.mixture.to_dict(),
+    )
+    return Extension(frozen, inner, _notes(frozen, earlier, len(used)), extended)
 
 
 def _notes(frozen: Frozen, earlier: Earlier, used: int) -> list[str]:

@@ -129,14 +129,6 @@ class OneShotFit:
         """(K,) the optimum under another objective, from the same law."""
         return self.candidates.minimise(self.surface(objective)).weights
 
-    def predictions(
-        self, objectives: Sequence[Objective], mixtures: Mapping[str, Mixture]
-    ) -> dict[str, list[float]]:
-        """The objectives of mixtures, by name, as the law predicts them."""
-        arrays = np.stack([mixture.array for mixture in mixtures.values()])
-        values = np.stack([self.surface(objective).bare.value(arrays)[0] for objective in objectives], axis=1)
-        return dict(zip(mixtures, values.tolist(), strict=True))
-
     def multipliers(self) -> dict[str, float]:
         """For each domain at a bound, the change of the objective for one more unit of weight.
 

@@ -6,7 +6,7 @@ Symbols: C mixtures, V losses, G folds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -131,21 +131,6 @@ class LawChoice:
             f"twice as many runs would lower the law's error on mixtures left out ({now:.2g}) by about "
             f"{100 * gain:.0f} %, as it fell from {before:.2g} between {some} and {most}"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "name": self.regressor.name,
-            "title": self.chosen.title,
-            **self.chosen.objective.to_dict(),
-            "losses": {domain: score.to_dict() for domain, score in self.chosen.losses.items()},
-            "more_runs": self.more_runs,
-            "learning_curve": [{"runs": runs, "rmse": rmse} for runs, rmse in self.curve],
-            "tried": {
-                name: {"refused": part} if isinstance(part, str) else part.objective.to_dict()
-                for name, part in self.tried.items()
-            },
-        }
 
 
 def _check(

@@ -9,10 +9,13 @@ from mixopt.errors import ConfigError
 from mixopt.fields import Numbers, Pair
 from mixopt.methods.method import Method
 from mixopt.methods.settings import RepeatedSettings, option
+from mixopt.methods.swarm.evidence import SwarmEvidence
 
 if TYPE_CHECKING:
+    from mixopt.display.figure import Figure
+    from mixopt.display.table import Table
     from mixopt.methods.adso.scales import Scale
-    from mixopt.methods.base import Searcher
+    from mixopt.methods.base import Recommendation, Searcher
     from mixopt.methods.problem import Problem
     from mixopt.methods.swarm.designs import DesignSettings
     from mixopt.methods.swarm.searcher import OneShotSettings
@@ -100,6 +103,8 @@ class GridOptions(OneShotOptions):
 class _OneShotMethod(Method[OneShotOptions]):
     """A swarm or a lattice, and a law or none."""
 
+    Evidence = SwarmEvidence
+
     def law(self, settings: OneShotOptions) -> str | None:
         """The law that chooses; None for the best measured mixture."""
         return getattr(settings, "regressor", None)
@@ -136,6 +141,26 @@ class _OneShotMethod(Method[OneShotOptions]):
         return OneShot(
             natural, own.tokens, asked, baselines, None, problem.candidates, model=own.model, target=target
         )
+
+    def figures(self, answer: Recommendation) -> list[Figure]:
+        """The law on mixtures left out, and the front of two objectives."""
+        from mixopt.methods.swarm.figures import evidence_figure, pareto_figure
+
+        found = answer.evidence
+        if not isinstance(found, SwarmEvidence):
+            return []
+        law = [evidence_figure(answer, found.swarm, found.law)] if found.law else []
+        return [*law, *([pareto_figure(found.pareto)] if found.pareto else [])]
+
+    def tables(self, answer: Recommendation) -> list[Table]:
+        """The front, the laws that were tried, and the swarm."""
+        from mixopt.methods.swarm.figures import evidence_tables, front_table, swarm_table
+
+        found = answer.evidence
+        if not isinstance(found, SwarmEvidence):
+            return []
+        front = [front_table(found.pareto)] if found.pareto else []
+        return [*front, *(evidence_tables(found.law) if found.law else []), swarm_table(answer, found)]
 
     def _asked(self, problem: Problem, settings: OneShotOptions, domains: int) -> OneShotSettings:
         """Settings of the search over so many weights."""

@@ -13,8 +13,6 @@ import numpy as np
 from mixopt.methods.swarm.optimum import drawn, minimise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import cvxpy as cp
     from numpy.typing import NDArray
 
@@ -40,18 +38,6 @@ class Front:
     weights: NDArray[np.float64]
     values: NDArray[np.float64]
     convex: bool
-
-    def to_dict(self, names: Sequence[str], units: Sequence[str], domains: Sequence[str]) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "objectives": list(names),
-            "units": list(units),
-            "convex": self.convex,
-            "points": [
-                {"values": value, "weights": dict(zip(domains, row, strict=True))}
-                for value, row in zip(self.values.tolist(), self.weights.tolist(), strict=True)
-            ],
-        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.errors import ConfigError
+from mixopt.methods.base import Noise
 from mixopt.methods.run_effects import RunEffects
 from mixopt.mixture import total_variation
 from mixopt.units import format_count
@@ -104,6 +105,12 @@ class Swarm:
     def noise(self, objective: Objective) -> float | None:
         """Standard deviation of one run's objective; None where no mixture is repeated."""
         return self.layout.noise(objective.value(self.history.losses, self.history.eval_domains, self.trained))
+
+    def run_noise(self, objective: Objective) -> Noise | None:
+        """The same as a share of the mean objective, with what it rests on."""
+        noise = self.noise(objective)
+        mean = float(np.abs(self.objective(objective)).mean())
+        return None if noise is None else Noise(noise / mean, self.layout.freedom, "repeats")
 
     @property
     def rounding(self) -> float:

@@ -15,18 +15,20 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.scales import Scale
-from mixopt.methods.base import Proposal, Recommendation
+from mixopt.methods.base import Noise, Proposal, Recommendation, Searcher, limits
 from mixopt.methods.candidates import Candidates, Simplex, was_run
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
 from mixopt.methods.intervals import weight_intervals
-from mixopt.methods.swarm.advice import describe, describe_swarm, warn, warn_of_scale
+from mixopt.methods.swarm.advice import describe, describe_front, swarm_points, warn, warn_of_scale
 from mixopt.methods.swarm.best_measured import BestMeasured
 from mixopt.methods.swarm.designs import SAME, DesignSettings
+from mixopt.methods.swarm.evidence import SwarmEvidence
 from mixopt.methods.swarm.fit import OneShotFit, least_runs
 from mixopt.methods.swarm.pareto import pareto_front
 from mixopt.methods.swarm.runs import Swarm, check_varied
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective, other_objectives, score_noise
+from mixopt.role import Role
 from mixopt.solve import Supply, make_bounds
 from mixopt.units import format_count
 
@@ -100,7 +102,7 @@ class OneShotSettings:
             raise ConfigError(f"confirm: expected a number of mixtures, 0 for none, found {self.confirm}")
 
 
-class OneShot:
+class OneShot(Searcher):
     """A `Searcher`: asks for its whole swarm at once, then for what it is to confirm.
 
     Attributes:
@@ -180,7 +182,7 @@ class OneShot:
             return self._confirmation(history)
         names = {mixture: name for name, mixture in reversed(self.baselines.items())}
         return [
-            Proposal(mixture, self.tokens, seed, names.get(mixture) or f"mixture {number}", model=self.model)
+            Proposal(mixture, self.tokens, seed, _role(names.get(mixture), number), model=self.model)
             for seed in self.settings.seeds
             for number, mixture in enumerate(self.design, start=1)
         ]
@@ -197,7 +199,7 @@ class OneShot:
         if row is None:
             return []
         return [
-            Proposal(self._named(row), target.tokens, seed, f"confirmed {number}", model=target.model)
+            Proposal(self._named(row), target.tokens, seed, Role("confirmed", str(number)), model=target.model)
             for seed in self.settings.seeds
         ]
 
@@ -296,17 +298,15 @@ class OneShot:
         replicates = fit.replicates(settings.replicates)
         baselines = {**self.baselines, BEST_RUN: self._named(swarm.weights[int(fit.values.argmin())])}
         predicted, gains = replicates.forecast(mixture, baselines)
-        noise = swarm.noise(objective)
-        details = describe(
-            fit,
-            describe_swarm(swarm, fit.values, noise, mixture, self.bounds, baselines, settings.supply, objective),
-        )
+        front = None
         if settings.pareto:
-            one, other = settings.pareto
-            front = pareto_front(fit.surface(one), fit.surface(other), self.bounds, self.natural.array)
-            details["pareto"] = front.to_dict(
-                (one.name, other.name), (one.units, other.units), self.natural.domains
-            ) | {"baselines": fit.predictions((one, other), {"recommended": mixture, **baselines})}
+            one, other = (fit.surface(objective) for objective in settings.pareto)
+            front = describe_front(
+                pareto_front(one, other, self.bounds, self.natural.array),
+                settings.pareto,
+                fit,
+                {"recommended": mixture, **baselines},
+            )
         return Recommendation(
             method=f"{fit.evidence.chosen.title} of {len(swarm)} mixtures{fit.evidence.chosen_from}",
             objective=objective.name,
@@ -323,7 +323,11 @@ class OneShot:
                 *warn_of_repetition(mixture, settings.supply),
             ),
             runs=swarm.history.runs,
-            details=details,
+            **limits(mixture, self.bounds, settings.supply),
+            units=objective.units,
+            baselines=baselines,
+            noise=swarm.run_noise(objective),
+            evidence=SwarmEvidence(swarm=swarm_points(swarm, fit.values, fit), law=describe(fit), pareto=front),
         )
 
     def _measured(self, swarm: Swarm, tokens: int) -> Recommendation:
@@ -356,9 +360,11 @@ class OneShot:
                 *warn_of_repetition(mixture, settings.supply),
             ),
             runs=swarm.history.runs,
-            details=describe_swarm(
-                swarm, values, noise, mixture, self.bounds, self.baselines, settings.supply, objective
-            ),
+            **limits(mixture, self.bounds, settings.supply),
+            units=objective.units,
+            baselines=self.baselines,
+            noise=swarm.run_noise(objective) or Noise(assumed / float(np.abs(values).mean()), 0, "assumed"),
+            evidence=SwarmEvidence(swarm=swarm_points(swarm, values)),
         )
 
     @property
@@ -387,3 +393,7 @@ class OneShot:
 
     def _named(self, weights: NDArray[np.float64]) -> Mixture:
         return Mixture.of_array(self.natural.domains, weights)
+
+
+def _role(baseline: str | None, number: int) -> Role:
+    return Role("baseline", baseline, baseline) if baseline else Role("mixture", str(number))

@@ -12,11 +12,13 @@ import numpy as np
 from mixopt.comparison import Comparison
 from mixopt.errors import ConfigError, StoreError
 from mixopt.methods.base import Recommendation
+from mixopt.methods.registry import method_named
 from mixopt.model_spec import LOSS_UNITS
 from mixopt.objective import BUILT_IN, parse_objective, weighted
 from mixopt.report import online_data
 from mixopt.report.online import OnlineRun
 from mixopt.report.runs import Part
+from mixopt.role import Role
 from mixopt.store.task_errors import errors_of
 from mixopt.study.verify import Verification
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from mixopt.methods.method import Method
     from mixopt.objective import Objective
     from mixopt.store import Store
 
@@ -44,14 +47,14 @@ class Run:
 
     Attributes:
         run_id: its identity.
-        roles: what it is for in this study or in a comparison, in words.
+        roles: what it is for in this study or in a comparison.
         row: its scalars, as the results table has them.
         parts: by domain, training domains first.
         objective: the study's objective; None where a loss is missing.
     """
 
     run_id: str
-    roles: tuple[str, ...]
+    roles: tuple[Role, ...]
     row: dict[str, Any]
     parts: dict[str, Part]
     objective: float | None
@@ -87,6 +90,7 @@ class Gathered:
     Attributes:
         study_id: its identity.
         command: the method, as on the command line.
+        method: the same, where it is a search method that is known here.
         created: ISO 8601, UTC.
         config: the resolved study, as it was stored.
         domains: training domains.
@@ -101,6 +105,7 @@ class Gathered:
 
     study_id: str
     command: str
+    method: Method | None
     created: str
     config: dict[str, Any]
     domains: tuple[str, ...]
@@ -134,35 +139,43 @@ def gather(store: Store, study_id: str | None = None) -> Gathered:
         raise StoreError(f"{store.path} holds no study yet; `mixopt ddo` makes one")
     study = studies[store.find_study(study_id) if study_id else next(reversed(studies))]
     folder = store.folder / "studies" / study["study_id"]
-    roles: dict[str, list[str]] = {}
+    roles: dict[str, list[Role]] = {}
     for run_id, role in study["runs"]:
         roles.setdefault(run_id, []).append(role)
     comparisons = _comparisons(store.folder / "comparisons", frozenset(roles))
     for comparison in comparisons:
         for name, entry in comparison.entries.items():
             for run_id in entry.runs:
-                roles.setdefault(run_id, []).append(f"compare {name}")
-    objective = _objective(study["config"])
+                roles.setdefault(run_id, []).append(Role("compare", name))
+    objective, method = _objective(study["config"]), _method(study["command"])
+    evidence = method and method.Evidence
     errors = errors_of(study["config"].get("tasks", {}), store.scores.of(roles))
     runs = _runs(store.frame(list(roles)), roles, objective, errors)
     return Gathered(
         study_id=study["study_id"],
         command=study["command"],
+        method=method,
         created=study["created"],
         config=study["config"],
         domains=tuple(study["config"].get("domains") or _trained(runs)),
         objective=objective,
         runs=runs,
         curves={run.run_id: _curve(store.curve(run.run_id)) for run in _drawn(runs)},
-        recommendation=_read(folder / "recommendation.json", _recommendation),
+        recommendation=_read(
+            folder / "recommendation.json", lambda text: Recommendation.from_dict(json.loads(text), evidence)
+        ),
         verification=_read(folder / "verification.json", Verification.from_json),
         comparisons=comparisons,
         online=_online(store, runs),
     )
 
 
-def _recommendation(text: str) -> Recommendation:
-    return Recommendation.from_dict(json.loads(text))
+def _method(command: str) -> Method | None:
+    """None for a command that is no search, or a method of somebody's own that is not here."""
+    try:
+        return method_named(command)
+    except ConfigError:
+        return None
 
 
 def _read(path: Path, parse: Callable[[str], T]) -> T | None:
@@ -186,7 +199,7 @@ def _comparisons(folder: Path, runs: frozenset[str]) -> tuple[Comparison, ...]:
 def _online(store: Store, runs: Sequence[Run]) -> tuple[OnlineRun, ...]:
     """The runs that have a trace, each role's first seed before second ones, as many as a page shows."""
     ranked: list[tuple[int, Run]] = []
-    seen: dict[str, int] = {}
+    seen: dict[Role, int] = {}
     for run in runs:
         if store.trace_path(run.run_id).exists():
             ranked.append((seen.get(run.roles[0], 0), run))
@@ -222,7 +235,7 @@ def _objective(config: dict[str, Any]) -> Objective:
 
 
 def _runs(
-    frame: pd.DataFrame, roles: dict[str, list[str]], objective: Objective, errors: dict[str, dict[str, float]]
+    frame: pd.DataFrame, roles: dict[str, list[Role]], objective: Objective, errors: dict[str, dict[str, float]]
 ) -> tuple[Run, ...]:
     names = [column.removeprefix("loss.") for column in frame.columns if column.startswith("loss.")]
     runs = []
@@ -271,9 +284,8 @@ def _drawn(runs: tuple[Run, ...]) -> list[Run]:
     """The runs whose curves are shown: what was verified or compared, base runs, then others evenly."""
 
     def rank(run: Run) -> int:
-        if any(role.startswith(("verify", "compare", "target")) for role in run.roles):
-            return 0
-        return 1 if any(role.startswith("base") for role in run.roles) else 2
+        kinds = {role.kind for role in run.roles}
+        return 0 if kinds & {"verify", "compare", "target"} else 1 if "base" in kinds else 2
 
     finished = [run for run in runs if run.row["status"] != "failed"]
     first = sorted((run for run in finished if rank(run) < 2), key=rank)[:MOST_CURVES]

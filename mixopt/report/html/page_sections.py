@@ -11,11 +11,11 @@ from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
 from mixopt.report import online
 from mixopt.report.comparison import comparison_figures, comparison_tables, notes
-from mixopt.report.evidence import evidence_figures, evidence_tables
 from mixopt.report.html.section import Fact, Section
 from mixopt.report.html.study_figures import curves_figure, runs_table, trained_figure
 from mixopt.report.recommendation import answer_tables, baselines_of, mixture_figure
 from mixopt.report.verification import losses_table, verification_figure, verification_table
+from mixopt.role import Role
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _question(study: Gathered) -> Section:
 def _lengths(study: Gathered) -> str:
     """Tokens of the base run, at each scale where there are several."""
     asked = study.config.get("config", {}).get("method", {}).get("scales")
-    lengths = {run.row["tokens"] for run in study.runs if any(role.startswith("base at ") for role in run.roles)}
+    lengths = {run.row["tokens"] for run in study.runs if any(role.kind == "base" for role in run.roles)}
     return ", ".join(format_count(tokens) for tokens in sorted(lengths) or asked or [study.config["tokens"]])
 
 
@@ -180,7 +180,7 @@ def _verification(study: Gathered) -> Section | None:
         return None
     known = set(verified.runs)
     runs = {
-        name: [run.run_id for run in study.runs if f"verify {name}" in run.roles and run.run_id in known]
+        name: [run.run_id for run in study.runs if Role("verify", name) in run.roles and run.run_id in known]
         for name in verified.mixtures
     }
     return Section(
@@ -196,9 +196,10 @@ def _verification(study: Gathered) -> Section | None:
 
 def _evidence(study: Gathered) -> Section | None:
     """What the answer rests on, as the method shows it."""
-    if study.recommendation is None:
+    answer, method = study.recommendation, study.method
+    if answer is None or method is None:
         return None
-    figures, tables = evidence_figures(study.recommendation), evidence_tables(study.recommendation)
+    figures, tables = method.figures(answer), method.tables(answer)
     if not figures and not tables:
         return None
     return Section("evidence", "What the answer rests on", "", figures=figures, tables=tables)

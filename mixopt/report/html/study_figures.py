@@ -30,7 +30,7 @@ def trained_figure(study: Gathered) -> Figure | None:
     shown = list(distinct.items())[:MOST_MIXTURES]
     if len(shown) < 2:
         return None
-    labels = [some[0].roles[0] for _, some in shown]
+    labels = [str(some[0].roles[0]) for _, some in shown]
     cells = Heat(
         look=Look("blue"), z=[key for key, _ in shown], unit="weight", about=labels, say="{z:.4f}",
         runs=[[run.run_id for run in some] for _, some in shown],
@@ -92,10 +92,9 @@ def curves_figure(study: Gathered) -> Figure | None:
 
 def _kind(run: Run) -> str:
     for role in run.roles:
-        for start in ("verify ", "compare ", "target "):
-            if role.startswith(start):
-                return role.removeprefix(start)
-    return "base" if any(role.startswith("base") for role in run.roles) else _OTHER
+        if role.kind in ("verify", "compare", "target"):
+            return role.name
+    return "base" if any(role.kind == "base" for role in run.roles) else _OTHER
 
 
 def _mean(losses: Mapping[str, list[float | None]], domains: Sequence[str]) -> list[float | None]:
@@ -133,7 +132,7 @@ def _run(run: Run) -> list[Cell]:
     worst = max(run.losses.items(), key=lambda item: item[1], default=("", None))
     return [
         Cell(text=run.run_id[:8], key=run.run_id, title=run.run_id, link=run.run_id),
-        word("; ".join(dict.fromkeys(run.roles))),
+        word("; ".join(dict.fromkeys(map(str, run.roles)))),
         status_cell(row),
         number(row["seed"], "{:d}"),
         count(row["tokens"]),
@@ -154,7 +153,7 @@ def run_details(study: Gathered) -> dict[str, Any]:
     for run in study.runs:
         row = run.row
         lines = [
-            ["role", "; ".join(dict.fromkeys(run.roles))],
+            ["role", "; ".join(dict.fromkeys(map(str, run.roles)))],
             ["status", row["status"] + (f": {row['error']}" if isinstance(row["error"], str) else "")],
             ["training", f"{row['tokens']:,} tokens, seed {row['seed']}, policy {row['policy']}"],
             ["model", f"{row['model']}, {row['parameters']:,} parameters"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixopt.execute.base import Job
     from mixopt.result import RunResult
+    from mixopt.role import Role
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
@@ -163,21 +164,21 @@ def group_runs(contenders: Iterable[Contender], store: Store) -> dict[str, list[
     return named
 
 
-def _roles(store: Store) -> dict[str, list[str]]:
-    """What each run is for, in the words of the studies that use it."""
-    found: dict[str, list[str]] = {}
+def _roles(store: Store) -> dict[str, list[Role]]:
+    """What each run is for in the studies that use it."""
+    found: dict[str, list[Role]] = {}
     for study in store.studies():
         for run_id, role in study["runs"]:
             found.setdefault(run_id, []).append(role)
     return found
 
 
-def _name(spec: RunSpec, roles: list[str]) -> str:
+def _name(spec: RunSpec, roles: list[Role]) -> str:
     """What a target or a verification called the run's mixture, else uniform, another role, or the id's start."""
-    for kind in ("target ", "verify "):
+    for kind in ("target", "verify"):
         for role in roles:
-            if role.startswith(kind):
-                return role.removeprefix(kind)
+            if role.kind == kind:
+                return role.name
     if spec.policy.name == "static" and spec.mixture.distance(Mixture.uniform(spec.data.domains)) < 1e-9:
         return "uniform"
-    return roles[0] if roles else spec.run_id[:8]
+    return str(roles[0]) if roles else spec.run_id[:8]

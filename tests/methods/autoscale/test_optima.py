@@ -26,9 +26,9 @@ def test_the_papers_example_at_its_own_totals(optima):
     np.testing.assert_allclose(found.mixture.array * 1300, [900, 400], rtol=1e-12)
     assert found.intervals == {}
     assert found.predicted == {}
-    assert found.details["geometric"]["steps"] == pytest.approx(1)
-    assert found.details["geometric"]["factors"] == pytest.approx({"a": 3, "b": 2})
-    assert found.details["path"]["domains"]["a"]["weights"][-1] == pytest.approx(9 / 13)
+    assert found.evidence.geometric.steps == pytest.approx(1)
+    assert found.evidence.geometric.factors == pytest.approx({"a": 3, "b": 2})
+    assert found.evidence.path.domains["a"].weights[-1] == pytest.approx(9 / 13)
 
 
 def test_rows_in_any_order_counts_with_suffixes_and_other_columns(optima):
@@ -55,11 +55,11 @@ def test_pinned_domains_keep_their_share(optima):
 
 def test_residuals_are_those_of_domains_with_a_line(optima):
     text = "tokens,w.a,w.b,w.c\n1M,0.1,0.5,0.4\n4M,0.2,0.55,0.25\n8M,0.1,0.6,0.3\n"
-    found = extrapolate_optima(optima(text)[0], 40_000_000, ["a"]).details["geometric"]
-    off = [row[domain] for row in found["residuals"] for domain in "bc"]
+    found = extrapolate_optima(optima(text)[0], 40_000_000, ["a"]).evidence.geometric
+    off = [row[domain] for row in found.residuals for domain in "bc"]
     assert max(map(abs, off)) > 0.01
-    assert [row["a"] for row in found["residuals"]] == [0, 0, 0]
-    assert found["residual_rms"] == pytest.approx(np.sqrt(np.mean(np.square(off))))
+    assert [row["a"] for row in found.residuals] == [0, 0, 0]
+    assert found.residual_rms == pytest.approx(np.sqrt(np.mean(np.square(off))))
 
 
 def test_zero_and_shrinking_domains_are_warned_of(optima):
@@ -71,12 +71,12 @@ def test_zero_and_shrinking_domains_are_warned_of(optima):
 
 def test_three_scales_are_checked_by_holding_the_largest_out(optima):
     found = extrapolate_optima(optima(EXAMPLE + "1300,0.7,0.3\n")[0], 9700)
-    held = found.details["holdout"]
-    assert held["guesses"]["geometric"]["distance"] == pytest.approx(0.7 - 9 / 13)
-    assert held["guesses"]["nearest scale"]["distance"] == pytest.approx(0.1)
-    assert held["guesses"]["average"]["distance"] == pytest.approx(0.15)
-    assert held["predicted"] is None
-    assert found.details["geometric"]["residual_rms"] > 0
+    held = found.evidence.holdout
+    assert held.guesses["geometric"].distance == pytest.approx(0.7 - 9 / 13)
+    assert held.guesses["nearest scale"].distance == pytest.approx(0.1)
+    assert held.guesses["average"].distance == pytest.approx(0.15)
+    assert held.predicted is None
+    assert found.evidence.geometric.residual_rms > 0
 
 
 def test_a_floor_holds_at_the_target(optima):

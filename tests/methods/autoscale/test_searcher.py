@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow  # DDO at every scale, and all of it for each repl
 def test_the_best_mixture_of_the_target_is_better_predicted_than_by_the_nearest_scale():
     found = answer(PURE)
     best = truth(PURE, TARGET)
-    nearest = np.array(list(found.details["baselines"]["nearest scale"].values()))
+    nearest = np.array(list(found.baselines["nearest scale"].weights))
     for name in ("geometric", "joint"):
         assert loss(PURE, weights_of(found, name), TARGET) < loss(PURE, nearest, TARGET)
     assert total_variation(weights_of(found, "geometric"), best) < 0.3 * total_variation(nearest, best)
@@ -47,24 +47,24 @@ def test_with_offsets_the_joint_law_comes_nearer_than_theorem_1():
     best = truth(OFFSET, TARGET)
     away = total_variation(weights_of(found, "joint"), best)
     assert away < min(0.03, 0.1 * total_variation(weights_of(found, "geometric"), best))
-    assert found.details["chosen"] == "joint"
+    assert found.evidence.chosen == "joint"
     assert any("disagree by more than their intervals" in warning for warning in found.warnings)
 
 
 def test_both_predictors_and_the_scales_are_reported_whichever_advises():
     auto, asked = answer(OFFSET), answer(OFFSET, predictor="geometric")
-    assert asked.details["chosen"] == "geometric"
-    assert asked.mixture.to_dict() == asked.details["predictors"]["geometric"]["weights"]
-    for name, part in auto.details["predictors"].items():
-        again = asked.details["predictors"][name]
-        assert again["weights"] == pytest.approx(part["weights"])
-        for domain, (low, high) in part["intervals"].items():
-            assert low <= part["weights"][domain] <= high
+    assert asked.evidence.chosen == "geometric"
+    assert asked.mixture.to_dict() == asked.evidence.predictors["geometric"].weights
+    for name, part in auto.evidence.predictors.items():
+        again = asked.evidence.predictors[name]
+        assert again.weights == pytest.approx(part.weights)
+        for domain, (low, high) in part.intervals.items():
+            assert low <= part.weights[domain] <= high
     assert "geometric predictor, from 1M, 4M" in asked.method
-    tokens = [scale["tokens"] for scale in auto.details["scales"]]
+    tokens = [scale.tokens for scale in auto.evidence.scales]
     assert tokens == list(SCALES)
     alone = Ddo(PURE.uniform, SCALES[0], SETTINGS).recommend(history_of(OFFSET, searcher()))
-    assert auto.details["scales"][0]["weights"] == pytest.approx(alone.mixture.to_dict())
+    assert auto.evidence.scales[0].weights == pytest.approx(alone.mixture.to_dict())
     assert set(auto.other_objectives) == {"mean_ppl", "worst"}
 
 
@@ -104,15 +104,15 @@ def test_noise_is_drawn_anew_at_each_scale():
 
 def test_the_path_goes_from_the_smallest_scale_to_the_target_through_the_optima():
     found = answer(PURE, predictor="geometric")
-    path = found.details["path"]
-    assert path["tokens"][0] == pytest.approx(SCALES[0], rel=1e-5)
-    assert path["tokens"][-1] == TARGET
-    at = path["tokens"].index(SCALES[1])
+    path = found.evidence.path
+    assert path.tokens[0] == pytest.approx(SCALES[0], rel=1e-5)
+    assert path.tokens[-1] == TARGET
+    at = path.tokens.index(SCALES[1])
     for domain, weight in found.mixture.to_dict().items():
-        line = path["domains"][domain]
-        assert line["weights"][-1] == pytest.approx(weight)
-        assert line["weights"][at] == pytest.approx(found.details["scales"][1]["weights"][domain])
-        assert (line["low"][-1], line["high"][-1]) == pytest.approx(found.intervals[domain])
+        line = path.domains[domain]
+        assert line.weights[-1] == pytest.approx(weight)
+        assert line.weights[at] == pytest.approx(found.evidence.scales[1].weights[domain])
+        assert (line.low[-1], line.high[-1]) == pytest.approx(found.intervals[domain])
 
 
 THREE = (500_000, 2_000_000, 8_000_000)
@@ -120,23 +120,23 @@ THREE = (500_000, 2_000_000, 8_000_000)
 
 def test_the_largest_of_three_scales_is_held_out_and_predicted_four_ways():
     found = answer(OFFSET, THREE)
-    held = found.details["holdout"]
-    assert (held["tokens"], held["from"]) == (THREE[2], list(THREE[:2]))
-    assert list(held["guesses"]) == ["geometric", "joint", "nearest scale", "average"]
-    optima = [np.array(list(scale["weights"].values())) for scale in found.details["scales"]]
-    guesses = {name: np.array(list(guess["weights"].values())) for name, guess in held["guesses"].items()}
+    held = found.evidence.holdout
+    assert (held.tokens, held.source) == (THREE[2], THREE[:2])
+    assert list(held.guesses) == ["geometric", "joint", "nearest scale", "average"]
+    optima = [np.array(list(scale.weights.values())) for scale in found.evidence.scales]
+    guesses = {name: np.array(list(guess.weights.values())) for name, guess in held.guesses.items()}
     np.testing.assert_allclose(guesses["nearest scale"], optima[1])
     np.testing.assert_allclose(guesses["average"], (optima[0] + optima[1]) / 2)
-    for name, guess in held["guesses"].items():
-        assert guess["distance"] == pytest.approx(0.5 * np.abs(guesses[name] - optima[2]).sum())
-        assert guess["excess"] == pytest.approx(guess["predicted"] / held["predicted"] - 1)
-        assert guess["excess"] >= -1e-9  # its own optimum is the best there
+    for name, guess in held.guesses.items():
+        assert guess.distance == pytest.approx(0.5 * np.abs(guesses[name] - optima[2]).sum())
+        assert guess.excess == pytest.approx(guess.predicted / held.predicted - 1)
+        assert guess.excess >= -1e-9  # its own optimum is the best there
     # What is held out is not seen: the geometric guess is that of a search with two scales.
     two = answer(OFFSET, THREE[:2], THREE[2], predictor="geometric")
     np.testing.assert_allclose(guesses["geometric"], two.mixture.array, atol=1e-6)
-    errors = found.details["choice"]["errors"]
-    assert found.details["chosen"] == min(errors, key=errors.get)
-    assert errors == {name: held["guesses"][name]["excess"] for name in ("geometric", "joint")}
+    errors = found.evidence.choice.errors
+    assert found.evidence.chosen == min(errors, key=errors.get)
+    assert errors == {name: held.guesses[name].excess for name in ("geometric", "joint")}
 
 
 def test_no_guess_has_seen_a_loss_of_the_scale_held_out():
@@ -157,8 +157,8 @@ def test_no_guess_has_seen_a_loss_of_the_scale_held_out():
 
 def test_two_scales_have_no_hold_out_and_choose_by_cross_validation():
     found = answer(OFFSET)
-    assert found.details["holdout"] is None
-    assert "cross-validation" in found.details["choice"]["measure"]
+    assert found.evidence.holdout is None
+    assert "cross-validation" in found.evidence.choice.measure
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_caps_at_the_target_hold_and_the_others_share_the_rest():
     cap = 4e6 / TARGET
     assert found.mixture.to_dict()["code"] == pytest.approx(cap)
     assert free.mixture.to_dict()["code"] > cap
-    assert found.details["epochs"]["code"] == pytest.approx(4)
+    assert found.epochs["code"] == pytest.approx(4)
     assert any("too little text" in warning and "code (0.125)" in warning for warning in found.warnings)
     # The scales are not the target: what there is to train on there is no matter of theirs.
-    assert found.details["scales"] == free.details["scales"]
-    for part in found.details["predictors"].values():
-        assert part["intervals"]["code"][1] <= cap + 1e-9
+    assert found.evidence.scales == free.evidence.scales
+    for part in found.evidence.predictors.values():
+        assert part.intervals["code"][1] <= cap + 1e-9
 
 
 def test_epochs_beyond_four_are_warned_of():
@@ -210,7 +210,7 @@ def test_epochs_beyond_four_are_warned_of():
 def test_proxies_that_match_epochs_see_their_share_of_each_domain():
     available = {"code": 800, "web": 8_000, "books": 80_000, "law": 80_000_000}
     search = searcher(settings=replace(SETTINGS, supply=Supply(available, TARGET, None)), match_epochs=True)
-    limits = {(p.tokens, p.role): p.unique_tokens for p in search.ask(empty_history())}
+    limits = {(p.tokens, str(p.role)): p.unique_tokens for p in search.ask(empty_history())}
     assert limits[SCALES[0], "base at 1M"] == (25, 250, 2500, 2_500_000)
     assert limits[SCALES[1], "base at 4M"] == (100, 1000, 10000, 10_000_000)
     free = searcher().ask(empty_history())
@@ -223,7 +223,7 @@ def test_proxies_that_match_epochs_see_their_share_of_each_domain():
 def test_a_target_that_is_not_beyond_the_scales_says_what_it_does(target, words):
     found = answer(PURE, target=target, predictor="geometric")
     assert any(words in warning for warning in found.warnings)
-    first, last = (np.array(list(scale["weights"].values())) for scale in found.details["scales"])
+    first, last = (np.array(list(scale.weights.values())) for scale in found.evidence.scales)
     if target <= SCALES[0]:
         np.testing.assert_allclose(found.mixture.array, first)
     else:
@@ -236,8 +236,8 @@ def test_pinned_and_shrinking_domains_are_named():
     flat = World(a=(0.2, 0.2, 0.2, 8.0), b=(0.5, 0.6, 0.7, 0.02), tokens=4_000_000, noise=1e-4)
     found = answer(flat, predictor="geometric")
     assert any("law (at a bound at 1M, 4M; held at 0.010)" in warning for warning in found.warnings)
-    assert found.details["geometric"]["held"] == ["law"]
-    assert found.details["scales"][0]["pinned"] == ["law"]
+    assert found.evidence.geometric.held == ("law",)
+    assert found.evidence.scales[0].pinned == ("law",)
     assert found.mixture.to_dict()["law"] == pytest.approx(0.01)
 
 
@@ -247,7 +247,7 @@ def test_a_law_that_leads_to_an_impossible_loss_predicts_nothing(monkeypatch):
     assert found.predicted == {}
     assert found.gains == {}
     assert "leads to -1 nats/token at the target, which cannot be" in found.warnings[0]
-    assert found.details["predictors"]["joint"]["predicted"] is None
+    assert found.evidence.predictors["joint"].predicted is None
     # And how far that is, with what noise does there.
     assert any("the target is 20 times the largest scale" in warning for warning in found.warnings)
     assert not any("times the largest scale" in warning for warning in answer(PURE).warnings)
@@ -255,7 +255,7 @@ def test_a_law_that_leads_to_an_impossible_loss_predicts_nothing(monkeypatch):
 
 def test_nothing_is_predicted_either_where_only_the_other_predictors_mixture_is_impossible(monkeypatch):
     """The law that gives it a loss below 0 is the one that predicts for all."""
-    lowest = answer(PURE, predictor="geometric").details["predictors"]["joint"]["weights"]["code"]
+    lowest = answer(PURE, predictor="geometric").evidence.predictors["joint"].weights["code"]
 
     def below(fit, tokens):
         return np.where(np.isclose(tokens[..., 0], lowest * TARGET), -0.5, 3.0)

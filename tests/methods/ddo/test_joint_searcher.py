@@ -1,8 +1,7 @@
-"""DDO's answer from a joint law: against the world's optimum, its warnings and its details."""
+"""DDO's answer from a joint law: against the world's optimum, its warnings and its evidence."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,11 +53,11 @@ def test_the_answer_is_the_best_mixture_of_a_world_with_transfer():
 def test_intervals_hold_the_error_of_runs_left_out():
     """However small the noise, a law that is off by some per cent cannot promise less."""
     answer = recommend(settings=replace(FEW, noise=1e-6), form="additive")
-    error = answer.details["cross_validation"]["additive"]["error"]
+    error = answer.evidence.joint.cross_validation["additive"].error
     estimate = answer.predicted["uniform"]
     assert error > 0.01
     assert (estimate.high or 0) - estimate.value >= 1.9 * error * estimate.value
-    assert answer.details["misfit"] == error
+    assert answer.evidence.misfit == error
 
 
 def test_what_chose_the_form_is_said():
@@ -73,7 +72,7 @@ def test_every_run_of_the_history_counts_in_any_design():
     history = WORLD.train(np.concatenate([WORLD.design(), extra]))
     answer = recommend(history=history)
     assert len(answer.runs) == 9
-    assert len(answer.details["domains"]["code"]["points"]["x"]) == 3
+    assert len(answer.evidence.domains["code"].points.x) == 3
 
 
 def test_missing_runs_are_named_and_do_without():
@@ -92,7 +91,7 @@ def test_what_the_noise_rests_on_is_said(noise, seeds, says):
     answer = recommend(history=world.train(world.design(), seeds), settings=replace(FEW, seeds=None))
     sentences = warned(answer, "the noise of a run")
     assert [says in sentence for sentence in sentences] == ([True] if says else [])
-    assert bool(answer.details["noise"]["degrees_of_freedom"]) is (says is None)
+    assert (answer.noise.source == "repeats") is (says is None)
 
 
 @pytest.mark.slow
@@ -125,7 +124,7 @@ def test_floors_caps_and_repetition_are_said_with_prices():
     assert warned(answer, "docs is at its cap of 0.333: raising it by 0.01 would save")
     assert set(answer.multipliers) >= {"docs"}
     assert answer.multipliers["docs"] < 0
-    assert answer.details["epochs"]["docs"] == pytest.approx(3.0)
+    assert answer.epochs["docs"] == pytest.approx(3.0)
 
 
 def test_weights_outside_the_amounts_tested_are_said():
@@ -142,15 +141,13 @@ def test_presets_of_lines_are_refused():
 
 
 @pytest.mark.slow
-def test_details_are_json_and_have_a_curve_through_the_runs_of_each_domain():
-    answer = recommend()
-    details = answer.details
-    assert json.loads(json.dumps(details, allow_nan=False)) == details
-    for part in details["domains"].values():
-        x, y = (np.array(part["points"][axis]) for axis in "xy")
+def test_the_evidence_has_a_curve_through_the_runs_of_each_domain():
+    evidence = recommend().evidence
+    for line in evidence.domains.values():
+        x, y = np.array(line.points.x), np.array(line.points.y)
         assert sorted(x) == pytest.approx([1 / 3, 1, 3])
-        on_curve = np.interp(np.log(x), np.log(part["curve"]["x"]), part["curve"]["y"])
+        on_curve = np.interp(np.log(x), np.log(line.curve.x), line.curve.y)
         np.testing.assert_allclose(on_curve, y, rtol=0.01)
-        assert (np.array(part["curve"]["low"]) <= np.array(part["curve"]["high"])).all()
-    assert set(details["losses"]) == set(WORLD.domains)
-    assert recommend(form="additive").details["losses"] == {}
+        assert (np.array(line.curve.low) <= np.array(line.curve.high)).all()
+    assert set(evidence.losses) == set(WORLD.domains)
+    assert recommend(form="additive").evidence.losses == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
+from mixopt.methods.base import Noise
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss, WeightedLoss
@@ -91,7 +91,7 @@ def test_floors_and_caps_bind_and_their_prices_are_said(world):
     assert found.multipliers["books"] > 0 > found.multipliers["code"]
     assert any(w.startswith("books is at its floor of 0.15: raising it by 0.01 would cost") for w in found.warnings)
     assert any(w.startswith("code is at its cap of 0.2: raising it by 0.01 would save") for w in found.warnings)
-    assert found.details["epochs"]["code"] == pytest.approx(2.0)
+    assert found.epochs["code"] == pytest.approx(2.0)
 
 
 def test_repetition_beyond_four_epochs_is_said_where_nothing_caps_it(world):
@@ -109,15 +109,15 @@ def test_seeds_measure_the_noise_and_their_common_shift_does_not_count():
     world = World(noise=0.002, seed_shift=0.05)
     settings = DdoSettings(objective=MeanLoss(), seeds=tuple(range(6)))
     found = answer(world, settings)
-    noise = found.details["noise"]
-    assert noise["degrees_of_freedom"] == 8 * 5
-    assert noise["relative"] == pytest.approx(0.002, rel=0.35)
+    noise = found.noise
+    assert (noise.degrees_of_freedom, noise.source) == (8 * 5, "repeats")
+    assert noise.relative == pytest.approx(0.002, rel=0.35)
     assert not any("assumed" in warning for warning in found.warnings)
 
 
 def test_one_seed_assumes_the_noise_and_says_so(world):
     found = answer(world, DdoSettings(noise=0.01))
-    assert found.details["noise"] == {"relative": 0.01, "degrees_of_freedom": 0}
+    assert found.noise == Noise(0.01, 0, "assumed")
     assert any("assumed (1 % of the objective)" in w and "--seeds 3" in w for w in found.warnings)
 
 
@@ -255,11 +255,10 @@ def test_an_objective_that_is_not_above_zero_is_refused(world):
         searcher.recommend(flat)
 
 
-def test_details_hold_everything_that_a_plot_needs(world):
-    details = json.loads(json.dumps(answer(world, EXACT).to_dict()))["details"]
-    for part in details["domains"].values():
-        assert len(part["points"]["x"]) == len(part["points"]["y"]) == 5
-        low, middle, high = (np.array(part["curve"][key]) for key in ("low", "y", "high"))
+def test_the_evidence_holds_everything_that_a_plot_needs(world):
+    for line in answer(world, EXACT).evidence.domains.values():
+        assert len(line.points.x) == len(line.points.y) == 5
+        low, middle, high = (np.array(part) for part in (line.curve.low, line.curve.y, line.curve.high))
         assert (low <= middle).all()
         assert (middle <= high).all()
 

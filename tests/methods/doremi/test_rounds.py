@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,9 +53,8 @@ def test_the_answer_is_the_mean_of_the_seeds_averages_with_student_s_interval():
     assert answer.warnings == ()
     assert answer.runs == ("r0", "r1", "r2", "p0", "p1", "p2")
     assert answer.predicted == {}
-    details = json.loads(json.dumps(answer.to_dict()))["details"]
-    assert details["baselines"] == {"uniform": UNIFORM.to_dict()}
-    assert details["doremi"]["rounds"][0]["average"]["code"][-1] == 0.3
+    assert answer.baselines == {"uniform": UNIFORM}
+    assert answer.evidence.rounds[0].average["code"][-1] == 0.3
 
 
 def test_intervals_stay_on_the_simplex():

@@ -10,6 +10,7 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
 from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.swarm.evidence import Extended
 from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen
 from mixopt.methods.swarm.extension_regression import WithEarlierRuns
 from mixopt.methods.swarm.regressors import LAWS, Regressor
@@ -50,9 +51,8 @@ def extension(*, earlier: bool, runs: int = 8) -> Extension:
     natural = Mixture(FROZEN.coordinates, (0.8, 0.2))
     baselines = {"natural share of new": natural, VIRTUAL: Mixture(FROZEN.coordinates, (1.0, 0.0))}
     inner = OneShot(natural, WORLD.tokens, settings, baselines, WORLD.domains)
-    return Extension(
-        FROZEN, inner, ["assumed: the old shares hold"], {"study": "abc", "runs": [], "differences": []}
-    )
+    extended = Extended(study="abc", runs=(), differences=(), shares=FROZEN.earlier.to_dict())
+    return Extension(FROZEN, inner, ["assumed: the old shares hold"], extended)
 
 
 def test_old_domains_keep_their_shares_in_every_run():
@@ -79,9 +79,9 @@ def test_the_share_of_the_new_domain_is_found(earlier: bool):
     for name, (low, high) in found.intervals.items():
         assert low <= found.mixture.to_dict()[name] <= high
     assert found.warnings[0] == "assumed: the old shares hold"
-    assert found.details["extended"]["coordinates"][VIRTUAL] == pytest.approx(1 - found.mixture.to_dict()["law"])
-    assert found.details["baselines"][VIRTUAL]["law"] == 0
-    assert all(len(entry["weights"]) == 4 for entry in found.details["swarm"])
+    assert found.evidence.extended.coordinates[VIRTUAL] == pytest.approx(1 - found.mixture.to_dict()["law"])
+    assert found.baselines[VIRTUAL].to_dict()["law"] == 0
+    assert all(len(one.weights) == 4 for one in found.evidence.swarm)
 
 
 def test_earlier_runs_make_the_laws_of_old_losses_better():

@@ -70,7 +70,7 @@ def test_the_optimum_and_its_prediction_are_right_within_their_intervals(found: 
 
 def test_the_swarm_begins_with_what_the_answer_is_compared_with():
     proposals = search().ask(empty_history())
-    assert [proposal.role for proposal in proposals[:3]] == ["natural", "uniform", "mixture 3"]
+    assert [str(proposal.role) for proposal in proposals[:3]] == ["natural", "uniform", "mixture 3"]
     assert proposals[0].mixture == WORLD.natural
     assert len(proposals) == 24
     twice = search(seeds=(0, 1)).ask(empty_history())
@@ -79,28 +79,28 @@ def test_the_swarm_begins_with_what_the_answer_is_compared_with():
 
 
 def test_every_number_is_of_mixtures_left_out(found: Recommendation):
-    evidence = found.details["evidence"]
-    measured = np.array([entry["measured"] for entry in found.details["swarm"]])
-    left_out = np.array([entry["left_out"] for entry in found.details["swarm"]])
-    fitted = np.array([entry["fitted"] for entry in found.details["swarm"]])
-    assert evidence["rmse"] == pytest.approx(np.sqrt(((left_out - measured) ** 2).mean()))
-    assert evidence["spearman"] == pytest.approx(spearman(left_out, measured))
+    law = found.evidence.law
+    measured = np.array([point.measured for point in found.evidence.swarm])
+    left_out = np.array([point.left_out for point in found.evidence.swarm])
+    fitted = np.array([point.fitted for point in found.evidence.swarm])
+    assert law.score.rmse == pytest.approx(np.sqrt(((left_out - measured) ** 2).mean()))
+    assert law.score.spearman == pytest.approx(spearman(left_out, measured))
     assert np.abs(fitted - measured).mean() < np.abs(left_out - measured).mean()
-    assert evidence["rmse"] < 0.2 * evidence["mean_rmse"]
-    sizes = [point["runs"] for point in evidence["learning_curve"]]
+    assert law.score.rmse < 0.2 * law.score.mean_rmse
+    sizes = [point.runs for point in law.learning_curve]
     assert sizes == sorted(sizes)
     assert sizes[-1] == 21  # ten folds of 24 leave two or three out
-    assert evidence["more_runs"] in found.warnings
+    assert law.more_runs in found.warnings
 
 
 def test_the_front_begins_and_ends_at_the_optima(found: Recommendation):
-    front = found.details["pareto"]
-    assert front["objectives"] == ["mean_loss", "worst"]
-    assert front["convex"]
-    first, last = front["points"][0], front["points"][-1]
-    assert first["weights"] == pytest.approx(found.mixture.to_dict(), abs=1e-3)
-    assert last["weights"] == pytest.approx(found.other_objectives["worst"], abs=1e-2)
-    assert set(front["baselines"]) == {"recommended", "natural", "uniform", "best run"}
+    front = found.evidence.pareto
+    assert front.objectives == ("mean_loss", "worst")
+    assert front.convex
+    first, last = front.points[0], front.points[-1]
+    assert first.weights == pytest.approx(found.mixture.to_dict(), abs=1e-3)
+    assert last.weights == pytest.approx(found.other_objectives["worst"], abs=1e-2)
+    assert set(front.baselines) == {"recommended", "natural", "uniform", "best run"}
 
 
 def test_the_target_caps_the_answer_and_the_run_caps_the_swarm():
@@ -155,20 +155,20 @@ def test_shifts_that_a_seed_gives_to_all_runs_are_taken_out():
     searcher = search(seeds=(0, 1), world=shifted, design=DesignSettings(runs=16))
     found = answer(searcher, shifted)
     np.testing.assert_allclose(found.mixture.array, best_of(shifted), atol=0.01)
-    assert found.details["noise"] == pytest.approx(0, abs=1e-9)
+    assert found.noise.relative == pytest.approx(0, abs=1e-9)
 
 
 def test_the_best_measured_mixture_comes_with_its_curse():
     world = MixingWorld(noise=0.05)
     found = answer(search(None, world=world, seeds=(0, 1)), world)
-    measured = {tuple(entry["weights"]): entry["measured"] for entry in found.details["swarm"]}
+    measured = {tuple(point.weights.values()): point.measured for point in found.evidence.swarm}
     assert measured[found.mixture.weights] == min(measured.values())
     estimate = found.predicted["recommended"]
     assert estimate.value == min(measured.values())
     # What it promises is too good; the interval reaches to where the truth is.
     assert estimate.value < WORLD.losses(found.mixture.array).mean() < estimate.high
     assert any("the winner's curse" in warning for warning in found.warnings)
-    assert "evidence" not in found.details
+    assert found.evidence.law is None
 
 
 def test_without_noise_there_is_no_curse():

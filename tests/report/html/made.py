@@ -10,15 +10,18 @@ import numpy as np
 
 from mixopt.comparison import Measured
 from mixopt.history import empty_history
+from mixopt.methods.autoscale.method import AUTOSCALE
 from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.base import Proposal
 from mixopt.methods.ddo.design import Design
+from mixopt.methods.ddo.method import DDO
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.model_spec import ModelSpec
 from mixopt.objective import MeanPerplexity
 from mixopt.report.recommendation import save_recommendation
 from mixopt.result import DomainResult, RunResult
+from mixopt.role import Role
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.store import Store
 from mixopt.study.compare.compare import compare_runs
@@ -140,18 +143,18 @@ def make_results(
         draw = np.random.default_rng(0)
         others = [
             Proposal(Mixture.normalised(dict(zip(domains, draw.dirichlet(np.ones(len(domains))), strict=True))),
-                     TOKENS, 0, f"mixture {number}")
+                     TOKENS, 0, Role("mixture", str(number)))
             for number in range(more)
         ]  # fmt: skip
         links += [(run, proposal.role) for run, proposal in record(store, domains, others).items()]
         home = folder / "studies" / STUDY
-        save_recommendation(answer, home, plots=False)
+        save_recommendation(answer, DDO, home, plots=False)
         trained = {}
         for name, mixture in (("recommended", answer.mixture), ("uniform", Mixture.uniform(domains))):
-            proposals = [Proposal(mixture, TOKENS, seed, f"verify {name}") for seed in range(2)]
+            proposals = [Proposal(mixture, TOKENS, seed, Role("verify", name)) for seed in range(2)]
             trained[name] = record(store, domains, proposals)
         if verified:
-            links += [(run, f"verify {name}") for name, some in trained.items() for run in some]
+            links += [(run, Role("verify", name)) for name, some in trained.items() for run in some]
             (home / "verification.json").write_text(json.dumps(_verification(store, answer, trained)))
         if compared:
             groups = {name: [store.get(run) for run in some] for name, some in trained.items()}
@@ -191,7 +194,7 @@ def make_autoscale(folder: Path, domains: Sequence[str] = PLAIN) -> Path:
     with Store(folder) as store:
         runs = record(store, domains, searcher.ask(empty_history()))
         answer = searcher.recommend(store.history(runs))
-        save_recommendation(answer, folder / "studies" / STUDY, plots=False)
+        save_recommendation(answer, AUTOSCALE, folder / "studies" / STUDY, plots=False)
         links = [(run, proposal.role) for run, proposal in runs.items()]
         store.save_study(STUDY, "autoscale", config(domains, "autoscale"), links)
     return folder

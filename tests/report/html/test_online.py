@@ -17,6 +17,7 @@ from mixopt.report.html.gather import gather
 from mixopt.report.html.page import render
 from mixopt.report.online import page_tables
 from mixopt.result import DomainResult, RunResult
+from mixopt.role import Role
 from mixopt.store import Store
 from tests.report.html.made import HOSTILE, PLAIN, STUDY, config
 from tests.report.online_made import make_spec, make_trace
@@ -48,7 +49,7 @@ def page_of(folder: Path, domains: tuple[str, ...], kinds: dict[str, tuple[str, 
             spec = make_spec(domains, STEPS, policy, options)
             trace = None if policy == "static" else make_trace(domains, STEPS, policy, options)
             store.record(spec, result_of(spec, trace))
-            links.append((spec.run_id, role))
+            links.append((spec.run_id, Role(role)))
         store.save_study(STUDY, "ado-train", config(domains, "ado-train"), links)
         study = gather(store)
     return study, render(study)
@@ -151,7 +152,7 @@ def test_a_page_shows_so_many_runs_one_of_each_role_first(tmp_path, monkeypatch)
             options = (("smoothing", smoothing),)
             spec = make_spec(PLAIN, 40, "odm", options)
             store.record(spec, result_of(spec, make_trace(PLAIN, 40, "odm", options)))
-            links.append((spec.run_id, role))
+            links.append((spec.run_id, Role(role)))
         store.save_study(STUDY, "ado-train", config(PLAIN, "ado-train"), links)
         study = gather(store)
     assert sorted(run.label for run in study.online) == ["code, seed 0", "odm, seed 0"]

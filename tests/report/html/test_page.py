@@ -25,6 +25,7 @@ from mixopt.report.html.gather import gather
 from mixopt.report.html.page import render
 from mixopt.report.html.page_sections import make_page
 from mixopt.report.html.plotly import plain
+from mixopt.role import Role
 from mixopt.store import Store
 from mixopt.units import format_count
 from tests.execute.trainers import law, make_spec
@@ -98,8 +99,8 @@ def test_points_of_a_law_name_their_runs(plain_results):
     study = read(plain_results)
     roles = {run.run_id: run.roles for run in study.runs}
     assert study.recommendation
-    for domain, part in study.recommendation.details["domains"].items():
-        named = [roles[run][0] for some in part["points"]["runs"] for run in some]
+    for domain, part in study.recommendation.evidence.domains.items():
+        named = [str(roles[run][0]) for some in part.points.runs for run in some]
         assert named == ["base", f"{domain} x1/3", f"{domain} x3"] or named == [
             "base",
             f"{domain} x3",
@@ -142,7 +143,7 @@ def test_failed_and_diverged_runs_are_shown_with_their_reason(results):
         spec = make_spec()
         lost = replace(law(spec, WHERE), status="failed", domains={}, curve={}, error="<b>killed</b>")
         store.record(spec, lost)
-        store.save_study(STUDY, "ddo", config(PLAIN), [(spec.run_id, "code x3")])
+        store.save_study(STUDY, "ddo", config(PLAIN), [(spec.run_id, Role("perturbed", "code", "code x3"))])
     study = read(results)
     run = next(run for run in study.runs if run.run_id == spec.run_id)
     assert (run.objective, run.mean_loss, run.losses) == (None, None, {})
@@ -157,12 +158,12 @@ def test_comparisons_of_other_runs_stay_out(results):
     with Store(results) as store:
         spec = spec_of(PLAIN, _proposal(seed=99))
         store.record(spec, train(spec))
-        store.save_study("fedcba987654", "ddo", config(PLAIN), [(spec.run_id, "base")])
+        store.save_study("fedcba987654", "ddo", config(PLAIN), [(spec.run_id, Role("base"))])
     assert read(results, "fedcba").comparisons == ()
 
 
 def _proposal(seed: int) -> Proposal:
-    return Proposal(Mixture.uniform(PLAIN), TOKENS, seed, "base")
+    return Proposal(Mixture.uniform(PLAIN), TOKENS, seed, Role("base"))
 
 
 def test_runs_of_a_comparison_are_among_the_studys(results):
@@ -178,7 +179,7 @@ def test_curves_are_limited_and_thinned_and_keep_their_ends(results, monkeypatch
     monkeypatch.setattr(gathering, "MOST_POINTS", 3)
     study = read(results)
     assert len(study.curves) == 5
-    verified = {run.run_id for run in study.runs if any(role.startswith("verify") for role in run.roles)}
+    verified = {run.run_id for run in study.runs if any(role.kind == "verify" for role in run.roles)}
     assert verified <= study.curves.keys()
     for run_id, curve in study.curves.items():
         tokens, losses = curve.losses["validation"]
@@ -240,6 +241,6 @@ def test_hostile_names_are_escaped_wherever_they_stand(hostile_page):
 def test_the_question_has_the_length_of_every_scale_and_no_settings_that_are_off(tmp_path):
     study = read(make_autoscale(tmp_path / "results"))
     grid = {fact.label: fact for section in make_page(study).sections for fact in section.grid}
-    scales = study.recommendation.details["scales"]
-    assert grid["training"].value == ", ".join(format_count(scale["tokens"]) for scale in scales) + " tokens"
+    scales = study.recommendation.evidence.scales
+    assert grid["training"].value == ", ".join(format_count(scale.tokens) for scale in scales) + " tokens"
     assert "False" not in grid["method"].remark

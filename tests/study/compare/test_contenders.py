@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.errors import ConfigError, StoreError
+from mixopt.role import Role
 from mixopt.store import Store
 from mixopt.study import Study
 from mixopt.study.compare.compare import Question, compare
@@ -30,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         for weights in (HALVES, MOSTLY):
             for seed in range(3):
                 opened.record(*make_run(make_spec(weights, seed), LAW))
-        links = [(make_spec(MOSTLY, seed).run_id, "target doremi") for seed in range(3)]
+        links = [(make_spec(MOSTLY, seed).run_id, Role("target", "doremi")) for seed in range(3)]
         opened.save_study("abc", "ddo", {}, links)
         yield opened
 
@@ -103,7 +104,7 @@ def test_a_run_that_nobody_named_is_called_by_its_role_or_id(store: Store):
     odd = make_spec({"code": 0.6, "law": 0.4})
     store.record(*make_run(odd, LAW))
     assert list(group_runs([Contender(odd.run_id)], store)) == [odd.run_id[:8]]
-    store.save_study("def", "ddo", {}, [(odd.run_id, "code x3")])
+    store.save_study("def", "ddo", {}, [(odd.run_id, Role("perturbed", "code", "code x3"))])
     assert list(group_runs([Contender(odd.run_id)], store)) == ["code x3"]
 
 

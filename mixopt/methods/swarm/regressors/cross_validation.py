@@ -6,9 +6,11 @@ Symbols: C mixtures, G folds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mixopt.methods.swarm.evidence import LawScore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,11 +81,6 @@ class Score:
         """
         return self.mean_rmse**2 - self.rmse**2 > self.doubt and (self.spearman or 0.0) > 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "rmse": self.rmse,
-            "relative": self.relative,
-            "mean_rmse": self.mean_rmse,
-            "spearman": self.spearman,
-        }
+    def evidence(self) -> LawScore:
+        """As it is told."""
+        return LawScore(rmse=self.rmse, relative=self.relative, mean_rmse=self.mean_rmse, spearman=self.spearman)
