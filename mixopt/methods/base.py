@@ -200,8 +200,8 @@ class Searcher(Protocol):
     def ask(self, history: History) -> list[Proposal]:
         """The runs wanted, given those that there are; none when it has enough.
 
-        The same history gives the same proposals, in whatever order its rows stand. A one-shot design may list all
-        its runs each time: the study trains only those that have no row yet.
+        The same history, its rows in the order in which they were asked for, gives the same proposals. A one-shot
+        design may list all its runs each time: the study trains only those that have no row yet.
         """
         ...
 

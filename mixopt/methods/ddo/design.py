@@ -123,8 +123,11 @@ class Design:
             seeds: the seeds that count; None for all.
 
         Raises:
-            ConfigError: other domains; two runs of one seed that fill a cell equally well; models of several sizes.
+            ConfigError: no runs; other domains; two runs of one seed that fill a cell equally well; models of several sizes.
         """
+        if not len(history):
+            roles = ", ".join(str(cell.role) for cell in self.cells)
+            raise ConfigError(f"history: no run is finished, and the laws need {roles}")
         if history.domains != self.reference.domains:
             raise ConfigError(
                 f"history: its domains are {', '.join(history.domains)}; the reference mixture's are "
