@@ -59,19 +59,22 @@ def texts(node: ast.AST) -> list[str]:
 
 
 @functools.cache
-def trees() -> dict[str, ast.AST]:
-    """Every module of the package, parsed, by its path."""
-    files = sorted(PACKAGE.rglob("*.py"))
-    return {file.relative_to(PACKAGE).as_posix(): ast.parse(file.read_text(encoding="utf-8")) for file in files}
+def together() -> list[tuple[str, set[str]]]:
+    """Texts that stand together in the package, with their file: of a list, or of a text that is no docstring."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        parts = [set(texts(node)) for node in nodes if id(node) not in docstrings]
+        found += [(path.relative_to(PACKAGE).as_posix(), part) for part in parts if part]
+    return found
 
 
 def lists_of(names: list[str]) -> Iterator[str]:
-    """Where in the package three of the names stand together: in a list, or in a text that is no docstring."""
-    for path, tree in trees().items():
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if id(node) not in docstrings and len({*texts(node)} & {*names}) >= min(3, len(names)):
-                yield path
+    """Where in the package three of the names stand together."""
+    for path, part in together():
+        if len(part & {*names}) >= min(3, len(names)):
+            yield path
 
 
 @pytest.mark.parametrize("file", REGISTRIES)

@@ -34,7 +34,8 @@ def grid(table: Table) -> Grid:
     drawn = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(table.columns):
         left = column.words or index == 0
-        drawn.add_column(escape(column.name), justify="left" if left else "right", no_wrap=left)
+        long = any(row[index].kind == "long" for row in table.rows)
+        drawn.add_column(escape(column.name), justify="left" if left else "right", no_wrap=left and not long)
     for row in table.rows:
         drawn.add_row(*map(styled, row))
     if table.foot:

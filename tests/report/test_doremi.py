@@ -39,7 +39,7 @@ def answer(rounds: int, seeds: int = 1):
 @pytest.mark.parametrize(("rounds", "columns"), [(1, 1), (2, 2), (6, 4)])
 def test_each_round_has_its_weights_above_and_its_excess_below(rounds: int, columns: int) -> None:
     recommendation, made = answer(rounds)
-    axes = np.array(draw(weights_figure(recommendation)).axes).reshape(2, columns)
+    axes = np.array(draw(weights_figure(recommendation, recommendation.evidence)).axes).reshape(2, columns)
     path = made[-1].proxies[0]
     order = np.argsort(-recommendation.mixture.array)
     weights, excess = axes[:, -1]
@@ -53,7 +53,7 @@ def test_each_round_has_its_weights_above_and_its_excess_below(rounds: int, colu
 
 def test_domains_are_told_apart_and_listed_by_the_answer_s_weight() -> None:
     recommendation, _ = answer(1, seeds=2)
-    figure = draw(weights_figure(recommendation))
+    figure = draw(weights_figure(recommendation, recommendation.evidence))
     (legend,) = figure.legends
     shares = [float(text.get_text().split()[-1]) for text in legend.get_texts()]
     assert shares == sorted(shares, reverse=True)

@@ -29,6 +29,6 @@ def test_enough_sequences_pass(data_dir: Path) -> None:
 
 
 def test_every_scale_counts(data_dir: Path) -> None:
-    study = study_of(data_dir, 6144, scales="512,6144", factors="3", target_tokens="10k")
+    study = study_of(data_dir, 6144, name="autoscale", scales="512,6144", factors="3", target_tokens="10k")
     with pytest.raises(ConfigError, match="runs of 512 tokens are too short"):
         study.searcher()

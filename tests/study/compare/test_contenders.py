@@ -125,7 +125,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
         def record(study_id: str, command: str, **config: object) -> None:
             content = {
                 "fingerprint": study.manifest.fingerprint,
-                "reference": dict.fromkeys(study.domains, 0),
+                "domains": list(study.domains),
                 **config,
             }
             store.save_study(study_id, command, content, [])
@@ -137,7 +137,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
         record("new", "ddo")
         record("scaled", "autoscale")
         record("elsewhere", "ddo", fingerprint="other")
-        record("fewer", "ddo", reference={"chant": 1})
+        record("fewer", "ddo", domains=["chant"])
         found = [(one.name, one.text) for one in default_contenders(study, store)]
         assert found == [
             ("uniform", "uniform"), ("natural", "natural"), ("autoscale", "autoscale:scaled"), ("ddo", "ddo:new"),
