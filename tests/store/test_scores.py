@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixopt.role import Role
 from mixopt.score import Score
 from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.schema import SCHEMA_VERSION
@@ -112,3 +113,20 @@ def test_an_older_table_gets_scores_when_it_is_written(older: Path) -> None:
     connection = sqlite3.connect(older / "mixopt.db")
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()
+
+
+def test_roles_of_an_older_table_keep_their_words_and_are_told_apart(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.save_study("abc", "ddo", {}, [])
+    connection = sqlite3.connect(tmp_path / "mixopt.db")
+    connection.executescript("ALTER TABLE study_runs DROP COLUMN kind; ALTER TABLE study_runs DROP COLUMN name;")
+    told = ("base", "code x3", "verify my own")
+    connection.executemany("INSERT INTO study_runs VALUES ('abc', ?, ?)", [(role[0], role) for role in told])
+    connection.execute("PRAGMA user_version = 2")
+    connection.commit()
+    connection.close()
+    with Store(tmp_path, read_only=True) as store:
+        assert [str(role) for _, role in store.studies()[0]["runs"]] == list(told)
+    with Store(tmp_path) as store:
+        roles = [role for _, role in store.studies()[0]["runs"]]
+    assert roles == [Role("base"), Role("", "", "code x3"), Role("verify", "my own")]

@@ -123,7 +123,8 @@ class Design:
             seeds: the seeds that count; None for all.
 
         Raises:
-            ConfigError: no runs; other domains; two runs of one seed that fill a cell equally well; models of several sizes.
+            ConfigError: no runs or other domains; two runs of one seed that fill a cell equally well; models of
+                several sizes.
         """
         if not len(history):
             roles = ", ".join(str(cell.role) for cell in self.cells)
