@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # others lie between them and differ in lightness.
 COLOURS: Mapping[str, tuple[str, str]] = {
     "blue": ("#0072B2", "#56B4E9"),
-    "vermillion": ("#D55E00", "#FF8F4D"),
+    "vermilion": ("#D55E00", "#FF8F4D"),
     "green": ("#009E73", "#33C79D"),
     "pink": ("#CC79A7", "#E08FC0"),
     "amber": ("#D99400", "#E6B422"),
@@ -35,7 +35,7 @@ _HUES = tuple(colour for colour in COLOURS if colour not in ("ink", "muted"))
 # Of what is in many pictures. The reference is the mixture of the base run.
 _FIXED = {
     "recommended": "blue",
-    "natural": "vermillion",
+    "natural": "vermilion",
     "uniform": "green",
     "reference": "pink",
     "base": "pink",

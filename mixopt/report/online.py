@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MOST, _MOST_IN_PAGE, _MOST_MEASURED = 600, 120, 120
 # Domains with names and full colours; the others are in the background.
 _MOST_NAMED = 8
-_FORECASTS = tuple(Look(colour) for colour in ("blue", "vermillion", "green"))
+_FORECASTS = tuple(Look(colour) for colour in ("blue", "vermilion", "green"))
 
 
 @dataclass(frozen=True, eq=False)
