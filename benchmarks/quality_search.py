@@ -35,6 +35,7 @@ from mixopt.methods.swarm.searcher import OneShot
 from mixopt.mixture import Mixture
 from mixopt.objective import parse_objective
 from mixopt.report.progress import Live
+from mixopt.role import Role
 from mixopt.store import Store
 from mixopt.study import Study
 from mixopt.study.loop import plan_runs, train_missing
@@ -193,7 +194,8 @@ def train_searches(
                 active.remove(search)
             known.update(new)
             wanted |= {
-                name: replace(run, role=f"{search.method} {search.seed}: {run.role}") for name, run in new.items()
+                name: replace(run, role=replace(run.role, words=f"{search.method} {search.seed}: {run.role}"))
+                for name, run in new.items()
             }
         if wanted:
             train_missing(target, list(wanted.values()), store, executor, watch)
@@ -249,7 +251,7 @@ def measure(
         outcome.name: Mixture.from_dict(outcome.weights) for outcome in outcomes if outcome.weights is not None
     } | dict(baselines)
     runs = {
-        name: plan_runs(target, [Proposal(mixture, target.tokens, seed, f"measure {name}") for seed in seeds])
+        name: plan_runs(target, [Proposal(mixture, target.tokens, seed, Role("verify", name)) for seed in seeds])
         for name, mixture in mixtures.items()
     }
     train_missing(target, [run for some in runs.values() for run in some], store, executor, watch)

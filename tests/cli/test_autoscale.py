@@ -39,7 +39,7 @@ def test_from_data_to_a_target_again_from_the_table_and_from_its_export(mixopt: 
     assert [scale["tokens"] for scale in answer["evidence"]["scales"]] == [2048, 7936]
     assert set(answer["evidence"]["predictors"]) == {"geometric", "joint"}
     files = {Path(file).name: Path(file) for file in answer["files"]}
-    assert set(files) == {"recommendation.json", "mixture.png", "scaling.png"}
+    assert set(files) == {"recommendation.json", "mixture.png", "scaling.png", "law.png"}
     assert {file.parent for file in files.values()} == {Path("results/studies") / answer["study"]}
     assert json.loads(files["recommendation.json"].read_text())["weights"] == answer["weights"]
 

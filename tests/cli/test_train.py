@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mixopt.cli import app, main
+from mixopt.role import Role
 from mixopt.store import Store
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def test_a_file_and_a_label_name_the_mixture(mixopt: Callable[..., Result]) -> N
     assert answer["weights"] == {"chant": 0.25, "arithmetic": 0.0, "words": 0.75}
     with Store("results", read_only=True) as store:
         (study,) = store.studies()
-    assert study["runs"] == [(answer["runs"][0], "target mine")]
+    assert study["runs"] == [(answer["runs"][0], Role("target", "mine"))]
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
