@@ -53,10 +53,7 @@ def main() -> None:
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    trainer = Trainer(
-        model_init=lambda: GPT2LMHeadModel(GPT2Config(**sizes, **fixed)),
-        args=arguments,
-    )
+    trainer = Trainer(model_init=lambda: GPT2LMHeadModel(GPT2Config(**sizes, **fixed)), args=arguments)
     datasets = token_windows(args.data, LENGTH)
     OnlineCallback(datasets, policy=args.policy).attach(trainer)
     trainer.train(resume_from_checkpoint=args.resume)

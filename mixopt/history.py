@@ -15,8 +15,7 @@ from mixopt.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.trace import PolicyTrace
 
 
@@ -30,9 +29,9 @@ class CurvePoints:
         losses: (C, V) nats/token; finite.
     """
 
-    run: NDArray[np.intp]
-    tokens: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    run: Indices
+    tokens: Floats
+    losses: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +73,13 @@ class History:
     runs: tuple[str, ...]
     domains: tuple[str, ...]
     eval_domains: tuple[str, ...]
-    tokens_seen: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    seeds: NDArray[np.int64]
-    parameters: NDArray[np.int64]
+    tokens_seen: Floats
+    losses: Floats
+    seeds: Ints
+    parameters: Ints
     curves: CurvePoints | None = None
     traces: Mapping[str, RunTrace] | None = None
-    standard_errors: NDArray[np.float64] | None = None
+    standard_errors: Floats | None = None
 
     def __post_init__(self) -> None:
         count = len(self.runs)
@@ -112,16 +111,16 @@ class History:
         return len(self.runs)
 
     @property
-    def tokens(self) -> NDArray[np.float64]:
+    def tokens(self) -> Floats:
         """(R,) training tokens."""
         return self.tokens_seen.sum(axis=1)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Floats:
         """(R, K) the mixture that each run really saw."""
         return self.tokens_seen / self.tokens[:, None]
 
-    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> History:
+    def select(self, rows: Bools | Indices) -> History:
         """The history of some runs, by mask or by index."""
         index = np.arange(len(self))[rows]
         return History(
@@ -138,7 +137,7 @@ class History:
         )
 
 
-def _of_runs(curves: CurvePoints, index: NDArray[np.intp]) -> CurvePoints:
+def _of_runs(curves: CurvePoints, index: Indices) -> CurvePoints:
     """The points of some runs, which are numbered by their place in `index`."""
     parts = [np.flatnonzero(curves.run == run) for run in index]
     chosen = np.concatenate(parts) if parts else np.zeros(0, dtype=np.intp)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Ints
 
 SUM_TOLERANCE = 1e-9
 
@@ -113,7 +113,7 @@ class Mixture:
         return Mixture(names, tuple(given.get(d, 0.0) for d in names))
 
     @property
-    def array(self) -> NDArray[np.float64]:
+    def array(self) -> Floats:
         """The weights, shape (K,)."""
         return np.array(self.weights, dtype=np.float64)
 
@@ -125,7 +125,7 @@ class Mixture:
         """One JSON object, exact under a round trip through `from_dict`."""
         return json.dumps(self.to_dict())
 
-    def counts(self, n: int) -> NDArray[np.int64]:
+    def counts(self, n: int) -> Ints:
         """Split `n` whole items by largest remainder: shape (K,), sum n, each within one of n·w."""
         ideal = self.array * (n / math.fsum(self.weights))
         counts = np.floor(ideal).astype(np.int64)
@@ -140,7 +140,7 @@ class Mixture:
         return float(total_variation(self.array, other.ordered(self.domains).array))
 
 
-def total_variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def total_variation(one: Floats, other: Floats) -> Floats:
     """(…) distances of weights (…, K), from 0 (same) to 1 (disjoint)."""
     return 0.5 * np.abs(one - other).sum(axis=-1)
 

@@ -135,8 +135,7 @@ class Family(ABC):
         """
         spec = self.spec
         require(
-            spec.kv_heads in (None, spec.heads),
-            f"model.kv_heads: {spec.family} has as many as heads; leave it out",
+            spec.kv_heads in (None, spec.heads), f"model.kv_heads: {spec.family} has as many as heads; leave it out"
         )
 
     @property
@@ -174,10 +173,6 @@ class Family(ABC):
 FAMILIES: Registry[type[Family]] = Registry(
     "model.family",
     "mixopt.models",
-    {
-        "gpt2": "mixopt.models.gpt2:Gpt2",
-        "llama": "mixopt.models.llama:Llama",
-        "bert": "mixopt.models.bert:Bert",
-    },
+    {"gpt2": "mixopt.models.gpt2:Gpt2", "llama": "mixopt.models.llama:Llama", "bert": "mixopt.models.bert:Bert"},
     Family,
 )

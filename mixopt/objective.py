@@ -15,8 +15,7 @@ from mixopt.task_objective import UNITS, Downstream, TaskError, columns, is_task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
 
 # Nats: no loss comes near, and exp of twice as much is a finite number.
@@ -37,9 +36,7 @@ class Objective(Protocol):
     @property
     def units(self) -> str: ...  # noqa: D102
 
-    def value(
-        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
-    ) -> NDArray[np.float64]:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """The objective of each run.
 
         Args:
@@ -54,9 +51,7 @@ class Objective(Protocol):
         ...
 
 
-def trained_losses(
-    losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
-) -> NDArray[np.float64]:
+def trained_losses(losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
     """The losses (…, V) of those domains that are trained on; all losses where none is.
 
     The last is for tables from elsewhere, whose validation sets have names of their own.
@@ -67,7 +62,7 @@ def trained_losses(
     return losses[..., np.flatnonzero(counted_losses(domains, trained))]
 
 
-def counted_losses(domains: Sequence[str], trained: Sequence[str]) -> NDArray[np.bool_]:
+def counted_losses(domains: Sequence[str], trained: Sequence[str]) -> Bools:
     """(V,) the domains of `trained_losses`."""
     loss = np.array([not is_task(domain) for domain in domains], dtype=np.bool_)
     if not loss.any():
@@ -78,7 +73,7 @@ def counted_losses(domains: Sequence[str], trained: Sequence[str]) -> NDArray[np
     return chosen if chosen.any() else loss
 
 
-def perplexities(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def perplexities(losses: Floats) -> Floats:
     """exp(loss), finite, and finite squared, for a law that is absurd far from its runs too."""
     return np.exp(np.minimum(losses, _MOST))
 
@@ -90,9 +85,7 @@ class MeanPerplexity:
     name: str = "mean_ppl"
     units: str = "perplexity"
 
-    def value(
-        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
-    ) -> NDArray[np.float64]:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """Mean of exp(loss)."""
         return perplexities(trained_losses(losses, domains, trained)).mean(axis=-1)
 
@@ -104,9 +97,7 @@ class MeanLoss:
     name: str = "mean_loss"
     units: str = "nats/token"
 
-    def value(
-        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
-    ) -> NDArray[np.float64]:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """Mean loss."""
         return trained_losses(losses, domains, trained).mean(axis=-1)
 
@@ -118,9 +109,7 @@ class WorstLoss:
     name: str = "worst"
     units: str = "nats/token"
 
-    def value(
-        self, losses: NDArray[np.float64], domains: Sequence[str], trained: Sequence[str]
-    ) -> NDArray[np.float64]:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """Greatest loss."""
         return trained_losses(losses, domains, trained).max(axis=-1)
 
@@ -146,10 +135,10 @@ class WeightedLoss:
 
     def value(
         self,
-        losses: NDArray[np.float64],
+        losses: Floats,
         domains: Sequence[str],
         trained: Sequence[str],  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Weighted loss.
 
         Raises:

@@ -264,10 +264,7 @@ class RunSpec:
             if part[name] == default:
                 del part[name]
         content = json.dumps(
-            {"numerics": NUMERICS, "spec": spec},
-            sort_keys=True,
-            separators=(",", ":"),
-            allow_nan=False,
+            {"numerics": NUMERICS, "spec": spec}, sort_keys=True, separators=(",", ":"), allow_nan=False
         )
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

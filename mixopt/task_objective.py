@@ -14,8 +14,7 @@ from mixopt.score import TASK_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 UNITS = "error"
 
@@ -38,10 +37,10 @@ class TaskError:
 
     def value(
         self,
-        losses: NDArray[np.float64],
+        losses: Floats,
         domains: Sequence[str],
         trained: Sequence[str],  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """The task's error.
 
         Raises:
@@ -59,10 +58,10 @@ class Downstream:
 
     def value(
         self,
-        losses: NDArray[np.float64],
+        losses: Floats,
         domains: Sequence[str],
         trained: Sequence[str],  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Mean error.
 
         Raises:

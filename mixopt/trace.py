@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from mixopt.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,9 @@ class LossPoints:
         weights: (P, K) tokens behind each loss.
     """
 
-    tokens: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    tokens: Floats
+    losses: Floats
+    weights: Floats
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +72,7 @@ class PolicyTrace:
     policy: str
     settings: dict[str, Any]
     domains: tuple[str, ...]
-    steps: NDArray[np.int64]
+    steps: Ints
     weights: NDArray[np.float32]
     moments: tuple[Moment, ...] = ()
     failures: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -6,12 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt_finetune.loop import Features
-from mixopt_finetune.metrics import (
-    class_metric,
-    mean_of,
-    mean_over_splits,
-    similarity_metric,
-)
+from mixopt_finetune.metrics import class_metric, mean_of, mean_over_splits, similarity_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable

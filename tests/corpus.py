@@ -89,13 +89,7 @@ def _brackets(rng: random.Random) -> Iterator[str]:
         yield text + "".join(pairs[bracket] for bracket in reversed(still_open)) + "\n"
 
 
-_SOURCES = {
-    "chant": _chant,
-    "arithmetic": _arithmetic,
-    "words": _words,
-    "digits": _digits,
-    "brackets": _brackets,
-}
+_SOURCES = {"chant": _chant, "arithmetic": _arithmetic, "words": _words, "digits": _digits, "brackets": _brackets}
 
 
 def _write_txt(folder: Path, texts: list[str]) -> None:

@@ -19,8 +19,7 @@ DOMAINS = ("a", "b")
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
-    [("mean_ppl", [5.0, 4.0]), ("mean_loss", np.log([4.0, 4.0])), ("worst", np.log([8.0, 4.0]))],
+    ("name", "values"), [("mean_ppl", [5.0, 4.0]), ("mean_loss", np.log([4.0, 4.0])), ("worst", np.log([8.0, 4.0]))]
 )
 def test_values(name, values):
     objective = parse_objective(name)

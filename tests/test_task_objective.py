@@ -72,10 +72,7 @@ def test_objectives_of_losses_leave_tasks_out_where_nothing_is_trained_on():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (
-            "task:juggling",
-            "'juggling', found recall, spelling@5; .*evaluation",
-        ),
+        ("task:juggling", "'juggling', found recall, spelling@5; .*evaluation"),
         ("task:spelling", "'spelling', found recall, spelling@5"),
     ],
 )

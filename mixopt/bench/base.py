@@ -17,7 +17,7 @@ from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Table:
     name: str
     domains: tuple[str, ...]
     eval_domains: tuple[str, ...]
-    mixtures: NDArray[np.float64]
+    mixtures: Floats
     fidelities: tuple[Fidelity, ...]
-    losses: NDArray[np.float64]
+    losses: Floats
     curves: bool = False
     source: str = ""
     notes: tuple[str, ...] = ()
@@ -96,16 +96,16 @@ class Table:
             raise ConfigError(f"table {self.name}: no run at the target {self.fidelities[-1].name}")
 
     @property
-    def available(self) -> NDArray[np.bool_]:
+    def available(self) -> Bools:
         """(F, M) which runs were made."""
         return np.asarray(np.isfinite(self.losses).all(axis=2))
 
     @property
-    def candidates(self) -> NDArray[np.intp]:
+    def candidates(self) -> Indices:
         """Rows of the mixtures that were run at the target, ascending: those among which one is recommended."""
         return np.flatnonzero(self.available[-1])
 
-    def only(self, domains: NDArray[np.bool_]) -> Table:
+    def only(self, domains: Bools) -> Table:
         """The table with some of its evaluation domains (V,)."""
         kept = tuple(name for name, keep in zip(self.eval_domains, domains, strict=True) if keep)
         return replace(self, eval_domains=kept, losses=self.losses[..., domains])

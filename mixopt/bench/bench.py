@@ -22,8 +22,7 @@ from mixopt.methods.base import Estimate
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
 
 RANDOM, SINGLE = "random", "single-fidelity"
@@ -32,7 +31,7 @@ _RESAMPLES = 2000
 
 def bench(
     table: Table,
-    objective: tuple[str, NDArray[np.float64]],
+    objective: tuple[str, Floats],
     methods: Sequence[str] | None,
     *,
     seeds: int,
@@ -105,7 +104,7 @@ def _is_possible(job: Job, *, named: bool) -> bool:
     return True
 
 
-def _check_fidelities(table: Table, weights: NDArray[np.float64]) -> None:
+def _check_fidelities(table: Table, weights: Floats) -> None:
     for fidelity, there, losses in zip(table.fidelities, table.available, table.losses, strict=True):
         values = losses[there] @ weights
         if len(values) > 1 and np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
@@ -123,11 +122,7 @@ def _cost(replay: Replay) -> float:
 
 
 def _outcome(
-    method: Asked,
-    replays: tuple[Replay, ...],
-    spent: dict[str, NDArray[np.float64]],
-    exact: float,
-    budget: float | None,
+    method: Asked, replays: tuple[Replay, ...], spent: dict[str, Floats], exact: float, budget: float | None
 ) -> Outcome:
     own = spent[method.text]
     against = {RANDOM: _interval(exact / _resampled(own), exact / own.mean())}
@@ -173,12 +168,12 @@ def _random(truth: Truth, exact: float) -> Outcome:
     )
 
 
-def _resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _resampled(values: Floats) -> Floats:
     """Means over resampled seeds: (B,) of (S,), (B, n) of (S, n); the same resamples for each method, so paired."""
     rows = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     return values[rows].mean(axis=1)
 
 
-def _interval(resampled: NDArray[np.float64], value: float) -> Estimate:
+def _interval(resampled: Floats, value: float) -> Estimate:
     low, high = np.quantile(resampled, (0.025, 0.975))
     return Estimate(float(value), float(low), float(high))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
 
 # Most total variation distance between two runs of one mixture.
@@ -46,7 +47,7 @@ class LabelledRuns:
     labels: NDArray[np.str_] | None
     notes: tuple[str, ...]
 
-    def select(self, rows: NDArray[np.bool_]) -> LabelledRuns:
+    def select(self, rows: Bools) -> LabelledRuns:
         """Some of the runs."""
         labels = None if self.labels is None else self.labels[rows]
         return LabelledRuns(self.path, self.history.select(rows), labels, self.notes)
@@ -135,14 +136,14 @@ def priced(scales: list[tuple[int, int]]) -> tuple[Fidelity, ...]:
     )
 
 
-def _fidelities(scales: NDArray[np.int64]) -> tuple[tuple[Fidelity, ...], NDArray[np.intp]]:
+def _fidelities(scales: Ints) -> tuple[tuple[Fidelity, ...], Indices]:
     """Fidelities of runs at (R, 2) scales, and (R,) the index of each."""
     fidelities = priced([(int(size), int(tokens)) for size, tokens in np.unique(scales, axis=0)])
     index = {(fidelity.parameters, fidelity.tokens): i for i, fidelity in enumerate(fidelities)}
     return fidelities, np.array([index[int(size), int(tokens)] for size, tokens in scales], dtype=np.intp)
 
 
-def _joined(runs: LabelledRuns) -> NDArray[np.intp]:
+def _joined(runs: LabelledRuns) -> Indices:
     """(R,) which mixture each run is of, numbered by first appearance."""
     weights = runs.history.weights
     if runs.labels is None:
@@ -166,7 +167,7 @@ def _joined(runs: LabelledRuns) -> NDArray[np.intp]:
     return members
 
 
-def _joined_by_weights(weights: NDArray[np.float64]) -> NDArray[np.intp]:
+def _joined_by_weights(weights: Floats) -> Indices:
     members = np.zeros(len(weights), dtype=np.intp)
     first: list[int] = []
     for row, own in enumerate(weights):

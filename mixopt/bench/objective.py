@@ -13,10 +13,10 @@ from mixopt.mixture import Mixture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 
-def objective_weights(text: str, eval_domains: Sequence[str]) -> NDArray[np.float64]:
+def objective_weights(text: str, eval_domains: Sequence[str]) -> Floats:
     """(V,) weights of an objective: `mean`, the name of an evaluation domain or `weighted:FILE` (`domain: weight`).
 
     Raises:

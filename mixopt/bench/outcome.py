@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
     from mixopt.bench.replay import Replay
     from mixopt.methods.base import Estimate
@@ -39,7 +37,7 @@ class Outcome:
     regret: dict[float, Estimate]
     against: dict[str, Estimate]
     rank_correlation: float | None
-    curve: NDArray[np.float64]
+    curve: Floats
     replays: tuple[Replay, ...]
 
 

@@ -17,9 +17,7 @@ from mixopt.errors import ExecutorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
     from mixopt.bench.registry import Asked
     from mixopt.methods.base import Searcher
@@ -33,7 +31,7 @@ class Job:
 
     method: Asked
     table: Table
-    objective: tuple[str, NDArray[np.float64]]
+    objective: tuple[str, Floats]
     seed: int
     top: int
     budget: float | None
@@ -76,10 +74,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, progress: Callable[[int, int], N
             progress(len(found), len(jobs))
         return found
     results: dict[int, Replay] = {}
-    with (
-        _one_thread(),
-        ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as processes,
-    ):
+    with _one_thread(), ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as processes:
         futures = {processes.submit(Job.run, job): i for i, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):

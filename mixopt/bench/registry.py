@@ -21,8 +21,7 @@ from mixopt.plugins import is_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
     from mixopt.methods.base import Searcher
     from mixopt.methods.method import Method
@@ -72,9 +71,7 @@ class Asked:
         """What is asked for."""
         return method_named(self.name)
 
-    def searcher(
-        self, table: Table, objective: tuple[str, NDArray[np.float64]], seed: int, budget: float | None
-    ) -> Searcher:
+    def searcher(self, table: Table, objective: tuple[str, Floats], seed: int, budget: float | None) -> Searcher:
         """The method's searcher of a table.
 
         Options that nobody set and that a benchmark has its own answer to: all of the budget may be spent, every
@@ -110,7 +107,7 @@ class Asked:
         return self.method.searcher(problem, settings)
 
 
-def problem_of(table: Table, objective: tuple[str, NDArray[np.float64]], seed: int) -> Problem:
+def problem_of(table: Table, objective: tuple[str, Floats], seed: int) -> Problem:
     """What a table asks of a method: the best of its rows, whatever `--objective` a method's options name."""
     name, weights = objective
     loss = WeightedLoss(Mixture(table.eval_domains, tuple(weights.tolist())), name)

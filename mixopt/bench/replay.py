@@ -18,8 +18,7 @@ from mixopt.methods.swarm.regressors.cross_validation import spearman
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.bench.base import Table
     from mixopt.bench.score import Truth
     from mixopt.bench.stall import TableRun
@@ -37,7 +36,7 @@ CHECKS = np.union1d(COSTS, np.geomspace(0.05, COSTS[-1], 25))
 class Predicts(Protocol):
     """A searcher that predicts any mixture's objective at the target, which can be held against the truth."""
 
-    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, history: History, weights: Floats) -> Floats:
         """(P,) predicted objective of mixtures (P, K).
 
         Raises:
@@ -65,12 +64,12 @@ class Replay:
     """
 
     seed: int
-    spent: NDArray[np.float64]
-    mixture: NDArray[np.intp]
-    fidelity: NDArray[np.intp]
-    advised: NDArray[np.float64]
-    recommended: NDArray[np.intp]
-    regret: NDArray[np.float64]
+    spent: Floats
+    mixture: Indices
+    fidelity: Indices
+    advised: Floats
+    recommended: Indices
+    regret: Floats
     reached: float
     rank_correlation: float
     refused: str | None = None

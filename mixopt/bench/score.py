@@ -15,8 +15,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.bench.base import Table
 
 
@@ -29,11 +28,11 @@ class Truth:
         values: (M,) their objective.
     """
 
-    rows: NDArray[np.intp]
-    values: NDArray[np.float64]
+    rows: Indices
+    values: Floats
 
     @classmethod
-    def of(cls, table: Table, objective: NDArray[np.float64]) -> Truth:
+    def of(cls, table: Table, objective: Floats) -> Truth:
         """The truth of a table.
 
         Raises:
@@ -89,7 +88,7 @@ def random_reach(candidates: int, top: int) -> float:
     return (candidates + 1) / (top + 1)
 
 
-def random_regret(values: NDArray[np.float64], draws: int) -> float:
+def random_regret(values: Floats, draws: int) -> float:
     """Expected regret of the best of n draws.
 
     The i-th best (from 0) is the best drawn with probability P(T ≥ i) − P(T ≥ i + 1), where

@@ -16,19 +16,15 @@ from mixopt.units import parse_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
-    Surrogate = Callable[[NDArray[np.float64], int, int], Any]
+    Surrogate = Callable[[Floats, int, int], Any]
 
 _POOL_SEED = 0
 
 
 def surrogate_table(
-    function: Surrogate | str,
-    domains: Sequence[str],
-    scales: Sequence[tuple[int, int]],
-    *,
-    pool: int = 256,
+    function: Surrogate | str, domains: Sequence[str], scales: Sequence[tuple[int, int]], *, pool: int = 256
 ) -> Table:
     """A table of a surrogate's losses; shorter runs of one size are points of the longer one's curve.
 
@@ -95,9 +91,7 @@ def parse_domains(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _evaluate(
-    function: Surrogate, name: str, mixtures: NDArray[np.float64], parameters: int, tokens: int
-) -> NDArray[np.float64]:
+def _evaluate(function: Surrogate, name: str, mixtures: Floats, parameters: int, tokens: int) -> Floats:
     """(M, V) losses at one scale."""
     where = f"surrogate {name} at {scale_name(parameters, tokens)}"
     try:

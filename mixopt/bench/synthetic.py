@@ -12,7 +12,7 @@ from mixopt.bench.csv_runs import priced
 from mixopt.bench.surrogate import surrogate_table
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 _DOMAINS = ("web", "code", "books", "law", "maths")
 _MIXTURES = 200
@@ -36,7 +36,7 @@ def drawn() -> Table:
     return replace(table, name="drawn", source=f"made: {_MIXTURES} mixtures of {len(_DOMAINS)} domains")
 
 
-def drawn_losses(weights: NDArray[np.float64], parameters: int, tokens: int) -> NDArray[np.float64]:
+def drawn_losses(weights: Floats, parameters: int, tokens: int) -> Floats:
     """(M, V) losses of mixtures (M, K): L_v = ε_v + (1 + h_v / N)^(−1) β_v (s_v + t m_v)^(−α_v) + noise.
 
     N is the size in millions and t the length in billions. Some domains are hard (h_v): small models learn little

@@ -34,8 +34,7 @@ def ado_train(
         common.flag("--prior", "Mixture to start from: natural, uniform, FILE or a published name [natural]."),
     ] = None,
     law: Annotated[
-        str | None,
-        common.flag("--law", "Which law the policy fits, where it fits one, as above [the first]."),
+        str | None, common.flag("--law", "Which law the policy fits, where it fits one, as above [the first].")
     ] = None,
     data: common.Data = None,
     model: common.TrainedModel = None,

@@ -24,7 +24,7 @@ from mixopt.mixture import Mixture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Ints
 
 # Weights are rounded to multiples of 2^-44. Every later sum and difference is then exact in float64 (while
 # remainders are below 2^9), so nothing drifts however long the run: 10^9 sequences are off by at most 1e-4 of one.
@@ -72,21 +72,21 @@ class MixtureSampler:
         self._weights: list[float] = []
 
     @property
-    def sequences_drawn(self) -> NDArray[np.int64]:
+    def sequences_drawn(self) -> Ints:
         """Sequences drawn of each domain so far, (K,)."""
         return np.array([stream.drawn for stream in self._streams], dtype=np.int64)
 
     @property
-    def unique_sequences(self) -> NDArray[np.int64]:
+    def unique_sequences(self) -> Ints:
         """Distinct windows that may be drawn of each domain, (K,)."""
         return np.array([stream.unique for stream in self._streams], dtype=np.int64)
 
     @property
-    def epochs(self) -> NDArray[np.float64]:
+    def epochs(self) -> Floats:
         """Times that each domain's windows were gone through, (K,)."""
         return self.sequences_drawn / self.unique_sequences
 
-    def next_batch(self, weights: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def next_batch(self, weights: Floats, n: int) -> tuple[Ints, Ints]:
         """The next `n` sequences: domain ids (n,) and window ids (n,).
 
         Args:
@@ -121,7 +121,7 @@ class MixtureSampler:
             stream.seek(drawn)
         self._remainders = [float(remainder) for remainder in state["remainders"]]
 
-    def _use(self, weights: NDArray[np.float64]) -> None:
+    def _use(self, weights: Floats) -> None:
         """Take the weights on, as multiples of 1/_GRID that sum to exactly 1."""
         given = np.asarray(weights, dtype=np.float64)
         content = given.tobytes()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.arrays import Ints
+
 SplitName = Literal["train", "validation"]
 VERIFIED_FILE = ".verified.json"
 
@@ -76,7 +78,7 @@ class TokenData:
             [_map(folder / domain.validation.file, dtype) for domain in manifest.domains],
         )
 
-    def indices(self, domains: Sequence[str]) -> NDArray[np.int64]:
+    def indices(self, domains: Sequence[str]) -> Ints:
         """Where each of `domains` stands in the manifest, and so in `train`, `validation` and `batch`.
 
         Raises:
@@ -104,13 +106,7 @@ class TokenData:
         """
         return self._sequences("validation", length, domains)
 
-    def batch(
-        self,
-        split: SplitName,
-        domain_ids: NDArray[np.int64],
-        window_ids: NDArray[np.int64],
-        length: int,
-    ) -> NDArray[np.int64]:
+    def batch(self, split: SplitName, domain_ids: Ints, window_ids: Ints, length: int) -> Ints:
         """Token ids of n windows, shape (n, length + 1): inputs are `[:, :-1]`, targets `[:, 1:]`.
 
         Args:

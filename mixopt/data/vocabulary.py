@@ -13,8 +13,7 @@ from mixopt.data.manifest import TOKENIZER_FOLDER
 from mixopt.errors import DataError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Ints
     from mixopt.data.manifest import Manifest
 
 # What a tokenizer without a mask token gets, beside its <|endoftext|>.
@@ -38,8 +37,8 @@ class Vocabulary:
 
     mask_id: int
     rows: int
-    ordinary: NDArray[np.int64]
-    is_special: NDArray[np.bool_]
+    ordinary: Ints
+    is_special: Bools
     content: dict[str, Any]
 
     @classmethod
@@ -75,7 +74,7 @@ class Vocabulary:
         is_special[ordinary] = False
         return cls(mask_id, rows, ordinary, is_special, json.loads(backend.to_str()))
 
-    def word_bounds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def word_bounds(self) -> tuple[Bools, Bools]:
         """Where words begin: (rows,) whether a token begins one, and (rows,) whether the token after it does.
 
         In byte-level BPE a word begins with a token that begins with a blank, and after one that ends in one; in

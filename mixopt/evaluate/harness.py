@@ -91,9 +91,7 @@ def _score_one(model: HFLM, task: EvalTask, reachable: bool) -> Outcome:
         except Exception as error:  # whatever it is, the other tasks can be had
             missing = loaded is None and not task.files and not reachable
             return Outcome(
-                task=task.name,
-                error=_NO_HUB if missing else _one_line(error),
-                seconds=time.monotonic() - started,
+                task=task.name, error=_NO_HUB if missing else _one_line(error), seconds=time.monotonic() - started
             )
     if not scores:
         return Outcome(

@@ -70,11 +70,7 @@ _EPOCHS_MEANING = (
 def _metadataset(blend: Blend, kind: str, key: str, numbers: dict[str, float], meaning: str) -> str:
     """A metadataset for `megatron.energon`: `MetadatasetBlend` or `MetadatasetBlendEpochized` of its v2 format."""
     entries = [{key: number, "path": blend.paths[domain]} for domain, number in numbers.items()]
-    content = {
-        "__module__": "megatron.energon",
-        "__class__": "MetadatasetV2",
-        "splits": {"train": {kind: entries}},
-    }
+    content = {"__module__": "megatron.energon", "__class__": "MetadatasetV2", "splits": {"train": {kind: entries}}}
     notes = [f"{blend.names[domain]}: {note}" for domain, note in blend.share_notes(numbers).items()]
     return comment([*blend.heading("Megatron-Energon", meaning), *notes]) + yaml.safe_dump(content, sort_keys=False)
 

@@ -21,8 +21,7 @@ from mixopt.laws.huber_newton import Curves, huber_sums
 from mixopt.laws.multistart import best_of_starts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.laws.annealing import Laws
     from mixopt.laws.law_bounds import LawBounds
 
@@ -45,15 +44,15 @@ class LawFit:
     """
 
     laws: Laws
-    objective: NDArray[np.float64]
-    bound: NDArray[np.bool_]
-    drift: NDArray[np.float64]
+    objective: Floats
+    bound: Bools
+    drift: Floats
 
 
 def fit_laws(
-    samples: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    weights: NDArray[np.float64] | None = None,
+    samples: Floats,
+    losses: Floats,
+    weights: Floats | None = None,
     *,
     bounds: LawBounds,
     huber: float = HUBER,
@@ -82,9 +81,7 @@ def fit_laws(
     return LawFit(laws, objective, at_bound, late_drift(laws, samples, y, weights))
 
 
-def late_drift(
-    laws: Laws, samples: NDArray[np.float64], log_losses: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def late_drift(laws: Laws, samples: Floats, log_losses: Floats, weights: Floats) -> Floats:
     """(K,) how far laws miss the last quarter of the points, as `LawFit.drift` has it."""
     with np.errstate(invalid="ignore"):
         missed = np.where(weights > 0, log_losses - np.log(laws.loss(samples).T), np.nan)
@@ -92,7 +89,7 @@ def late_drift(
     return np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in late])
 
 
-def _previous(warm: DomainLaws | None, bounds: LawBounds) -> NDArray[np.float64] | None:
+def _previous(warm: DomainLaws | None, bounds: LawBounds) -> Floats | None:
     """(K, 3) parameters of earlier laws at the bounds' reference, NaN where there is none."""
     if warm is None:
         return None
@@ -100,14 +97,14 @@ def _previous(warm: DomainLaws | None, bounds: LawBounds) -> NDArray[np.float64]
     return np.clip(theta, bounds.low, bounds.high) if np.isinf(bounds.penalty) else theta
 
 
-def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:
+def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> Floats:
     """(K, S, 3) the best θ in each of S bands of α, with ε and β by least squares on relative errors."""
     domains, alphas = curves.y.shape[0], ALPHAS
     loss = np.exp(curves.y)[:, None]  # (K, 1, T)
     precision = (curves.weight / np.exp(2 * curves.y))[:, None]
     power = np.exp(-alphas[:, None] * curves.x[:, None])  # (K, A, T)
 
-    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(values: Floats) -> Floats:
         return (precision * values).sum(axis=-1)
 
     ones, zz, z = total(np.ones_like(power)), total(power * power), total(power)

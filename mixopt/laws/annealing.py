@@ -20,7 +20,9 @@ import numpy as np
 from mixopt.laws.domain_law import DomainLaws
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +44,18 @@ class RateSchedule:
     final: float
     memory: float
 
-    def _fall(self, samples: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _fall(self, samples: ArrayLike) -> tuple[Floats, Floats]:
         """How far the run is, 0 to 1, and how far the fall of the rate is, 0 to 1."""
         run = np.clip(np.asarray(samples, dtype=np.float64) / self.total, 0.0, 1.0)
         return run, np.maximum(run - self.warmup, 0.0) / (1 - self.warmup)
 
-    def rate(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def rate(self, samples: ArrayLike) -> Floats:
         """η(n)/η_peak, of the shape of n."""
         run, fall = self._fall(samples)
         fallen = fall if self.shape == "linear" else (1 - np.cos(np.pi * fall)) / 2
         return np.where(run < self.warmup, run / (self.warmup or 1.0), 1 - (1 - self.final) * fallen)
 
-    def forward(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def forward(self, samples: ArrayLike) -> Floats:
         """S₁(n) in samples, of the shape of n."""
         run, fall = self._fall(samples)
         rise = np.minimum(run, self.warmup)
@@ -61,7 +63,7 @@ class RateSchedule:
         kept = (1 - self.warmup) * (fall - (1 - self.final) * lost)
         return self.total * (rise**2 / (2 * (self.warmup or 1.0)) + kept)
 
-    def annealing(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def annealing(self, samples: ArrayLike) -> Floats:
         """S₂(n) in samples, of the shape of n; 0 until the rate falls."""
         _, fall = self._fall(samples)
         memory = self.memory / (1 - self.warmup)
@@ -86,7 +88,7 @@ class AnnealingLaws:
     """
 
     forward: DomainLaws
-    annealing: NDArray[np.float64]
+    annealing: Floats
     schedule: RateSchedule
 
     @classmethod
@@ -95,16 +97,16 @@ class AnnealingLaws:
         return cls(DomainLaws.none(domains), np.full(domains, np.nan), schedule)
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """(K,) which domains have a law."""
         return self.forward.known & np.isfinite(self.annealing)
 
-    def loss(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def loss(self, samples: ArrayLike) -> Floats:
         """The forecast L̂(n) in nats/token: (K,) for one n, (…, K) for n of shape (…)."""
         area = self.schedule.annealing(samples)
         return self.forward.loss(self.schedule.forward(samples)) - self.annealing * area[..., None]
 
-    def speed(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def speed(self, samples: ArrayLike) -> Floats:
         """The learning speed α·A·S₁^−α/S₁ · η(n)/η_peak, nats/token and sample: shapes as for `loss`.
 
         It is −dL̂/dn without the annealing's part. That part comes when the schedule says, whatever is drawn: it is
@@ -113,12 +115,12 @@ class AnnealingLaws:
         """
         return self.forward.speed(self.schedule.forward(samples)) * self.schedule.rate(samples)[..., None]
 
-    def updated(self, other: AnnealingLaws, where: NDArray[np.bool_]) -> AnnealingLaws:
+    def updated(self, other: AnnealingLaws, where: Bools) -> AnnealingLaws:
         """These laws with those of `other` for the domains `where` (K,)."""
         annealing = np.where(where, other.annealing, self.annealing)
         return AnnealingLaws(self.forward.updated(other.forward, where), annealing, self.schedule)
 
-    def some(self, domains: NDArray[np.intp]) -> AnnealingLaws:
+    def some(self, domains: Indices) -> AnnealingLaws:
         """The laws of the domains with these numbers; −1 for no law."""
         return AnnealingLaws(
             self.forward.some(domains), np.where(domains < 0, np.nan, self.annealing[domains]), self.schedule

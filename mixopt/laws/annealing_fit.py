@@ -29,8 +29,7 @@ from mixopt.laws.law_bounds import LawBounds
 from mixopt.laws.multistart import best_of_starts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.laws.annealing import RateSchedule
 
 # Most that the annealing takes off, as a share of the lowest loss.
@@ -49,12 +48,12 @@ class AnnealedCurves:
         weight: (N, T).
     """
 
-    x: NDArray[np.float64]
-    s: NDArray[np.float64]
-    y: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    x: Floats
+    s: Floats
+    y: Floats
+    weight: Floats
 
-    def some(self, rows: NDArray[np.intp]) -> AnnealedCurves:
+    def some(self, rows: Indices) -> AnnealedCurves:
         """Some of the curves, with repeats."""
         return AnnealedCurves(self.x[rows], self.s[rows], self.y[rows], self.weight[rows])
 
@@ -65,20 +64,15 @@ class AnnealedCurves:
         weight, x, s, y = means(points, self.weight, self.x, self.s, self.y)
         return AnnealedCurves(x, s, y, weight)
 
-    def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ and L̂, both (N, T), for θ (N, 4); huge where L̂ is not positive."""
         a, e, alpha, c = (theta[:, i, None] for i in range(4))
         fitted = np.maximum(e + a * np.exp(-alpha * self.x) - c * self.s, _LEAST)
         return self.y - np.log(fitted), fitted
 
     def derivatives(
-        self,
-        theta: NDArray[np.float64],
-        residual: NDArray[np.float64],
-        known: NDArray[np.float64],
-        huber: float,
-        safety: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        self, theta: Floats, residual: Floats, known: Floats, huber: float, safety: Floats
+    ) -> tuple[Floats, Floats, Floats]:
         """Of L̂ the gradient is g = (z, 1, −a·x·z, −s), z = e^(−α·x); log L̂ has the Hessian H/L̂ − g gᵀ/L̂²."""
         a, alpha = theta[:, 0, None], theta[:, 2, None]
         z = np.exp(-alpha * self.x)
@@ -97,9 +91,9 @@ class AnnealedCurves:
 
 
 def fit_annealing(
-    samples: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    weights: NDArray[np.float64] | None = None,
+    samples: Floats,
+    losses: Floats,
+    weights: Floats | None = None,
     *,
     schedule: RateSchedule,
     huber: float = HUBER,
@@ -134,7 +128,7 @@ def fit_annealing(
     return LawFit(laws, objective, alpha >= bounds.high[:, 2], late_drift(laws, samples, y, weights))
 
 
-def _bounds(amount: NDArray[np.float64], losses: NDArray[np.float64]) -> LawBounds:
+def _bounds(amount: Floats, losses: Floats) -> LawBounds:
     """Of θ: those of the power law (`LawBounds.scale_free`), with S₁ for n, and of c."""
     power = LawBounds.scale_free(amount, losses)
     linear = np.array([True, True, False])
@@ -145,7 +139,7 @@ def _bounds(amount: NDArray[np.float64], losses: NDArray[np.float64]) -> LawBoun
     )
 
 
-def _previous(warm: AnnealingLaws | None, bounds: LawBounds, end: float) -> NDArray[np.float64] | None:
+def _previous(warm: AnnealingLaws | None, bounds: LawBounds, end: float) -> Floats | None:
     """(K, 4) parameters of earlier laws within the bounds, NaN where there is none."""
     if warm is None:
         return None
@@ -154,7 +148,7 @@ def _previous(warm: AnnealingLaws | None, bounds: LawBounds, end: float) -> NDAr
     return np.clip(np.stack(theta, axis=1), bounds.low, bounds.high)
 
 
-def _starts(curves: AnnealedCurves, bounds: LawBounds, huber: float, bands: int) -> NDArray[np.float64]:
+def _starts(curves: AnnealedCurves, bounds: LawBounds, huber: float, bands: int) -> Floats:
     """(K, S, 4) the best θ in each of S bands of α, the rest by least squares on relative errors."""
     domains = curves.y.shape[0]
     loss = np.exp(curves.y)[:, None]  # (K, 1, T)
@@ -162,10 +156,10 @@ def _starts(curves: AnnealedCurves, bounds: LawBounds, huber: float, bands: int)
     z = np.exp(-ALPHAS[:, None] * curves.x[:, None])  # (K, A, T)
     low, high = (np.broadcast_to(bound, (domains, 4))[:, None] for bound in (bounds.low, bounds.high))
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mean(values: Floats) -> Floats:
         return (precision * values).sum(axis=-1, keepdims=True) / precision.sum(axis=-1, keepdims=True)
 
-    def left(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def left(values: Floats) -> Floats:
         """What a constant and z do not explain."""
         centred = values - mean(values)
         return centred - (mean(spread * centred) / variance) * spread

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats, Indices
 
 # 95 % as efficient as least squares under normal errors (Huber and Ronchetti 2009, section 4.5).
 HUBER = 1.345
@@ -29,11 +29,11 @@ _REWEIGHTINGS = 12
 class Jacobian(Protocol):
     """Derivatives J (n, R, p) of n curves, which need not be written out."""
 
-    def pull(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def pull(self, values: Floats) -> Floats:
         """(n, p) Σ_r v_r J_r of values (n, R)."""
         ...
 
-    def square(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    def square(self, weight: Floats) -> Floats:
         """(n, p, p) Σ_r w_r J_r J_rᵀ of weights (n, R)."""
         ...
 
@@ -42,13 +42,13 @@ class Jacobian(Protocol):
 class Dense:
     """A Jacobian as an array (n, R, p)."""
 
-    values: NDArray[np.float64]
+    values: Floats
 
-    def pull(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def pull(self, values: Floats) -> Floats:
         """See `Jacobian`."""
         return (values[:, None, :] @ self.values)[:, 0]
 
-    def square(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    def square(self, weight: Floats) -> Floats:
         """See `Jacobian`."""
         return np.swapaxes(self.values, 1, 2) @ (weight[..., None] * self.values)
 
@@ -56,15 +56,15 @@ class Dense:
 class Curves(Protocol):
     """The nonlinear part g(θ) of N problems."""
 
-    def some(self, rows: NDArray[np.intp]) -> Self:
+    def some(self, rows: Indices) -> Self:
         """Those of some of the problems."""
         ...
 
-    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, theta: Floats) -> Floats:
         """(n, R) for parameters (n, p)."""
         ...
 
-    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Jacobian:
+    def jacobian(self, theta: Floats, curve: Floats) -> Jacobian:
         """The derivatives of `curve`, which is known."""
         ...
 
@@ -87,36 +87,34 @@ class Rows:
         tolerance: a problem has converged when a step moves no parameter by as much.
     """
 
-    y: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    root: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    y: Floats
+    precision: Floats
+    centre: Floats
+    root: Floats
+    low: Floats
+    high: Floats
     free_amplitude: bool = False
     floor_from_zero: bool = False
     robust: bool = False
     longest: float = 1.5
     tolerance: float = 1e-7
 
-    def some(self, rows: NDArray[np.intp]) -> Rows:
+    def some(self, rows: Indices) -> Rows:
         """Some of the problems."""
         axes = {"y": 2, "precision": 2, "centre": 2, "root": 3, "low": 2, "high": 2}
         own = {name: getattr(self, name) for name, ndim in axes.items() if getattr(self, name).ndim == ndim}
         return replace(self, **{name: array[rows] for name, array in own.items()})
 
-    def pull(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def pull(self, theta: Floats) -> Floats:
         """(N, p) half the gradient of the prior's part of the cost."""
         off = theta - self.centre
         return off @ self.root if self.root.ndim == 2 else (self.root @ off[..., None])[..., 0]
 
-    def prior_cost(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def prior_cost(self, theta: Floats) -> Floats:
         """(N,)."""
         return _dot(theta - self.centre, self.pull(theta))
 
-    def cost(
-        self, theta: NDArray[np.float64], residual: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def cost(self, theta: Floats, residual: Floats, weight: Floats) -> Floats:
         """(N,) weighted squares and the prior's part."""
         return _dot(weight * residual, residual) + self.prior_cost(theta)
 
@@ -134,15 +132,15 @@ class RowsFit:
         weight: (N, R) Huber weights, from 0 to 1.
     """
 
-    theta: NDArray[np.float64]
-    floor: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    cost: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    theta: Floats
+    floor: Floats
+    amplitude: Floats
+    cost: Floats
+    residual: Floats
+    weight: Floats
 
 
-def fit_rows(curves: Curves, rows: Rows, starts: NDArray[np.float64], iterations: int = _ITERATIONS) -> RowsFit:
+def fit_rows(curves: Curves, rows: Rows, starts: Floats, iterations: int = _ITERATIONS) -> RowsFit:
     """Fit every problem from each of its starts (S, N, p), with so many steps at most, and keep the best."""
     tries, size = starts.shape[:2]
     which = np.tile(np.arange(size), tries)
@@ -153,7 +151,7 @@ def fit_rows(curves: Curves, rows: Rows, starts: NDArray[np.float64], iterations
     return RowsFit(*(getattr(fit, field.name)[best] for field in fields(fit)))
 
 
-def effective_parameters(curves: Curves, rows: Rows, fit: RowsFit) -> NDArray[np.float64]:
+def effective_parameters(curves: Curves, rows: Rows, fit: RowsFit) -> Floats:
     """(N,) the linear ones, and the trace of the data's share in θ's curvature."""
     curve, weight = curves.curve(fit.theta), fit.weight * rows.precision
     free = _linear(rows, curve, weight)[2]
@@ -165,9 +163,7 @@ def effective_parameters(curves: Curves, rows: Rows, fit: RowsFit) -> NDArray[np
     return free + float(rows.free_amplitude) + np.trace(share, axis1=1, axis2=2)
 
 
-def _linear(
-    rows: Rows, curve: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+def _linear(rows: Rows, curve: Floats, weight: Floats) -> tuple[Floats, Floats, Bools]:
     """Floor (n,), amplitude (n,) and whether the floor is at no bound (n,): weighted least squares within signs."""
     total = np.maximum(weight.sum(axis=1), 1e-300)
     y_mean, g_mean = _dot(weight, rows.y) / total, _dot(weight, curve) / total
@@ -185,12 +181,12 @@ def _linear(
     return floor, amplitude, free
 
 
-def _huber_weight(rows: Rows, residual: NDArray[np.float64]) -> NDArray[np.float64]:
+def _huber_weight(rows: Rows, residual: Floats) -> Floats:
     off = np.abs(residual) * np.sqrt(rows.precision)
     return np.minimum(1.0, HUBER / np.maximum(off, 1e-300))
 
 
-def _solved(curves: Curves, rows: Rows, theta: NDArray[np.float64]) -> RowsFit:
+def _solved(curves: Curves, rows: Rows, theta: Floats) -> RowsFit:
     """Floor, amplitude and Huber weights at θ: a few rounds of reweighting."""
     curve, weight = curves.curve(theta), np.ones_like(rows.y)
     for _ in range(_REWEIGHTINGS if rows.robust else 0):
@@ -209,13 +205,13 @@ def _solved(curves: Curves, rows: Rows, theta: NDArray[np.float64]) -> RowsFit:
 def _normal(
     curves: Curves,
     rows: Rows,
-    theta: NDArray[np.float64],
-    curve: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    amplitude: NDArray[np.float64],
-    free: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    theta: Floats,
+    curve: Floats,
+    weight: Floats,
+    residual: Floats,
+    amplitude: Floats,
+    free: Bools,
+) -> tuple[Floats, Floats]:
     """Half the gradient (n, p) and the Gauss-Newton matrix (n, p, p) of the squares.
 
     Floor and amplitude follow θ (Kaufman's approximation), which takes a rank each from the matrix.
@@ -233,7 +229,7 @@ def _normal(
     return gradient, matrix
 
 
-def _descend(curves: Curves, rows: Rows, theta: NDArray[np.float64], iterations: int) -> NDArray[np.float64]:
+def _descend(curves: Curves, rows: Rows, theta: Floats, iterations: int) -> Floats:
     """Levenberg-Marquardt in step for all (n, p) starts."""
     theta = np.clip(theta, rows.low, rows.high)
     diagonal = np.arange(theta.shape[1])
@@ -280,12 +276,12 @@ def _descend(curves: Curves, rows: Rows, theta: NDArray[np.float64], iterations:
     return theta
 
 
-def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _dot(one: Floats, other: Floats) -> Floats:
     """(n,) of (n, R) and (n, R): three times as fast as a product's sum where R is small."""
     return np.einsum("nr,nr->n", one, other)
 
 
-def _solve(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solve(matrix: Floats, vector: Floats) -> Floats:
     """(n, p) solutions of n systems; those of two unknowns by Cramer's rule, which is seven times as fast."""
     if vector.shape[1] != 2:
         return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], dtype=np.float64)

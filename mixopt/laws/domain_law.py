@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +26,9 @@ class DomainLaws:
         alpha: (K,) exponents.
     """
 
-    log_beta: NDArray[np.float64]
-    log_eps: NDArray[np.float64]
-    alpha: NDArray[np.float64]
+    log_beta: Floats
+    log_eps: Floats
+    alpha: Floats
 
     @classmethod
     def none(cls, domains: int) -> DomainLaws:
@@ -34,25 +36,25 @@ class DomainLaws:
         return cls(*np.full((3, domains), np.nan))
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """(K,) which domains have a law."""
         return np.isfinite(self.log_beta + self.log_eps + self.alpha)
 
-    def reducible(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def reducible(self, samples: ArrayLike) -> Floats:
         """β·n^−α = L̂(n) − ε in nats/token: (K,) for one n, (…, K) for n of shape (…)."""
         log_n = np.log(np.asarray(samples, dtype=np.float64))[..., None]
         return np.exp(self.log_beta - self.alpha * log_n)
 
-    def loss(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def loss(self, samples: ArrayLike) -> Floats:
         """The forecast L̂(n) in nats/token: (K,) for one n, (…, K) for n of shape (…)."""
         return np.exp(self.log_eps) + self.reducible(samples)
 
-    def speed(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def speed(self, samples: ArrayLike) -> Floats:
         """The learning speed −dL̂/dn = α (L̂(n) − ε) / n (Eq. 1), nats/token and sample: shapes as for `loss`."""
         n = np.asarray(samples, dtype=np.float64)
         return self.alpha * self.reducible(n) / n[..., None]
 
-    def updated(self, other: DomainLaws, where: NDArray[np.bool_]) -> DomainLaws:
+    def updated(self, other: DomainLaws, where: Bools) -> DomainLaws:
         """These laws with those of `other` for the domains `where` (K,)."""
         return DomainLaws(
             np.where(where, other.log_beta, self.log_beta),
@@ -60,7 +62,7 @@ class DomainLaws:
             np.where(where, other.alpha, self.alpha),
         )
 
-    def some(self, domains: NDArray[np.intp]) -> DomainLaws:
+    def some(self, domains: Indices) -> DomainLaws:
         """The laws of the domains with these numbers; −1 for no law."""
         arrays = (self.log_beta, self.log_eps, self.alpha)
         return DomainLaws(*(np.where(domains < 0, np.nan, array[domains]) for array in arrays))

@@ -14,8 +14,7 @@ from mixopt.laws.law_bounds import LawBounds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.laws.ado_fit import LawFit
     from mixopt.laws.annealing import RateSchedule
 
@@ -37,7 +36,7 @@ class ForecastError:
 
     law: str
     fraction: float
-    errors: NDArray[np.float64]
+    errors: Floats
 
     @property
     def median(self) -> float:
@@ -46,9 +45,7 @@ class ForecastError:
         return float(np.median(sizes)) if sizes.size else float("nan")
 
 
-def last_losses(
-    tokens: NDArray[np.float64], losses: NDArray[np.float64], weights: NDArray[np.float64], total: float
-) -> NDArray[np.float64]:
+def last_losses(tokens: Floats, losses: Floats, weights: Floats, total: float) -> Floats:
     """(K,) mean training losses of the last stretch, weighted as the points are; NaN without a point.
 
     Args:
@@ -61,11 +58,7 @@ def last_losses(
 
 
 def forecast_errors(
-    tokens: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    schedule: RateSchedule,
-    fractions: Sequence[float] = FRACTIONS,
+    tokens: Floats, losses: Floats, weights: Floats, schedule: RateSchedule, fractions: Sequence[float] = FRACTIONS
 ) -> list[ForecastError]:
     """Fit both laws to the points of the first part of a run, and compare what they say of its end.
 
@@ -98,25 +91,19 @@ def forecast_errors(
     return found
 
 
-def _fit(
-    law: str,
-    tokens: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    schedule: RateSchedule,
-) -> LawFit:
+def _fit(law: str, tokens: Floats, losses: Floats, weights: Floats, schedule: RateSchedule) -> LawFit:
     if law == "schedule-aware":
         return fit_annealing(tokens, losses, weights, schedule=schedule)
     bounds = LawBounds.scale_free(tokens, np.where(weights > 0, losses, np.nan))
     return fit_laws(tokens, losses, weights, bounds=bounds)
 
 
-def _late(tokens: NDArray[np.float64], weights: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+def _late(tokens: Floats, weights: Floats, total: float) -> Floats:
     """(P, K) the weights of the last stretch alone."""
     return np.where((tokens > (1 - LAST) * total)[:, None], weights, 0.0)
 
 
-def _mean(losses: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean(losses: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=0)
     summed = np.where(weights > 0, losses * weights, 0.0).sum(axis=0)
     return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)

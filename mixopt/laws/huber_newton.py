@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices
     from mixopt.laws.law_bounds import LawBounds
 
 # A problem is done when this many steps in a row were taken and each gained less than the tolerance.
@@ -29,11 +28,11 @@ class Problems(Protocol):
     """N loss curves and the law that is fitted to them."""
 
     @property
-    def weight(self) -> NDArray[np.float64]:
+    def weight(self) -> Floats:
         """(N, T)."""
         ...
 
-    def some(self, rows: NDArray[np.intp]) -> Self:
+    def some(self, rows: Indices) -> Self:
         """Some of the problems, with repeats."""
         ...
 
@@ -41,18 +40,13 @@ class Problems(Protocol):
         """Means over runs of neighbouring points, `points` of them at most; itself if it has no more."""
         ...
 
-    def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ (N, T) for θ (N, P), and of the same shape what `derivatives` wants to be told again."""
         ...
 
     def derivatives(
-        self,
-        theta: NDArray[np.float64],
-        residual: NDArray[np.float64],
-        known: NDArray[np.float64],
-        huber: float,
-        safety: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        self, theta: Floats, residual: Floats, known: Floats, huber: float, safety: Floats
+    ) -> tuple[Floats, Floats, Floats]:
         """Gradient (N, P) of the Huber sums, blended Hessian (N, P, P), and the scale (N, P) of each parameter.
 
         Args:
@@ -75,11 +69,11 @@ class Curves:
         weight: (N, T).
     """
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    x: Floats
+    y: Floats
+    weight: Floats
 
-    def some(self, rows: NDArray[np.intp]) -> Curves:
+    def some(self, rows: Indices) -> Curves:
         """Some of the curves, with repeats."""
         return Curves(self.x[rows], self.y[rows], self.weight[rows])
 
@@ -90,7 +84,7 @@ class Curves:
         weight, x, y = means(points, self.weight, self.x, self.y)
         return Curves(x, y, weight)
 
-    def residuals(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ and the reducible share s, both (N, T), for θ (N, 3)."""
         log_beta, log_eps, alpha = (theta[:, i, None] for i in range(3))
         d = log_beta - log_eps - alpha * self.x
@@ -100,18 +94,18 @@ class Curves:
 
     def derivatives(
         self,
-        theta: NDArray[np.float64],  # noqa: ARG002  (s says it all)
-        residual: NDArray[np.float64],
-        known: NDArray[np.float64],
+        theta: Floats,  # noqa: ARG002  (s says it all)
+        residual: Floats,
+        known: Floats,
         huber: float,
-        safety: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        safety: Floats,
+    ) -> tuple[Floats, Floats, Floats]:
         """Of log L̂ the gradient is (s, 1 − s, −x·s), the Hessian s(1 − s)·v vᵀ with v = (1, −1, −x)."""
         x, share = self.x, known
         pull, curvature = pull_and_curvature(self.weight, residual, huber, safety)
         bend = pull * share * (1 - share) * (1 - safety[:, None])
 
-        def total(*factors: NDArray[np.float64]) -> NDArray[np.float64]:
+        def total(*factors: Floats) -> Floats:
             return np.einsum(",".join(["nt"] * len(factors)) + "->n", *factors)
 
         ps = pull * share
@@ -139,9 +133,7 @@ class Curves:
         return gradient, hessian, scale
 
 
-def means(
-    points: int, weight: NDArray[np.float64], *values: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
+def means(points: int, weight: Floats, *values: Floats) -> tuple[Floats, ...]:
     """Weights and means over `points` runs of neighbouring points, (N, points) each; 0 without weight."""
     edges = np.linspace(0, weight.shape[1], points + 1).round().astype(np.intp)[:-1]
     total = np.add.reduceat(weight, edges, axis=1)
@@ -150,16 +142,14 @@ def means(
         return total, *(np.where(total > 0, value, 0.0) for value in found)
 
 
-def huber_sums(weight: NDArray[np.float64], residuals: NDArray[np.float64], huber: float) -> NDArray[np.float64]:
+def huber_sums(weight: Floats, residuals: Floats, huber: float) -> Floats:
     """(N,) weighted sums of Huber's loss."""
     size = np.abs(residuals)
     inner = np.minimum(size, huber)
     return np.einsum("nt,nt->n", weight, inner * (size - 0.5 * inner))
 
 
-def pull_and_curvature(
-    weight: NDArray[np.float64], residual: NDArray[np.float64], huber: float, safety: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pull_and_curvature(weight: Floats, residual: Floats, huber: float, safety: Floats) -> tuple[Floats, Floats]:
     """First derivative of the weighted Huber loss by the residual, and its blended second, both (N, T)."""
     size = np.abs(residual)
     inside = size <= huber
@@ -168,15 +158,15 @@ def pull_and_curvature(
     return weight * np.clip(residual, -huber, huber), weight * (blend * above + (1 - blend) * inside)
 
 
-def scales(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
+def scales(hessian: Floats) -> Floats:
     """(N, P) the size of each parameter's curvature, from Hessians (N, P, P) of the safe part."""
     scale = np.sqrt(np.maximum(np.einsum("nii->ni", hessian), 1e-300))
     return np.maximum(scale, 1e-6 * scale.max(axis=1, keepdims=True))
 
 
 def newton(
-    curves: Problems, bounds: LawBounds, theta: NDArray[np.float64], huber: float, iterations: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    curves: Problems, bounds: LawBounds, theta: Floats, huber: float, iterations: int
+) -> tuple[Floats, Floats]:
     """Minimise N objectives in step; those that have converged drop out.
 
     Returns:
@@ -215,14 +205,7 @@ def newton(
     return results, costs
 
 
-def _step(
-    gradient: NDArray[np.float64],
-    hessian: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    damping: NDArray[np.float64],
-    left: NDArray[np.float64],
-    right: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _step(gradient: Floats, hessian: Floats, scale: Floats, damping: Floats, left: Floats, right: Floats) -> Floats:
     """The damped Newton step (N, P); where the Hessian is not positive, by the sizes of its eigenvalues: downhill.
 
     A parameter on a bound whose one-sided slopes enclose 0 stays there in this step.
@@ -245,7 +228,7 @@ def _step(
     return np.where(held, 0.0, step / scale)
 
 
-def _is_positive(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _is_positive(matrices: Floats) -> Bools:
     """(N,) whether symmetric matrices (N, P, P) are positive definite, by their leading minors; P is 3 or 4."""
     a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 0, 2]
     d, e, f = matrices[:, 1, 1], matrices[:, 1, 2], matrices[:, 2, 2]

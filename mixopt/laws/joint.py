@@ -25,6 +25,8 @@ from mixopt.laws.batched_fit import Dense, Rows, effective_parameters, fit_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixopt.arrays import Bools, Floats, Indices
+
 
 @dataclass(frozen=True)
 class AdditivePrior:
@@ -66,12 +68,12 @@ class Law:
         weight: (B, R, T) Huber weights of the runs: 1 for all but outliers.
     """
 
-    theta: NDArray[np.float64]
-    floor: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    used: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    theta: Floats
+    floor: Floats
+    amplitude: Floats
+    residual: Floats
+    used: Floats
+    weight: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +83,13 @@ class Additive:
     c is free and solved inside; A is kept above 0 by its logarithm.
     """
 
-    x: NDArray[np.float64]
-    unit: NDArray[np.float64]
+    x: Floats
+    unit: Floats
     prior: AdditivePrior = AdditivePrior()
     free_amplitude: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, tokens: NDArray[np.float64], prior: AdditivePrior | None = None) -> Additive:
+    def of(cls, tokens: Floats, prior: AdditivePrior | None = None) -> Additive:
         """The form over runs of (R, K) tokens; a domain's unit is the geometric mean of its amounts above 0."""
         some = tokens > 0
         unit = np.exp(np.log(np.where(some, tokens, 1.0)).sum(axis=0) / np.maximum(some.sum(axis=0), 1))
@@ -98,46 +100,46 @@ class Additive:
         """One: the objective."""
         return 1
 
-    def _each(self, *values: float) -> NDArray[np.float64]:
+    def _each(self, *values: float) -> Floats:
         return np.repeat(np.array(values), self.x.shape[1])
 
     @property
-    def centre(self) -> NDArray[np.float64]:
+    def centre(self) -> Floats:
         """(1, 3K)."""
         prior = self.prior
         return np.log(self._each(prior.amplitude[0], prior.offset[0], prior.exponent[0]))[None]
 
     @property
-    def prior_covariance(self) -> NDArray[np.float64]:
+    def prior_covariance(self) -> Floats:
         """(1, 3K, 3K)."""
         prior = self.prior
         return np.diag(self._each(prior.amplitude[1], prior.offset[1], prior.exponent[1]) ** 2)[None]
 
     @property
-    def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def box(self) -> tuple[Floats, Floats]:
         """(1, 3K) each."""
         return np.log(self._each(1e-6, 1e-4, 1e-3))[None], np.log(self._each(1e3, 1e3, 20.0))[None]
 
     @property
-    def starts(self) -> NDArray[np.float64]:
+    def starts(self) -> Floats:
         """(12, 1, 3K): the same A, a, b for all domains."""
         grid = [(big, a, b) for big in (0.1, 1.0) for a in (0.1, 1.0) for b in (0.3, 1.0, 2.0)]
         return np.log([self._each(*point) for point in grid])[:, None]
 
-    def _parts(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    def _parts(self, theta: Floats) -> tuple[Floats, ...]:
         amplitude, a, b = np.exp(theta.reshape(theta.shape[0], 3, 1, -1)).transpose(1, 0, 2, 3)
         log_shifted = np.log(a + self.x)
         return a, b, log_shifted, amplitude * np.exp(-b * log_shifted)
 
-    def some(self, rows: NDArray[np.intp]) -> Additive:  # noqa: ARG002
+    def some(self, rows: Indices) -> Additive:  # noqa: ARG002
         """The same runs for every problem."""
         return self
 
-    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, theta: Floats) -> Floats:
         """(n, R)."""
         return self._parts(theta)[3].sum(axis=2)
 
-    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:  # noqa: ARG002
+    def jacobian(self, theta: Floats, curve: Floats) -> Dense:  # noqa: ARG002
         """(n, R, 3K)."""
         a, b, log_shifted, part = self._parts(theta)
         return Dense(np.concatenate([part, -a * b * part * np.exp(-log_shifted), -b * log_shifted * part], axis=2))
@@ -150,14 +152,14 @@ class PerDomain:
     `own` holds the training domain that each of the V evaluation domains is; −1 where it is none.
     """
 
-    x: NDArray[np.float64]
-    unit: NDArray[np.float64]
-    own: NDArray[np.intp]
+    x: Floats
+    unit: Floats
+    own: Indices
     prior: DomainPrior = DomainPrior()
     free_amplitude: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, tokens: NDArray[np.float64], own: NDArray[np.intp], prior: DomainPrior | None = None) -> PerDomain:
+    def of(cls, tokens: Floats, own: Indices, prior: DomainPrior | None = None) -> PerDomain:
         """The form over runs of (R, K) tokens."""
         unit = np.full(tokens.shape[1], tokens.mean())
         return cls(tokens / unit, unit, own, prior or DomainPrior())
@@ -168,13 +170,13 @@ class PerDomain:
         return self.own.size
 
     @property
-    def _fixed(self) -> NDArray[np.bool_]:
+    def _fixed(self) -> Bools:
         """(V, 1 + K) κ_vv."""
         size = self.x.shape[1]
         return np.hstack([np.zeros((self.targets, 1), np.bool_), self.own[:, None] == np.arange(size)])
 
     @property
-    def centre(self) -> NDArray[np.float64]:
+    def centre(self) -> Floats:
         """(V, 1 + K)."""
         centre = np.full((self.targets, 1 + self.x.shape[1]), np.log(self.prior.transfer[0]))
         centre[self.own < 0] = 0.0
@@ -182,7 +184,7 @@ class PerDomain:
         return np.where(self._fixed, 0.0, centre)
 
     @property
-    def prior_covariance(self) -> NDArray[np.float64]:
+    def prior_covariance(self) -> Floats:
         """(V, 1 + K, 1 + K)."""
         prior, size = self.prior, 1 + self.x.shape[1]
         # Without tokens of its own, a domain's common κ and β say the same: there is nothing to vary.
@@ -194,14 +196,14 @@ class PerDomain:
         return np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, covariance)
 
     @property
-    def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def box(self) -> tuple[Floats, Floats]:
         """(V, 1 + K) each."""
         size = self.x.shape[1]
         low, high = np.log([1e-3, *[1e-6] * size]), np.log([5.0, *[20.0] * size])
         return np.where(self._fixed, 0.0, low), np.where(self._fixed, 0.0, high)
 
     @property
-    def starts(self) -> NDArray[np.float64]:
+    def starts(self) -> Floats:
         """(6, V, 1 + K): slow, middling and fast laws, with little transfer and with much."""
         starts = []
         for alpha in (0.08, 0.3, 0.9):
@@ -211,16 +213,16 @@ class PerDomain:
                 starts.append(start)
         return np.stack(starts)
 
-    def some(self, rows: NDArray[np.intp]) -> PerDomain:  # noqa: ARG002
+    def some(self, rows: Indices) -> PerDomain:  # noqa: ARG002
         """The same runs for every problem."""
         return self
 
-    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, theta: Floats) -> Floats:
         """(n, R)."""
         effective = np.exp(theta[:, 1:]) @ self.x.T
         return effective ** -np.exp(theta[:, :1])
 
-    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:
+    def jacobian(self, theta: Floats, curve: Floats) -> Dense:
         """(n, R, 1 + K)."""
         alpha, kappa = np.exp(theta[:, :1]), np.exp(theta[:, 1:])
         effective = kappa @ self.x.T
@@ -231,10 +233,10 @@ class PerDomain:
 
 def fit_law(
     form: Additive | PerDomain,
-    y: NDArray[np.float64],
-    sd: NDArray[np.float64],
-    shift: NDArray[np.float64] | None = None,
-    starts: NDArray[np.float64] | None = None,
+    y: Floats,
+    sd: Floats,
+    shift: Floats | None = None,
+    starts: Floats | None = None,
     iterations: int = 200,
 ) -> Law:
     """Robust maximum-a-posteriori fit of every target in every replicate.
@@ -254,7 +256,7 @@ def fit_law(
     centre = np.broadcast_to(form.centre, (count, *form.centre.shape))
     centre = centre if shift is None else centre + shift
 
-    def flat(array: NDArray[Any], *last: int) -> NDArray[np.float64]:
+    def flat(array: NDArray[Any], *last: int) -> Floats:
         return np.broadcast_to(array, (count, targets, *last)).reshape(count * targets, *last)
 
     size = fixed.shape[1]
@@ -281,7 +283,7 @@ def fit_law(
     )
 
 
-def evaluate(form: Additive | PerDomain, law: Law, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+def evaluate(form: Additive | PerDomain, law: Law, tokens: Floats) -> Floats:
     """What the laws say of (P, K) tokens: (B, P, T)."""
     there = replace(form, x=tokens / form.unit)
     count, targets, size = law.theta.shape

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Indices
 
 # Jiang et al. 2024, appendix A.1: 0 < α < 0.8, log β < 6.5, log ε > 0.5; 0.001 for "0 <" is the published code's.
 _LOW = (-np.inf, 0.5, 1e-3)
@@ -35,8 +35,8 @@ class LawBounds:
         reference: samples at which β is measured for the bounds.
     """
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    low: Floats
+    high: Floats
     penalty: float = np.inf
     reference: float = 1.0
 
@@ -51,7 +51,7 @@ class LawBounds:
         return cls(np.array(_LOW), np.array(_HIGH), penalty=1.0)
 
     @classmethod
-    def scale_free(cls, samples: NDArray[np.float64], losses: NDArray[np.float64]) -> LawBounds:
+    def scale_free(cls, samples: Floats, losses: Floats) -> LawBounds:
         """Bounds that follow the data: their unit is the last n and each domain's lowest loss.
 
         Args:
@@ -64,19 +64,19 @@ class LawBounds:
         low = np.stack([lowest + np.log(_LEAST_REDUCIBLE), lowest + np.log(_LEAST_FLOOR), narrow], axis=1)
         return cls(low, np.stack([highest, highest, wide], axis=1), reference=float(samples[-1]))
 
-    def cost(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def cost(self, theta: Floats) -> Floats:
         """Penalty of θ (…, 3), shape (…); 0 inside and for hard bounds."""
         if np.isinf(self.penalty):
             return np.zeros(theta.shape[:-1])
         return self.penalty * np.maximum(np.maximum(theta - self.high, self.low - theta), 0).sum(axis=-1)
 
-    def slopes(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def slopes(self, theta: Floats) -> tuple[Floats, Floats]:
         """Derivatives of the penalty to the left and to the right of θ (…, 3), which differ on a bound."""
         left = np.where(theta > self.high, self.penalty, np.where(theta <= self.low, -self.penalty, 0.0))
         right = np.where(theta >= self.high, self.penalty, np.where(theta < self.low, -self.penalty, 0.0))
         return left, right
 
-    def land(self, theta: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+    def land(self, theta: Floats, step: Floats) -> Floats:
         """θ + step, except that a coordinate that crosses a bound stops on it: the penalty has its kinks there."""
         goal = theta + step
         for bound in (self.low, self.high):
@@ -85,7 +85,7 @@ class LawBounds:
             goal = np.where(crossed, bound, goal)
         return np.clip(goal, self.low, self.high) if np.isinf(self.penalty) else goal
 
-    def some(self, rows: NDArray[np.intp], domains: int) -> LawBounds:
+    def some(self, rows: Indices, domains: int) -> LawBounds:
         """The bounds of the domains `rows` out of `domains`."""
         low, high = (np.broadcast_to(b, (domains, b.shape[-1]))[rows] for b in (self.low, self.high))
         return LawBounds(low, high, self.penalty, self.reference)

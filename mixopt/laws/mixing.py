@@ -21,7 +21,7 @@ import numpy as np
 from mixopt.laws.batched_fit import HUBER, Rows, fit_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Indices
 
 # A start: how far below the lowest loss (k > 0) or above the highest (k < 0) the floor c lies, in ranges of the
 # loss. t then follows by linear least squares of log|L − c|.
@@ -47,17 +47,17 @@ class MixingLaw:
         cost: (…) sum of squared residuals, weighted, with the ridge's part.
     """
 
-    floor: NDArray[np.float64]
-    slope: NDArray[np.float64]
-    sign: NDArray[np.float64]
-    cost: NDArray[np.float64]
+    floor: Floats
+    slope: Floats
+    sign: Floats
+    cost: Floats
 
-    def reducible(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def reducible(self, weights: Floats) -> Floats:
         """k·exp(t·w) (…, P) of mixtures: (P, K), or (…, P, K) for each law's own."""
         exponent = np.swapaxes(weights @ np.swapaxes(self.slope[..., None, :], -1, -2), -1, -2)[..., 0, :]
         return self.sign[..., None] * np.exp(np.minimum(exponent, _LARGEST_EXPONENT))
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, P) losses of mixtures: (P, K), or (…, P, K) for each law's own."""
         return self.floor[..., None] + self.reducible(weights)
 
@@ -70,21 +70,21 @@ class MixingLaw:
             self.cost.reshape(shape),
         )
 
-    def take(self, rows: NDArray[np.intp]) -> MixingLaw:
+    def take(self, rows: Indices) -> MixingLaw:
         """Some of N laws."""
         return MixingLaw(self.floor[rows], self.slope[rows], self.sign[rows], self.cost[rows])
 
-    def factor(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def factor(self) -> tuple[Floats, Floats]:
         """k (…) and t (…, K) with Σ_j t_j = 0, which makes the two identifiable."""
         mean = self.slope.mean(axis=-1)
         return self.sign * np.exp(mean), self.slope - mean[..., None]
 
 
 def fit_mixing_law(
-    weights: NDArray[np.float64],
-    losses: NDArray[np.float64],
+    weights: Floats,
+    losses: Floats,
     *,
-    precision: NDArray[np.float64] | None = None,
+    precision: Floats | None = None,
     negative: bool = False,
     robust: bool = False,
     start: MixingLaw | None = None,
@@ -130,24 +130,24 @@ class _Curves:
         sign: (N,).
     """
 
-    weights: NDArray[np.float64]
-    outer: NDArray[np.float64]
-    sign: NDArray[np.float64]
+    weights: Floats
+    outer: Floats
+    sign: Floats
 
     @classmethod
-    def of(cls, weights: NDArray[np.float64], sign: NDArray[np.float64]) -> _Curves:
+    def of(cls, weights: Floats, sign: Floats) -> _Curves:
         return cls(weights, (weights[:, :, None] * weights[:, None, :]).reshape(len(weights), -1), sign)
 
-    def some(self, rows: NDArray[np.intp]) -> _Curves:
+    def some(self, rows: Indices) -> _Curves:
         return replace(self, sign=self.sign[rows])
 
-    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, theta: Floats) -> Floats:
         return self.sign[:, None] * np.exp(np.minimum(theta @ self.weights.T, _LARGEST_EXPONENT))
 
-    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> _Jacobian:  # noqa: ARG002
+    def jacobian(self, theta: Floats, curve: Floats) -> _Jacobian:  # noqa: ARG002
         return _Jacobian(self, curve)
 
-    def second_moments(self, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    def second_moments(self, share: Floats) -> Floats:
         """(N, K, K) Σ_r share_r w_r w_rᵀ."""
         size = self.weights.shape[1]
         return (share @ self.outer).reshape(-1, size, size)
@@ -158,29 +158,29 @@ class _Jacobian:
     """The laws' values times w, never written out."""
 
     curves: _Curves
-    values: NDArray[np.float64]
+    values: Floats
 
-    def pull(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def pull(self, values: Floats) -> Floats:
         return (values * self.values) @ self.curves.weights
 
-    def square(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    def square(self, weight: Floats) -> Floats:
         return self.curves.second_moments(weight * self.values**2)
 
 
-def _scale(off: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scale(off: Floats, precision: Floats) -> Floats:
     """(N, 1) robust standard deviations: the median absolute residual of the runs that count, normal-consistent."""
     median = np.nanmedian(np.where(precision > 0, off, np.nan), axis=1, keepdims=True)
     return np.maximum(1.4826 * median, 1e-9)
 
 
-def _ridge(losses: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ridge(losses: Floats, precision: Floats) -> Floats:
     """(N,) prior precision of t_j − mean t."""
     total = precision.sum(axis=1)
     mean = (precision * losses).sum(axis=1) / total
     return _RIDGE * (precision * (losses - mean[:, None]) ** 2).sum(axis=1) / total + 1e-12
 
 
-def _from_starts(curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64]) -> MixingLaw:
+def _from_starts(curves: _Curves, losses: Floats, precision: Floats) -> MixingLaw:
     return _fit(curves, losses, precision, np.stack([_start(curves, losses, precision, far) for far in _STARTS]))
 
 
@@ -193,9 +193,7 @@ def _better(one: MixingLaw, other: MixingLaw) -> MixingLaw:
     return both.take(np.arange(count) + count * (other.cost < one.cost))
 
 
-def _start(
-    curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64], far: float
-) -> NDArray[np.float64]:
+def _start(curves: _Curves, losses: Floats, precision: Floats, far: float) -> Floats:
     """(N, K) t by least squares of log|L − c|, each run weighted by (L − c)², as errors are of L."""
     sign = curves.sign[:, None]
     signed = np.where(precision > 0, sign * losses, np.nan)
@@ -209,9 +207,7 @@ def _start(
     return np.linalg.solve(matrix, ((share * np.log(rest)) @ curves.weights)[..., None])[..., 0]
 
 
-def _fit(
-    curves: _Curves, losses: NDArray[np.float64], precision: NDArray[np.float64], starts: NDArray[np.float64]
-) -> MixingLaw:
+def _fit(curves: _Curves, losses: Floats, precision: Floats, starts: Floats) -> MixingLaw:
     """The best of starts (S, N, K), by least squares."""
     size, ridge = curves.weights.shape[1], _ridge(losses, precision)
     rows = Rows(

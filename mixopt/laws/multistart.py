@@ -14,8 +14,7 @@ from mixopt.laws.huber_newton import Problems, newton
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.laws.law_bounds import LawBounds
 
 # Curves of at most `_COARSE` points start from every exponent, as few points make many shallow minima; longer ones
@@ -33,10 +32,10 @@ def best_of_starts(
     curves: _Curves,
     bounds: LawBounds,
     huber: float,
-    starts_of: Callable[[_Curves, LawBounds, float, int], NDArray[np.float64]],
+    starts_of: Callable[[_Curves, LawBounds, float, int], Floats],
     exponents: int,
-    warm: NDArray[np.float64] | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    warm: Floats | None,
+) -> tuple[Floats, Floats]:
     """Fit K curves.
 
     Args:
@@ -66,13 +65,8 @@ def best_of_starts(
 
 
 def _polish(
-    curves: Problems,
-    bounds: LawBounds,
-    huber: float,
-    starts: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    screening: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    curves: Problems, bounds: LawBounds, huber: float, starts: Floats, wanted: Bools, screening: bool
+) -> tuple[Floats, Floats]:
     """Minimise from the starts (K, S, P) that are `wanted` (K, S); costs (K, S), infinite for the others."""
     domains = curves.weight.shape[0]
     rows = np.nonzero(wanted)[0]
@@ -84,9 +78,7 @@ def _polish(
     return theta, cost
 
 
-def _finalists(
-    theta: NDArray[np.float64], cost: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _finalists(theta: Floats, cost: Floats) -> tuple[Floats, Bools]:
     """The best starts (K, 2, P), and which of them to polish: not one that met a better one, or is far behind."""
     order = np.argsort(cost, axis=1, kind="stable")
     cost = np.take_along_axis(cost, order, 1)

@@ -19,7 +19,7 @@ import numpy as np
 from mixopt.laws.batched_fit import Dense, Rows, fit_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Indices
 
 # Bounds a > 0 and b > 0, in practice: b at its lower end is a domain whose tokens change nothing.
 LOG_A = (np.log(1e-4), np.log(1e3))
@@ -48,12 +48,12 @@ class Prior:
     b_log_sd: float = 0.5
 
     @property
-    def centre(self) -> NDArray[np.float64]:
+    def centre(self) -> Floats:
         """(2,) medians of (log a, log b)."""
         return np.log([self.a_median, self.b_median])
 
     @property
-    def spread(self) -> NDArray[np.float64]:
+    def spread(self) -> Floats:
         """(2,) standard deviations of (log a, log b)."""
         return np.array([self.a_log_sd, self.b_log_sd])
 
@@ -69,27 +69,27 @@ class PowerFit:
         residual: weighted sum of squared residuals, Σ (y − fit)² / sd²; the prior's part left out.
     """
 
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
-    c: NDArray[np.float64]
-    residual: NDArray[np.float64]
+    a: Floats
+    b: Floats
+    c: Floats
+    residual: Floats
 
-    def curve(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, x: Floats) -> Floats:
         """y at amounts x, which broadcasts against (…, K)."""
         return (x + self.a) ** -self.b + self.c
 
-    def take(self, *index: NDArray[np.intp] | int | slice) -> PowerFit:
+    def take(self, *index: Indices | int | slice) -> PowerFit:
         """Some of the laws."""
         return PowerFit(self.a[index], self.b[index], self.c[index], self.residual[index])
 
 
 def fit_power(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    sd: NDArray[np.float64],
+    x: Floats,
+    y: Floats,
+    sd: Floats,
     prior: Prior | None = None,
-    prior_shift: NDArray[np.float64] | None = None,
-    start: NDArray[np.float64] | None = None,
+    prior_shift: Floats | None = None,
+    start: Floats | None = None,
 ) -> PowerFit:
     """Least squares, or maximum a posteriori with a prior, for every problem at once.
 
@@ -123,7 +123,7 @@ def fit_power(
     else:
         starts = np.broadcast_to(start, (1, count, problems, 2))
 
-    def flat(array: NDArray[np.float64], last: int) -> NDArray[np.float64]:
+    def flat(array: Floats, last: int) -> Floats:
         return np.broadcast_to(array, (count, problems, last)).reshape(-1, last)
 
     rows = Rows(
@@ -142,7 +142,7 @@ def fit_power(
     return PowerFit(*(part.reshape(shape) for part in (a, b, fit.floor, residual)))
 
 
-def exact_branches(x: NDArray[np.float64], y: NDArray[np.float64], sd: NDArray[np.float64]) -> list[PowerFit]:
+def exact_branches(x: Floats, y: Floats, sd: Floats) -> list[PowerFit]:
     """Least-squares laws by ascending b, where several fit equally well.
 
     Three points and three parameters often have two exact solutions, one with b near 0.1 and one above 1: the data
@@ -176,28 +176,22 @@ def exact_branches(x: NDArray[np.float64], y: NDArray[np.float64], sd: NDArray[n
 class _Curves:
     """(x + a)^(−b) at amounts (N, P), by (log a, log b); see `mixopt.laws.batched_fit.Curves`."""
 
-    x: NDArray[np.float64]
+    x: Floats
 
-    def some(self, rows: NDArray[np.intp]) -> _Curves:
+    def some(self, rows: Indices) -> _Curves:
         return _Curves(self.x[rows])
 
-    def curve(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curve(self, theta: Floats) -> Floats:
         a, b = np.exp(theta).T[..., None]
         return (self.x + a) ** -b
 
-    def jacobian(self, theta: NDArray[np.float64], curve: NDArray[np.float64]) -> Dense:
+    def jacobian(self, theta: Floats, curve: Floats) -> Dense:
         a, b = np.exp(theta).T[..., None]
         shifted, slope = self.x + a, -b * curve
         return Dense(np.stack([slope * a / shifted, slope * np.log(shifted)], axis=2))
 
 
-def _grid_starts(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _grid_starts(x: Floats, y: Floats, precision: Floats, centre: Floats, weight: Floats) -> Floats:
     """(S, B, K, 2) the best of a grid over (log a, log b) in each of S bands of b, with c solved at each point."""
     grid = np.stack(np.meshgrid(_GRID_A, _GRID_B, indexing="ij"), axis=-1).reshape(-1, 2)  # (G, 2)
     a, b = np.exp(grid).T

@@ -24,14 +24,13 @@ from mixopt.solve.projection import project
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices
     from mixopt.methods.swarm.designs import DesignSettings
     from mixopt.methods.swarm.optimum import Function
 
     Place = tuple[str | None, int]
-    Seen = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    Hopeful = Callable[[NDArray[np.float64]], NDArray[np.intp]]
+    Seen = Callable[[Floats], Floats]
+    Hopeful = Callable[[Floats], Indices]
 
 # How far the next mixture to be confirmed is from those that were run: nearer ones would tell the same.
 _APART = 0.05
@@ -58,13 +57,11 @@ class Simplex:
     bounds: Bounds
     run_bounds: Bounds | None = None
 
-    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
+    def closest(self, mixture: Mixture, place: Place) -> Floats:
         """(K,) the candidate that stands for a mixture at a place."""
         return project(mixture.array, self.bounds.floors, self.bounds.caps)
 
-    def first(
-        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
-    ) -> list[NDArray[np.float64]]:
+    def first(self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator) -> list[Floats]:
         """At most `count` different mixtures (K,) to begin with at a place: the anchors, then from all over."""
         drawn = abroad(self.natural.array, self.bounds, count, rng)
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
@@ -75,7 +72,7 @@ class Simplex:
         """The design of a one-shot search; see `mixopt.methods.swarm.designs.make_design`."""
         return make_design(settings, self.natural, self.run_bounds or self.bounds, anchors, seen)
 
-    def pool(self, ran: NDArray[np.float64], hopeful: Hopeful, rng: np.random.Generator) -> NDArray[np.float64]:
+    def pool(self, ran: Floats, hopeful: Hopeful, rng: np.random.Generator) -> Floats:
         """(P, K) mixtures at the target among which one is recommended: the finer the better they look.
 
         Args:
@@ -92,7 +89,7 @@ class Simplex:
             pool = np.vstack([pool, near(pool[hopeful(pool)], bounds, _ABOUT, rng)])
         return pool
 
-    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
+    def runnable(self, place: Place, pool: Floats, ran: Floats) -> Floats:
         """(P', K) what can be run at a place, given a `pool`; what was run there (R, K) may be left out."""
         return pool
 
@@ -100,13 +97,11 @@ class Simplex:
         """The candidate at the target of the least value of one function."""
         return minimise(function, self.bounds, self.natural.array)
 
-    def minima(
-        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
-    ) -> NDArray[np.float64]:
+    def minima(self, functions: Function, start: Floats, draws: int, steps: int) -> Floats:
         """(B, K) the best candidates under B replicates of a law, `start` (K,) the best under the law itself."""
         return search(functions, self.bounds, self.natural.array, start[None], draws=draws, descents=1, steps=steps)
 
-    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def next_best(self, function: Function, ran: Floats) -> Floats | None:
         """(K,) the best candidate at the target that is some way from all that was run there (R, K), if any is."""
         best = self.minimise(function).weights
         if not was_run(best[None], ran)[0]:
@@ -130,8 +125,8 @@ class Rows:
     """
 
     domains: tuple[str, ...]
-    weights: NDArray[np.float64]
-    available: Mapping[Place, NDArray[np.bool_]]
+    weights: Floats
+    available: Mapping[Place, Bools]
     target: Place
     seed: int = 0
 
@@ -140,18 +135,16 @@ class Rows:
         """None: whatever is in the table is allowed."""
         return Bounds.free(self.domains)
 
-    def at(self, place: Place) -> NDArray[np.float64]:
+    def at(self, place: Place) -> Floats:
         """(P, K) the rows that can be run at a place."""
         return self.weights[self.available[place]]
 
-    def closest(self, mixture: Mixture, place: Place) -> NDArray[np.float64]:
+    def closest(self, mixture: Mixture, place: Place) -> Floats:
         """The nearest row (total variation) that can be run there."""
         rows = self.at(place)
         return rows[np.abs(rows - mixture.ordered(self.domains).array).sum(axis=1).argmin()]
 
-    def first(
-        self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator
-    ) -> list[NDArray[np.float64]]:
+    def first(self, count: int, anchors: Sequence[Mixture], place: Place, rng: np.random.Generator) -> list[Floats]:
         """The rows nearest to the anchors, then the others in random order."""
         drawn = np.random.default_rng(self.seed).permutation(self.at(place))
         return _distinct([*(self.closest(anchor, place) for anchor in anchors), *drawn])[:count]
@@ -171,11 +164,11 @@ class Rows:
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
         return tuple(Mixture.of_array(self.domains, row) for row in rows)
 
-    def pool(self, ran: NDArray[np.float64], hopeful: Hopeful, rng: np.random.Generator) -> NDArray[np.float64]:
+    def pool(self, ran: Floats, hopeful: Hopeful, rng: np.random.Generator) -> Floats:
         """All rows of the target."""
         return self.at(self.target)
 
-    def runnable(self, place: Place, pool: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
+    def runnable(self, place: Place, pool: Floats, ran: Floats) -> Floats:
         """The rows of the place that were not run there."""
         rows = self.at(place)
         return rows[~was_run(rows, ran)]
@@ -187,14 +180,12 @@ class Rows:
         best = int(values.argmin())
         return Optimum(rows[best], float(values[best]), convex=True)
 
-    def minima(
-        self, functions: Function, start: NDArray[np.float64], draws: int, steps: int
-    ) -> NDArray[np.float64]:
+    def minima(self, functions: Function, start: Floats, draws: int, steps: int) -> Floats:
         """The best row of each."""
         rows = self.at(self.target)
         return rows[functions.value(rows).argmin(axis=1)]
 
-    def next_best(self, function: Function, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def next_best(self, function: Function, ran: Floats) -> Floats | None:
         """The best of the rows that were not run at the target."""
         rows = self.runnable(self.target, self.weights, ran)
         return rows[function.value(rows)[0].argmin()] if len(rows) else None
@@ -203,9 +194,7 @@ class Rows:
 Candidates: TypeAlias = Simplex | Rows
 
 
-def abroad(
-    natural: NDArray[np.float64], bounds: Bounds, count: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def abroad(natural: Floats, bounds: Bounds, count: int, rng: np.random.Generator) -> Floats:
     """Mixtures (count, K) from all over: half uniformly on the simplex, half about the natural shares.
 
     Rejection would keep one draw in a million at twenty domains; these are drawn within bounds at once.
@@ -223,7 +212,7 @@ def abroad(
     return dirichlet_within(parameters, bounds.floors, bounds.caps, rng)
 
 
-def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def near(centres: Floats, bounds: Bounds, count: int, rng: np.random.Generator) -> Floats:
     """Mixtures (count, K) about some of the `centres` (c, K), close to them and farther off.
 
     Half are drawn from Dirichlet distributions, where a domain that a centre leaves out may come back with a
@@ -239,10 +228,10 @@ def near(centres: NDArray[np.float64], bounds: Bounds, count: int, rng: np.rando
     return np.vstack([drawn, project(chosen[half:] + steps, bounds.floors, bounds.caps)])
 
 
-def was_run(weights: NDArray[np.float64], ran: NDArray[np.float64], distance: float = SAME) -> NDArray[np.bool_]:
+def was_run(weights: Floats, ran: Floats, distance: float = SAME) -> Bools:
     """(P,) which of some mixtures (P, K) are within a total variation of one that was run (R, K)."""
     return np.asarray((total_variation(weights[:, None, :], ran[None, :, :]) <= distance).any(axis=1))
 
 
-def _distinct(rows: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+def _distinct(rows: Sequence[Floats]) -> list[Floats]:
     return list({row.tobytes(): row for row in rows}.values())

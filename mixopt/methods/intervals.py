@@ -13,8 +13,7 @@ from mixopt.mixture import total_variation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.mixture import Mixture
 
 # Mixtures nearer than this are the same one, over which nothing is gained.
@@ -32,9 +31,9 @@ class Prediction:
         error: the law's own standard error, which replicates know nothing of.
     """
 
-    weights: NDArray[np.float64]
+    weights: Floats
     value: float
-    draws: NDArray[np.float64]
+    draws: Floats
     error: float = 0.0
 
     @property
@@ -43,7 +42,7 @@ class Prediction:
         return percentiles(self.value, self.draws, self.error)
 
 
-def percentiles(value: float, draws: NDArray[np.float64], error: float = 0.0) -> tuple[float, float]:
+def percentiles(value: float, draws: Floats, error: float = 0.0) -> tuple[float, float]:
     """95 % percentile interval of (B,) replicates, widened to hold the estimate `value` itself.
 
     A standard error that they do not hold is added in quadrature, on either side.
@@ -53,7 +52,7 @@ def percentiles(value: float, draws: NDArray[np.float64], error: float = 0.0) ->
     return value - float(np.hypot(below, 1.96 * error)), value + float(np.hypot(above, 1.96 * error))
 
 
-def weight_intervals(mixture: Mixture, draws: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+def weight_intervals(mixture: Mixture, draws: Floats) -> dict[str, tuple[float, float]]:
     """The interval of each weight, by domain, from (B, K) replicates of the mixture."""
     return {
         domain: percentiles(weight, draws[:, index])

@@ -20,9 +20,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.candidates import Candidates
     from mixopt.objective import Objective
@@ -80,7 +78,7 @@ class Training(Protocol):
         """
         ...
 
-    def seen(self, weights: NDArray[np.float64], tokens: int) -> NDArray[np.float64]:
+    def seen(self, weights: Floats, tokens: int) -> Floats:
         """(K,) the shares that a run really sees of weights (K,) asked for, as it holds whole sequences."""
         ...
 

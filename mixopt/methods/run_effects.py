@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,12 @@ class RunEffects:
         freedom: degrees of freedom left for the noise.
     """
 
-    operator: NDArray[np.float64]
-    residual: NDArray[np.float64]
+    operator: Floats
+    residual: Floats
     freedom: int
 
     @classmethod
-    def of(cls, cells: NDArray[np.int64], seeds: NDArray[np.int64], count: int) -> RunEffects:
+    def of(cls, cells: Ints, seeds: Ints, count: int) -> RunEffects:
         """The layout of observations of these cells (each of 0 … count − 1 at least once) and seeds, both (n,)."""
         by_cell = (cells[:, None] == np.arange(count)).astype(np.float64)
         distinct = np.unique(seeds)
@@ -44,13 +44,13 @@ class RunEffects:
         inverse = np.linalg.pinv(layout)
         return cls(inverse[:count], np.eye(cells.size) - layout @ inverse, cells.size - layout.shape[1])
 
-    def noise(self, values: NDArray[np.float64]) -> float | None:
+    def noise(self, values: Floats) -> float | None:
         """Standard deviation of one observation (n,) → scalar; None without repeats."""
         if self.freedom < 1:
             return None
         return float(np.sqrt(((self.residual @ values) ** 2).sum() / self.freedom))
 
     @property
-    def spread(self) -> NDArray[np.float64]:
+    def spread(self) -> Floats:
         """(C,) standard deviation of each effect, in units of one observation's."""
         return np.sqrt((self.operator**2).sum(axis=1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mixopt.arrays_json import from_json, to_json
+from mixopt.arrays import from_json, to_json
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
@@ -22,8 +22,9 @@ from mixopt.policy import Course, LossWeighting, MixturePolicy, make_policy, opt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
     from torch import Tensor
+
+    from mixopt.arrays import Floats, Ints
 
 # Steps that are planned when training stands at one: that one and the next. The policy's protocol allows no more
 # (losses may come one step late), and workers need no less to load while the device computes.
@@ -42,18 +43,18 @@ class StepLosses:
     """
 
     step: int
-    weights: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    tokens: NDArray[np.int64]
+    weights: Floats
+    losses: Floats
+    tokens: Ints
 
 
 @dataclass(frozen=True, eq=False)
 class _Planned:
     """A step whose sequences are decided: by which mixture, from which state of the sampler, how many of each."""
 
-    weights: NDArray[np.float64]
+    weights: Floats
     sampler: dict[str, Any]
-    counts: NDArray[np.int64]
+    counts: Ints
     check: int
 
 
@@ -240,7 +241,7 @@ class OnlineMixture:
         while len(self._planned) < _AHEAD:
             self._plan(np.array(self.policy.weights(self._step + len(self._planned)), dtype=np.float64))
 
-    def _plan(self, weights: NDArray[np.float64]) -> None:
+    def _plan(self, weights: Floats) -> None:
         """Decide the sequences of the first step that is not planned."""
         if weights.shape != (len(self.domains),):
             raise ConfigError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributed
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -19,7 +19,7 @@ def rank_and_size() -> tuple[int, int]:
     return 0, 1
 
 
-def gather(row: Tensor) -> NDArray[np.float64]:
+def gather(row: Tensor) -> Floats:
     """The rows (C,) of all processes, (N, C) by rank, the same in every process.
 
     Gathered and not reduced: sums that the host makes in the order of the ranks are bitwise equal everywhere.

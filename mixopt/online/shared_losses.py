@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Ints
 
 # At most two steps are planned ahead, and no reader is behind the step that is being trained.
 _ROWS = 4
@@ -55,7 +55,7 @@ class PlanBoard:
         """Tell waiting readers that no further step will come."""
         self._cells[_CLOSED] = 1
 
-    def publish(self, step: int, domains: NDArray[np.int64], windows: NDArray[np.int64]) -> int:
+    def publish(self, step: int, domains: Ints, windows: Ints) -> int:
         """Write a step's plan up, (sequences,) each, and return its checksum."""
         row = self._row(step)
         plan = np.concatenate([domains, windows])
@@ -63,7 +63,7 @@ class PlanBoard:
         row[_PLAN:], row[_CHECK], row[_TAG] = plan, check, step + 1
         return check
 
-    def read(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    def read(self, step: int) -> tuple[Ints, Ints] | None:
         """Domains and windows of `step`, or None if it is not on the board."""
         row = self._row(step).copy()
         # Processors may show another process's writes in any order; a row that is half written fails its checksum.
@@ -72,12 +72,12 @@ class PlanBoard:
         return row[_PLAN : _PLAN + self.sequences], row[_PLAN + self.sequences :]
 
     @property
-    def _cells(self) -> NDArray[np.int64]:
+    def _cells(self) -> Ints:
         return self._memory.numpy()
 
-    def _row(self, step: int) -> NDArray[np.int64]:
+    def _row(self, step: int) -> Ints:
         return self._cells[_HEADER:].reshape(_ROWS, -1)[step % _ROWS]
 
 
-def _checksum(step: int, plan: NDArray[np.int64]) -> int:
+def _checksum(step: int, plan: Ints) -> int:
     return zlib.crc32(plan.tobytes(), zlib.crc32(step.to_bytes(8, "little")))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
@@ -33,8 +33,9 @@ from mixopt.policy.refit import Pending, Refit, refit_laws
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from mixopt.arrays import Floats, Ints
     from mixopt.laws.annealing import Laws
     from mixopt.mixture import Mixture
     from mixopt.policy.base import Course, Option
@@ -121,7 +122,7 @@ class Ado(Policy):
             found |= {"lr_warmup": course.lr_warmup, "lr_final": course.lr_final}
         return found
 
-    def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:  # noqa: ARG002
         """π, shape (K,): the prior until there is a policy."""
         return self._weights
 
@@ -130,7 +131,7 @@ class Ado(Policy):
         """n: samples seen over all domains."""
         return self._tokens / self.settings.tokens_per_sample
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in a step, fit the laws if it is time, and find the next policy."""
         settings = self.settings
         total = int(tokens_k.sum())
@@ -203,7 +204,7 @@ class Ado(Policy):
         self._preference, self._weights = preference, _frozen(weights)
         self._policies += 1
 
-    def _prefer(self) -> NDArray[np.float64]:
+    def _prefer(self) -> Floats:
         """ρ (Eq. 3); the logs keep β of any size from overflowing, and 1/n is the same for all."""
         amount = self.samples if self._schedule is None else float(self._schedule.forward(self.samples))
         power = self._pull - self._alpha * math.log(max(amount, 1e-300))
@@ -219,7 +220,7 @@ class Ado(Policy):
         lawless = np.where(self._known, 0.0, self._prior)
         return lawless + (1 - lawless.sum()) * speed / total
 
-    def _credit(self) -> NDArray[np.float64]:
+    def _credit(self) -> Floats:
         """λ (Eq. 2), not normalised."""
         return (self._h / self._credit_unit) ** self.settings.s
 
@@ -247,7 +248,7 @@ class Ado(Policy):
         forward = DomainLaws(*arrays[:3])
         self._use(AnnealingLaws(forward, arrays[3], self._schedule) if self._schedule else forward)
 
-    def forecast(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def forecast(self, samples: ArrayLike) -> Floats:
         """Losses that the present laws forecast at n, nats/token: (K,) for one n, (…, K) for n of shape (…)."""
         return self.laws.loss(samples)
 
@@ -323,7 +324,7 @@ class Ado(Policy):
             raise ConfigError("ado: the saved state started from another prior: continue with the same")
 
 
-def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+def _frozen(array: Floats) -> Floats:
     """The array, read-only, as it is given out."""
     array = array.copy()
     array.flags.writeable = False

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
     from mixopt.policy.loss_curve import Points
 
@@ -24,11 +24,11 @@ class MixturePolicy(Protocol):
     Save, load and continue is bitwise equal to going on.
     """
 
-    def weights(self, step: int) -> NDArray[np.float64]:
+    def weights(self, step: int) -> Floats:
         """The mixture of `step`, shape (K,), on the simplex; no side effects."""
         ...
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in what `step` measured.
 
         Args:
@@ -117,11 +117,11 @@ class Policy(ABC):
         return {}
 
     @abstractmethod
-    def weights(self, step: int) -> NDArray[np.float64]:
+    def weights(self, step: int) -> Floats:
         """As `MixturePolicy`'s, like all below."""
 
     @abstractmethod
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in what a step measured."""
 
     @abstractmethod
@@ -137,9 +137,7 @@ class Policy(ABC):
 class LossWeighting(MixturePolicy, Protocol):
     """A policy that also weighs the losses of each step, by how far the model is behind a frozen reference."""
 
-    def loss_weights(
-        self, step: int, excess_k: NDArray[np.float64], tokens_k: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def loss_weights(self, step: int, excess_k: Floats, tokens_k: Ints) -> Floats:
         """Take in a step's excess losses, and give the weights of the losses of the same step.
 
         Called once a step and in order, between the forward pass and the backward pass of the whole batch.
@@ -189,7 +187,7 @@ class LawFitting(SelfDescribing, Protocol):
     @property
     def samples(self) -> float: ...  # noqa: D102
 
-    def forecast(self, samples: ArrayLike) -> NDArray[np.float64]:
+    def forecast(self, samples: ArrayLike) -> Floats:
         """(K,) losses at n that the laws in use forecast, nats/token; NaN without a law."""
         ...
 

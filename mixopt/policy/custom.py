@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
 from mixopt.plugins import is_path, load
@@ -15,11 +15,10 @@ from mixopt.policy.base import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
 
-    Function = Callable[[int, NDArray[np.float64]], NDArray[np.float64]]
+    Function = Callable[[int, Floats], Floats]
 
 
 class Custom(Policy):
@@ -41,7 +40,7 @@ class Custom(Policy):
         self._function = _find(function) if isinstance(function, str) else function
         self._prior, self._losses = prior.array, np.full(len(prior.domains), np.nan)
 
-    def weights(self, step: int) -> NDArray[np.float64]:
+    def weights(self, step: int) -> Floats:
         """What the function says, shape (K,).
 
         Raises:
@@ -57,7 +56,7 @@ class Custom(Policy):
             )
         return weights
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:  # noqa: ARG002
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:  # noqa: ARG002
         """Remember the losses of the domains that were drawn."""
         self._losses = np.where((tokens_k > 0) & np.isfinite(loss_k), loss_k, self._losses)
 

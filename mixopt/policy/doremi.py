@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.policy.base import Part, Policy
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
 
 
@@ -61,16 +60,16 @@ class GroupDro(Policy):
         self.scores = np.zeros(domains)
         self.steps = 0
 
-    def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:  # noqa: ARG002
         """s, shape (K,): the mixture that is drawn never changes."""
         return self._sampling
 
     def loss_weights(
         self,
         step: int,  # noqa: ARG002
-        excess_k: NDArray[np.float64],
-        tokens_k: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
+        excess_k: Floats,
+        tokens_k: Ints,
+    ) -> Floats:
         """Update α with this step's excess losses, and give the weights of its own losses; see `LossWeighting`.
 
         λ_k is replaced where domain k was drawn, else kept; α' = softmax(log α + ηλ); α = (1 − c)α' + c/K;
@@ -87,7 +86,7 @@ class GroupDro(Policy):
         ratio = self.alpha / self._sampling
         return ratio / ratio.sum()
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Nothing: `loss_weights` has learnt from the step already."""
 
     def describe(self) -> dict[str, dict[str, float | None]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 
 class Floor:
@@ -17,11 +17,11 @@ class Floor:
         floor: (K,), sum at most 1.
     """
 
-    def __init__(self, floor: NDArray[np.float64]) -> None:
+    def __init__(self, floor: Floats) -> None:
         self._floor, self._room = floor, 1 - floor.sum()
         self._counts = np.arange(1, floor.size + 1)
 
-    def project(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def project(self, weights: Floats) -> Floats:
         """The nearest mixture to `weights` (K,), sum 1: what is missing is taken evenly from the others.
 
         The sort-based projection onto a simplex (Duchi et al. 2008, Figure 1), shifted by the floors: the case of
@@ -37,7 +37,7 @@ class Floor:
         return np.maximum(above - given.max(), 0.0) + self._floor
 
 
-def published_clip(weights: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+def published_clip(weights: Floats, floor: float) -> Floats:
     """Algorithm 2 of Jiang et al. (2024), for weights that sum to 1: raise to the floor, divide by the sum.
 
     Its deficit, max(floor·K − Σw, 0), is 0 for such weights, so that nothing is spread evenly, and the division

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.policy.ado_settings import AdoSettings
 
 # The published code's smoothing: scipy.signal.savgol_filter(losses, 101, 3).
@@ -33,15 +32,15 @@ class Points(NamedTuple):
         weights: (K, T).
     """
 
-    samples: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    samples: Floats
+    losses: Floats
+    weights: Floats
 
 
 class LossCurve(Protocol):
     """Takes in every step, gives the points for a fit."""
 
-    def add(self, step: int, samples: float, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in a step: n after it, losses (K,) and tokens (K,) by domain."""
         ...
 
@@ -72,12 +71,12 @@ class SampledCurve:
     def __init__(self, domains: int, skip: int, stride: int) -> None:
         self._domains, self._skip, self._stride = domains, skip, stride
         self._samples: list[float] = []
-        self._losses: list[NDArray[np.float64]] = []
+        self._losses: list[Floats] = []
 
     def _is_point(self, step: int) -> bool:
         return step >= self._skip and (step - self._skip) % self._stride == 0
 
-    def add(self, step: int, samples: float, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
         """Keep the step if it is a point."""
         if self._is_point(step):
             self._samples.append(samples)
@@ -111,9 +110,9 @@ class SmoothedCurve(SampledCurve):
         # The last rows, of K losses and n each: `_end` rows, moved to the front when the buffer is full.
         self._rows = np.empty((_BUFFER, domains + 1))
         self._end, self._step = 0, -1
-        self._middle: NDArray[np.float64] | None = None
+        self._middle: Floats | None = None
 
-    def add(self, step: int, samples: float, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in a step, and smooth the step in the middle of the window that it completes."""
         seen = tokens_k > 0
         missing = self._rows[self._end - 1, :-1] if self._end else np.full(self._domains, np.nan)
@@ -131,7 +130,7 @@ class SmoothedCurve(SampledCurve):
         elif self._end >= WINDOW and self._is_point(step - WINDOW // 2):
             self._keep_middle()
 
-    def _window(self) -> NDArray[np.float64]:
+    def _window(self) -> Floats:
         """(≤ 101, K + 1) the last rows."""
         return self._rows[max(0, self._end - WINDOW) : self._end]
 
@@ -190,11 +189,11 @@ class BinnedCurve:
     def __init__(self, domains: int, skip: int, stride: int, limit: int) -> None:
         self._skip, self._stride, self._limit = skip, stride, limit
         # A row a bin: K sums of loss · tokens, K sums of tokens, the sum of n.
-        self._rows: list[NDArray[np.float64]] = []
+        self._rows: list[Floats] = []
         self._open = np.zeros(2 * domains + 1)
         self._count, self._domains = 0, domains
 
-    def add(self, step: int, samples: float, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
         """Take a step into the open bin."""
         if step < self._skip:
             return
@@ -238,5 +237,5 @@ class BinnedCurve:
         self._count, self._stride = state["count"], state["stride"]
 
 
-def _stacked(rows: list[NDArray[np.float64]], columns: int) -> NDArray[np.float64]:
+def _stacked(rows: list[Floats], columns: int) -> Floats:
     return np.array(rows) if rows else np.empty((0, columns))

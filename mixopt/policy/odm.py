@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.policy.base import Part, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
     from mixopt.policy.base import Course, Option
 
@@ -86,11 +85,11 @@ class Odm(Policy):
         """The run's length."""
         return {"total_steps": course.steps}
 
-    def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:  # noqa: ARG002
         """π, shape (K,), as the last `observe` left it."""
         return self._weights
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in a step's losses as rewards. A loss that is no number counts as a domain that was not drawn."""
         if step < self._warmup or (step + 1) % self._interval:
             return

@@ -19,8 +19,7 @@ from mixopt.laws.law_bounds import LawBounds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools
     from mixopt.laws.annealing import Laws, RateSchedule
     from mixopt.policy.ado_settings import AdoSettings
     from mixopt.policy.loss_curve import Points
@@ -45,7 +44,7 @@ class Refit:
     outcome: tuple[str, ...]
 
     @property
-    def refused(self) -> NDArray[np.bool_]:
+    def refused(self) -> Bools:
         """(K,) domains that kept what they had."""
         return np.array([outcome != OK for outcome in self.outcome])
 
@@ -89,7 +88,7 @@ def refit_laws(step: int, samples: float, points: Points, previous: Laws, settin
     return Refit(step, samples, laws, tuple(outcome))
 
 
-def _fit(points: Points, enough: NDArray[np.bool_], previous: Laws, settings: AdoSettings) -> LawFit:
+def _fit(points: Points, enough: Bools, previous: Laws, settings: AdoSettings) -> LawFit:
     losses, weights = points.losses[enough], points.weights[enough]
     warm = previous.some(np.flatnonzero(enough))
     if isinstance(warm, AnnealingLaws):

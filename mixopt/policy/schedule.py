@@ -15,8 +15,7 @@ from mixopt.policy.base import Policy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.policy.base import Course, Option
 
 
@@ -55,11 +54,11 @@ class Schedule(Policy):
         """Tokens of a step."""
         return {"tokens_per_step": course.batch_tokens}
 
-    def weights(self, step: int) -> NDArray[np.float64]:
+    def weights(self, step: int) -> Floats:
         """The mixture that holds when `step` begins, shape (K,)."""
         return self._mixtures[np.searchsorted(self._starts, step * self._per_step, side="right") - 1]
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Nothing is learnt."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mixopt.policy.base import Policy
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
 
 
@@ -21,11 +19,11 @@ class Static(Policy):
     def __init__(self, prior: Mixture) -> None:
         self._weights = prior.array
 
-    def weights(self, step: int) -> NDArray[np.float64]:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:  # noqa: ARG002
         """The prior."""
         return self._weights
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Nothing is learnt."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def bench_table(bench: Bench) -> Table:
 def _notes(bench: Bench) -> list[str]:
     lines = [
         "cost to reach: all that was spent until a mixture of the true top had been measured at the target; "
-        "regret: of the mixture recommended, nats/token",
+        "regret: of the mixture recommended, nats/token"
     ]
     lines += [f"{o.name}: {o.missed} of {bench.seeds} seeds never reached it" for o in bench.outcomes if o.missed]
     refused = {o.name: [replay.refused for replay in o.replays if replay.refused] for o in bench.outcomes}

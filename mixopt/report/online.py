@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
 
+    from mixopt.arrays import Floats
     from mixopt.display.figure import Numbers
     from mixopt.display.table import Table
     from mixopt.laws.annealing import RateSchedule
@@ -76,7 +76,7 @@ def trace_figures(trace: PolicyTrace, curve: pd.DataFrame | None, title: str) ->
     return found
 
 
-def _course(trace: PolicyTrace, part: Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _course(trace: PolicyTrace, part: Part) -> tuple[Floats, Floats]:
     """Tokens (M,) and the part (M, K); slopes from nats/token and sample to a million tokens."""
     at, values = online_data.part_course(trace, part.key)
     if part.per_sample and len(at):
@@ -105,13 +105,7 @@ def _mixture(trace: PolicyTrace, title: str) -> Figure:
 
 
 def _figure(
-    name: str,
-    title: str,
-    trace: PolicyTrace,
-    at: NDArray[np.float64],
-    values: NDArray[np.float64],
-    y: Axis,
-    form: str = "{:.3f}",
+    name: str, title: str, trace: PolicyTrace, at: Floats, values: Floats, y: Axis, form: str = "{:.3f}"
 ) -> Figure:
     """A line a domain: the leading ones named in the order in which their lines end."""
     leading = online_data.leading(trace, _MOST_NAMED)
@@ -131,7 +125,7 @@ def _figure(
     )
 
 
-def _last(values: NDArray[np.float64]) -> float:
+def _last(values: Floats) -> float:
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if finite.size else 0.0
 
@@ -180,7 +174,7 @@ def _forecasts(trace: PolicyTrace, said: list[Forecast], curve: pd.DataFrame | N
     )
 
 
-def _span(values: NDArray[np.float64], share: float) -> tuple[float | None, float | None]:
+def _span(values: Floats, share: float) -> tuple[float | None, float | None]:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return None, None
@@ -255,7 +249,7 @@ def _choice(
     }
 
 
-def _of_domain(values: NDArray[np.float64], trace: PolicyTrace, domain: str) -> Numbers:
+def _of_domain(values: Floats, trace: PolicyTrace, domain: str) -> Numbers:
     """A domain's column; nothing where the run lacks it."""
     if domain not in trace.domains:
         return [None] * len(values)

@@ -15,8 +15,7 @@ from mixopt.laws.forecast_error import FRACTIONS, forecast_errors, last_losses
 from mixopt.policy.ado_settings import AdoSettings
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.laws.forecast_error import ForecastError
     from mixopt.spec import RunSpec
     from mixopt.trace import LossPoints, Moment, PolicyTrace
@@ -33,8 +32,8 @@ class Forecast:
     """
 
     fraction: float
-    tokens: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    tokens: Floats
+    losses: Floats
 
 
 def schedule_of(spec: RunSpec) -> RateSchedule:
@@ -46,7 +45,7 @@ def schedule_of(spec: RunSpec) -> RateSchedule:
     )  # fmt: skip
 
 
-def thin(count: int, most: int) -> NDArray[np.intp]:
+def thin(count: int, most: int) -> Indices:
     """At most so many indices below `count`, evenly spread, the first and the last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
@@ -56,7 +55,7 @@ def tokens_per_step(trace: PolicyTrace) -> float | None:
     return trace.moments[-1].tokens / (trace.moments[-1].step + 1) if trace.moments else None
 
 
-def mixture_course(trace: PolicyTrace, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mixture_course(trace: PolicyTrace, most: int) -> tuple[Floats, Floats]:
     """Amounts (X,) and the mixture there (X, K): training tokens, or steps where their tokens are not known."""
     rows = thin(len(trace.steps), most)
     return (trace.steps[rows] * (tokens_per_step(trace) or 1.0)).astype(np.float64), trace.weights[rows].astype(
@@ -64,14 +63,14 @@ def mixture_course(trace: PolicyTrace, most: int) -> tuple[NDArray[np.float64], 
     )
 
 
-def part_course(trace: PolicyTrace, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def part_course(trace: PolicyTrace, part: str) -> tuple[Floats, Floats]:
     """Tokens (M,) of the accounts that have this part, and the part (M, K); NaN for a domain without it."""
     moments = [moment for moment in trace.moments if part in moment.parts]
     values = [[moment.parts[part].get(name) for name in trace.domains] for moment in moments]
     return _tokens(moments), np.array(values, dtype=np.float64).reshape(len(moments), len(trace.domains))
 
 
-def _tokens(moments: list[Moment]) -> NDArray[np.float64]:
+def _tokens(moments: list[Moment]) -> Floats:
     return np.array([moment.tokens for moment in moments], dtype=np.float64)
 
 
@@ -95,25 +94,25 @@ def forecasts(trace: PolicyTrace, most: int = 60) -> list[Forecast]:
     return found
 
 
-def _said(trace: PolicyTrace, moment: Moment, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+def _said(trace: PolicyTrace, moment: Moment, tokens: Floats) -> Floats:
     """(X, K) the losses that a moment's laws forecast."""
     settings = AdoSettings.from_dict(trace.settings)
     values = {name: [by.get(domain) for domain in trace.domains] for name, by in moment.laws.items()}
     return laws_from_dict(values, settings.rate_schedule).loss(tokens / settings.tokens_per_sample)
 
 
-def measured_course(points: LossPoints, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def measured_course(points: LossPoints, most: int) -> tuple[Floats, Floats]:
     """Means (X, K) over runs of neighbouring points, weighted by tokens, and the tokens (X,) in their middle."""
     count = len(points.tokens)
     edges = np.linspace(0, count, min(count, most) + 1).round().astype(np.intp)[:-1]
     weights = np.add.reduceat(points.weights, edges, axis=0)
     sums = np.add.reduceat(np.where(points.weights > 0, points.losses * points.weights, 0.0), edges, axis=0)
     sizes = np.diff(np.append(edges, count))
-    tokens: NDArray[np.float64] = np.add.reduceat(points.tokens, edges) / sizes
+    tokens: Floats = np.add.reduceat(points.tokens, edges) / sizes
     return tokens, np.where(weights > 0, sums / np.where(weights > 0, weights, 1.0), np.nan)
 
 
-def final_errors(trace: PolicyTrace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def final_errors(trace: PolicyTrace) -> tuple[Floats, Floats]:
     """Tokens (M,) of the fits, and forecast over measured final training loss, minus 1 (M, K).
 
     The final loss is the mean of the last twentieth of the run, and the forecast that of its last step.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
-    from numpy.typing import NDArray
 
+    from mixopt.arrays import Floats
     from mixopt.display.colours import Look
     from mixopt.display.figure import Axis, Figure, Mark, Numbers, Panel
 
@@ -119,7 +119,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     _axis(axes, "y", panel.y)
 
 
-def _numbers(values: Numbers) -> NDArray[np.float64]:
+def _numbers(values: Numbers) -> Floats:
     return np.array(values, dtype=np.float64)
 
 

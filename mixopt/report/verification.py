@@ -154,11 +154,7 @@ def verification_figure(verification: Verification, units: str) -> Figure:
         name="verification",
         title="Predicted against measured",
         panels=[
-            Panel(
-                marks=marks,
-                x=Axis(label=f"{verification.objective} ({units})"),
-                y=Axis(rows=tuple(mixtures)),
-            )
+            Panel(marks=marks, x=Axis(label=f"{verification.objective} ({units})"), y=Axis(rows=tuple(mixtures)))
         ],
         note="Lower is better. Predicted: with its 95 % interval. Measured: mean over seeds, ± 1.96 standard "
         "errors.",

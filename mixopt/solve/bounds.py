@@ -13,8 +13,7 @@ from mixopt.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.mixture import Mixture
 
 # Bounds that miss feasibility by rounding alone are feasible: 0.2 + 0.2 + … may sum to 1 + 2e-16.
@@ -37,8 +36,8 @@ class Bounds:
     """
 
     domains: tuple[str, ...]
-    floors: NDArray[np.float64]
-    caps: NDArray[np.float64]
+    floors: Floats
+    caps: Floats
 
     def __post_init__(self) -> None:
         for name in ("floors", "caps"):
@@ -65,18 +64,18 @@ class Bounds:
                 f"{self._named(self.caps, self.caps < 1)}; allow more epochs or fewer target tokens"
             )
 
-    def _named(self, values: NDArray[np.float64], which: NDArray[np.bool_]) -> str:
+    def _named(self, values: Floats, which: Bools) -> str:
         return ", ".join(f"{d} {v:.4g}" for d, v, on in zip(self.domains, values, which, strict=True) if on)
 
-    def at_floor(self, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def at_floor(self, weights: Floats) -> Bools:
         """(…, m) which of the weights (…, m) are at their floors."""
         return weights <= self.floors + AT_BOUND
 
-    def at_cap(self, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def at_cap(self, weights: Floats) -> Bools:
         """(…, m) which of the weights (…, m) are at their caps."""
         return weights >= self.caps - AT_BOUND
 
-    def prices(self, weights: NDArray[np.float64], multipliers: NDArray[np.float64]) -> dict[str, float]:
+    def prices(self, weights: Floats, multipliers: Floats) -> dict[str, float]:
         """Of (m,) multipliers those of domains at a bound, by name."""
         at_bound = self.at_floor(weights) | self.at_cap(weights)
         return {d: float(price) for d, price, at in zip(self.domains, multipliers, at_bound, strict=True) if at}
@@ -113,13 +112,13 @@ class Supply:
         if self.max_epochs is not None and not self.max_epochs > 0:
             raise ConfigError(f"max epochs: expected a number above 0, found {self.max_epochs}")
 
-    def _tokens(self, domains: Sequence[str]) -> NDArray[np.float64]:
+    def _tokens(self, domains: Sequence[str]) -> Floats:
         missing = [d for d in domains if d not in self.available]
         if missing:
             raise ConfigError(f"available tokens: none given for {missing[0]!r}; every domain needs its count")
         return np.array([float(self.available[d]) for d in domains])
 
-    def caps(self, domains: Sequence[str]) -> NDArray[np.float64]:
+    def caps(self, domains: Sequence[str]) -> Floats:
         """(m,) greatest weights: max_epochs · available_j / target_tokens, at most 1."""
         tokens = self._tokens(domains)
         if self.max_epochs is None:
@@ -156,9 +155,7 @@ def parse_floor(text: str | float, domains: int) -> float:
     return value
 
 
-def make_bounds(
-    domains: Sequence[str], floor: str | float | NDArray[np.float64] = 0.0, supply: Supply | None = None
-) -> Bounds:
+def make_bounds(domains: Sequence[str], floor: str | float | Floats = 0.0, supply: Supply | None = None) -> Bounds:
     """Bounds from a floor and from what there is to train on.
 
     Args:

@@ -10,8 +10,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.solve.problem import PowerSum
 
 # Tighter than this, Clarabel gives up on some problems; the refinement supplies the digits that are missing.
@@ -20,7 +19,7 @@ _REFINEMENTS = 30
 _ENOUGH = 1e-10
 
 
-def convex_programme(law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np.float64]:
+def convex_programme(law: PowerSum, floors: Floats, caps: Floats) -> Floats:
     """Weights (m,) that minimise F over {Σw = 1, floor ≤ w ≤ cap}.
 
     F is handed over in cone form, Σ k_j exp(−b_j log t_j). An interior-point method finds F to 1e-9, so weights
@@ -49,9 +48,7 @@ def convex_programme(law: PowerSum, floors: NDArray[np.float64], caps: NDArray[n
     return weights
 
 
-def _cone_programme(
-    law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64], total: float
-) -> NDArray[np.float64]:
+def _cone_programme(law: PowerSum, floors: Floats, caps: Floats, total: float) -> Floats:
     """argmin F over {Σw = total, floor ≤ w ≤ cap}, to about 1e-5."""
     import cvxpy as cp
 
@@ -66,13 +63,7 @@ def _cone_programme(
     return np.clip(weights + _values(move), floors, caps)
 
 
-def _quadratic_step(
-    law: PowerSum,
-    floors: NDArray[np.float64],
-    caps: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    total: float,
-) -> NDArray[np.float64]:
+def _quadratic_step(law: PowerSum, floors: Floats, caps: Floats, weights: Floats, total: float) -> Floats:
     """argmin of F's second-order expansion at `weights`, over the same set."""
     import cvxpy as cp
 
@@ -107,5 +98,5 @@ def _solve(problem: Any, accepted: tuple[str, ...]) -> None:
         raise ConfigError(f"solver cvxpy: it ended with status {problem.status!r}; use kkt or gradient")
 
 
-def _values(variable: Any) -> NDArray[np.float64]:
+def _values(variable: Any) -> Floats:
     return np.asarray(variable.value, dtype=np.float64)

@@ -13,8 +13,7 @@ from mixopt.solve.problem import Solution
 from mixopt.solve.simplex import with_multipliers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.solve.bounds import Bounds
     from mixopt.solve.transfer import TransferLaws
 
@@ -69,9 +68,7 @@ def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
     )
 
 
-def interior_point(
-    law: TransferLaws, floors: NDArray[np.float64], caps: NDArray[np.float64], start: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def interior_point(law: TransferLaws, floors: Floats, caps: Floats, start: Floats) -> tuple[Floats, Floats]:
     """argmin F over {Σw = 1, floor ≤ w ≤ cap}.
 
     Newton's method on the perturbed optimality conditions, with a line search on their residual (Boyd and
@@ -126,16 +123,14 @@ class _Conditions:
     """
 
     law: TransferLaws
-    floors: NDArray[np.float64]
-    caps: NDArray[np.float64]
-    open: NDArray[np.bool_]
-    scale: NDArray[np.float64]
+    floors: Floats
+    caps: Floats
+    open: Bools
+    scale: Floats
     peaks: int
 
     @classmethod
-    def of(
-        cls, law: TransferLaws, floors: NDArray[np.float64], caps: NDArray[np.float64], start: NDArray[np.float64]
-    ) -> _Conditions:
+    def of(cls, law: TransferLaws, floors: Floats, caps: Floats, start: Floats) -> _Conditions:
         here, even = np.broadcast_to(start, law.shape), np.full_like(law.floor, 1 / law.share.size)
         values, first, _ = law.derivatives(here)
         slopes = (law.counts(values, even) * first)[..., None] * law.transfer[..., caps > floors]
@@ -150,7 +145,7 @@ class _Conditions:
         """Rows of the conditions other than complementarity: w, Σw = 1, and Σλ = 1."""
         return self.floors.size + 1 + bool(self.peaks)
 
-    def start(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def start(self, weights: Floats) -> Floats:
         count, m, p = self.law.shape[0], self.floors.size, self.peaks
         w = np.broadcast_to(weights, (count, m))
         parts = [w]
@@ -165,13 +160,13 @@ class _Conditions:
             parts.append((1 / slack) / (1 / slack).sum(axis=1, keepdims=True))
         return np.concatenate(parts, axis=1)
 
-    def split(self, point: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    def split(self, point: Floats) -> tuple[Floats, ...]:
         """w (B, m), t (B, 0 or 1), ν (B, 1), z_low, z_high (B, m), λ (B, P)."""
         m, p = self.floors.size, self.peaks
         ends = np.cumsum([m, bool(p), 1, m, m])
         return tuple(np.split(point, ends, axis=1))
 
-    def weights(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def weights(self, point: Floats) -> Floats:
         """(B, m), on the bounds that are tight, which the path itself only comes near to."""
         w, _, _, z_low, z_high, _ = self.split(point)
         low, high, _ = self._slacks(point)
@@ -182,30 +177,28 @@ class _Conditions:
         tight = tight + free * (1 - tight.sum(axis=1, keepdims=True)) / np.maximum(count, 1)
         return np.clip(np.where(count > 0, tight, w), self.floors, self.caps)
 
-    def duals(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def duals(self, point: Floats) -> Floats:
         """(B, V)."""
         if not self.peaks:
             return np.broadcast_to(self.law.share, self.law.floor.shape)
         lam = np.maximum(self.split(point)[5], 0.0)
         return lam / lam.sum(axis=1, keepdims=True)
 
-    def _slacks(
-        self, point: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _slacks(self, point: Floats) -> tuple[Floats, Floats, Floats]:
         """Distances to floors and caps (B, m; 1 where they meet) and of laws below t (B, P), normalised."""
         w, t = self.split(point)[:2]
         low, high = (np.where(self.open, side, 1.0) for side in (w - self.floors, self.caps - w))
         law = self.law.laws(w)[:, : self.peaks] * self.scale[:, None]
         return low, high, (t - law if self.peaks else law)
 
-    def gap(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gap(self, point: Floats) -> Floats:
         """(B,) mean complementarity product."""
         _, _, _, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)
         total = ((z_low * low + z_high * high) * self.open).sum(axis=1) + (lam * slack).sum(axis=1)
         return total / (2 * self.open.sum() + self.peaks)
 
-    def enough(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def enough(self, point: Floats) -> Floats:
         """(B,) the gap to end at: slopes at the optimum may be far below those at the start, the scale.
 
         Not below where a domain's distance to its bound would be lost in the rounding of its weight.
@@ -214,11 +207,11 @@ class _Conditions:
         steepest = np.maximum(z_low * self.floors, z_high * self.caps).max(axis=1)
         return np.maximum(_GAP * np.clip(np.abs(nu[:, 0]), 1e-6, 1.0), _ROUNDING * steepest)
 
-    def inside(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def inside(self, point: Floats) -> Bools:
         """(B,) every weight is between its bounds, and every law in the maximum is below t."""
         return np.asarray((np.concatenate(self._slacks(point), axis=1) > 0).all(axis=1))
 
-    def longest(self, point: NDArray[np.float64], move: NDArray[np.float64]) -> NDArray[np.float64]:
+    def longest(self, point: Floats, move: Floats) -> Floats:
         """(B,) the step, at most 1, that keeps what must be positive so."""
         _, _, _, *multipliers = self.split(point)
         dw, _, _, *changes = self.split(move)
@@ -229,7 +222,7 @@ class _Conditions:
             ends = np.where(falls > 0, values / falls, np.inf)
         return np.minimum(1.0, _TO_THE_BOUNDARY * ends.min(axis=1))
 
-    def residual(self, point: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    def residual(self, point: Floats, target: Floats) -> Floats:
         """(B, …) stationarity in w, Σw − 1, 1 − Σλ, and complementarity products less `target` (B,)."""
         w, _, nu, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)
@@ -242,7 +235,7 @@ class _Conditions:
         ]
         return np.concatenate([*parts, lam * slack - target[:, None]], axis=1)
 
-    def newton(self, point: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    def newton(self, point: Floats, target: Floats) -> Floats:
         """Newton's step towards complementarity products of `target`; multipliers are eliminated first."""
         w, _, nu, z_low, z_high, lam = self.split(point)
         low, high, slack = self._slacks(point)

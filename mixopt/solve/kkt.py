@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.solve.problem import PowerSum
 
 _HALVINGS = 90
 
 
-def kkt_bisection(law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np.float64]:
+def kkt_bisection(law: PowerSum, floors: Floats, caps: Floats) -> Floats:
     """Weights (…, m) that satisfy the Karush-Kuhn-Tucker conditions of min F.
 
     At no bound −∂F/∂w_j = s_j b_j u_j (a_j + u_j w_j)^(−b_j−1) equals the multiplier ν, so
@@ -30,7 +29,7 @@ def kkt_bisection(law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.f
     with np.errstate(divide="ignore"):
         log_rate = np.log(rate)
 
-    def weights(log_nu: NDArray[np.float64]) -> NDArray[np.float64]:
+    def weights(log_nu: Floats) -> Floats:
         with np.errstate(over="ignore"):
             amount = np.exp((log_rate - log_nu[..., None]) / (law.exponent + 1))
         return np.clip((amount - law.offset) / law.scale, floors, caps)
@@ -47,9 +46,7 @@ def kkt_bisection(law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.f
     return weights(low)
 
 
-def _log_slope(
-    law: PowerSum, log_rate: NDArray[np.float64], weights: NDArray[np.float64], empty: float
-) -> NDArray[np.float64]:
+def _log_slope(law: PowerSum, log_rate: Floats, weights: Floats, empty: float) -> Floats:
     """log(−∂F/∂w_j), with `empty` for the flat domains; in logarithms, as slopes over- and underflow."""
     amount = law.offset + law.scale * weights
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,10 @@ class PowerSum:
         ConfigError: a number is not finite or outside its range.
     """
 
-    amplitude: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    exponent: NDArray[np.float64]
+    amplitude: Floats
+    offset: Floats
+    scale: Floats
+    exponent: Floats
 
     def __post_init__(self) -> None:
         shape = np.broadcast_shapes(*(np.shape(getattr(self, name)) for name in _FIELDS))
@@ -52,28 +52,28 @@ class PowerSum:
         return self.amplitude.shape
 
     @property
-    def flat(self) -> NDArray[np.bool_]:
+    def flat(self) -> Bools:
         """(…, m) the domains whose share changes nothing."""
         return self.amplitude * self.exponent == 0
 
-    def at(self, *index: int | NDArray[np.intp] | NDArray[np.bool_]) -> PowerSum:
+    def at(self, *index: int | Indices | Bools) -> PowerSum:
         """A part of the batch, or some domains of a single problem."""
         return PowerSum(*(getattr(self, name)[index] for name in _FIELDS))
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """F(w), shape (…): infinite where a_j + u_j w_j = 0 and the domain is not flat."""
         amount = np.where(self.flat, 1.0, self.offset + self.scale * weights)
         with np.errstate(divide="ignore", over="ignore"):
             return (self.amplitude * amount**-self.exponent).sum(axis=-1)
 
-    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slope(self, weights: Floats) -> Floats:
         """−∂F/∂w_j ≥ 0, shape (…, m): what one more unit of weight would save."""
         rate = self.amplitude * self.exponent * self.scale
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             slope = rate * (self.offset + self.scale * weights) ** (-self.exponent - 1)
         return np.where(rate == 0, 0.0, slope)
 
-    def curvature(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def curvature(self, weights: Floats) -> Floats:
         """∂²F/∂w_j² ≥ 0, shape (…, m): the Hessian's diagonal; all else in it is zero."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factor = (self.exponent + 1) * self.scale / (self.offset + self.scale * weights)
@@ -97,7 +97,7 @@ class Solution:
             domains at no bound. At least 0 at a floor, at most 0 at a cap, 0 elsewhere.
     """
 
-    weights: NDArray[np.float64]
-    objective: NDArray[np.float64]
-    multiplier: NDArray[np.float64]
-    bound_multipliers: NDArray[np.float64]
+    weights: Floats
+    objective: Floats
+    multiplier: Floats
+    bound_multipliers: Floats

@@ -9,8 +9,7 @@ import numpy as np
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.solve.problem import PowerSum
 
 _STEPS = 500
@@ -18,9 +17,7 @@ _BACKTRACKS = 60
 _SUFFICIENT = 1e-4  # Armijo's constant (Nocedal and Wright 2006, section 3.1)
 
 
-def projected_gradient(
-    law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def projected_gradient(law: PowerSum, floors: Floats, caps: Floats) -> Floats:
     """Weights (…, m) that minimise F over {Σw = 1, floor ≤ w ≤ cap}.
 
     Plain steps crawl here, as slopes differ by orders of magnitude between domains. F's Hessian is diagonal, so

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 
-def project(
-    points: NDArray[np.float64],
-    floors: NDArray[np.float64],
-    caps: NDArray[np.float64],
-    metric: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
+def project(points: Floats, floors: Floats, caps: Floats, metric: Floats | None = None) -> Floats:
     """argmin_w ½ Σ_j d_j (w_j − v_j)² over {Σw = 1, floor ≤ w ≤ cap}.
 
     The minimiser is w_j = clip(v_j − τ/d_j, floor_j, cap_j) for the one τ at which the sum is 1. The sum is
@@ -37,7 +32,7 @@ def project(
 
     kinks = np.sort(np.concatenate([d * (v - hi), d * (v - lo)], axis=-1), axis=-1)  # (…, 2m)
 
-    def total(tau: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(tau: Floats) -> Floats:
         return np.clip(v - tau[..., None] / d, lo, hi).sum(axis=-1)
 
     # The last kink at which the sum is still at least 1, by bisection over the sorted kinks.

@@ -15,8 +15,7 @@ from mixopt.solve.projected_gradient import projected_gradient
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.solve.bounds import Bounds
 
 Method = Literal["kkt", "gradient", "cvxpy"]
@@ -56,9 +55,7 @@ def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solu
     return with_multipliers(weights, law.value(weights), law.slope(weights), floors, caps)
 
 
-def _minimise(
-    law: PowerSum, floors: NDArray[np.float64], caps: NDArray[np.float64], method: Method
-) -> NDArray[np.float64]:
+def _minimise(law: PowerSum, floors: Floats, caps: Floats, method: Method) -> Floats:
     """(…, m) minimisers; `caps` is (…, m)."""
     if method == "kkt":
         return kkt_bisection(law, floors, caps)
@@ -72,13 +69,7 @@ def _minimise(
     raise ConfigError(f"solver: expected kkt, gradient or cvxpy, found {method!r}")
 
 
-def with_multipliers(
-    weights: NDArray[np.float64],
-    objective: NDArray[np.float64],
-    slope: NDArray[np.float64],
-    floors: NDArray[np.float64],
-    caps: NDArray[np.float64],
-) -> Solution:
+def with_multipliers(weights: Floats, objective: Floats, slope: Floats, floors: Floats, caps: Floats) -> Solution:
     """The solution at weights (…, m), where F is `objective` (…) and −∂F/∂w is `slope` (…, m)."""
     at_floor, at_cap = weights <= floors + AT_BOUND, weights >= caps - AT_BOUND
     free = ~at_floor & ~at_cap

@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 Aggregate = Literal["sum", "sum_exp", "max"]
 
@@ -35,11 +35,11 @@ class TransferLaws:
         ConfigError: a number is not finite or outside its range, or no law counts.
     """
 
-    floor: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    exponent: NDArray[np.float64]
-    transfer: NDArray[np.float64]
-    share: NDArray[np.float64]
+    floor: Floats
+    amplitude: Floats
+    exponent: Floats
+    transfer: Floats
+    share: Floats
     aggregate: Aggregate
 
     def __post_init__(self) -> None:
@@ -57,14 +57,14 @@ class TransferLaws:
         """(…, m)."""
         return (*self.transfer.shape[:-2], self.transfer.shape[-1])
 
-    def laws(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def laws(self, weights: Floats) -> Floats:
         """(…, V) l_v(w); infinite where a law that is not flat has no amount."""
         amount = (self.transfer @ weights[..., None])[..., 0]
         amount = np.where(self.amplitude * self.exponent == 0, 1.0, amount)
         with np.errstate(divide="ignore"):
             return self.floor + self.amplitude * amount**-self.exponent
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """F(w), shape (…); infinite where exp(l) is beyond floating point, above 709 nats/token."""
         laws = self.laws(weights)
         if self.aggregate == "max":
@@ -72,9 +72,7 @@ class TransferLaws:
         with np.errstate(over="ignore"):
             return ((np.exp(laws) if self.aggregate == "sum_exp" else laws) * self.share).sum(axis=-1)
 
-    def derivatives(
-        self, weights: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def derivatives(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
         """l (…, V), and its first and second derivatives by the amount Σ_k t_vk w_k, (…, V) each."""
         flat = self.amplitude * self.exponent == 0
         amount = np.where(flat, 1.0, (self.transfer @ weights[..., None])[..., 0])
@@ -82,12 +80,12 @@ class TransferLaws:
         first = -self.exponent * power / amount
         return self.floor + power, first, -(self.exponent + 1) * first / amount
 
-    def slope(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slope(self, weights: Floats, duals: Floats) -> Floats:
         """−∂F/∂w ≥ 0, shape (…, m); `duals` (…, V) of the maximum, not used by sums."""
         slope = -self.goal_gradient(weights, duals)
         return slope * self.value(weights)[..., None] if self.aggregate == "sum_exp" else slope
 
-    def goal_gradient(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def goal_gradient(self, weights: Floats, duals: Floats) -> Floats:
         """∂G/∂w, shape (…, m), of the goal G that the solver minimises in place of F.
 
         G is F for `sum`, Σ_v dual_v l_v for `max`, and log F for `sum_exp`: convex as well and least at the same
@@ -96,7 +94,7 @@ class TransferLaws:
         law, first, _ = self.derivatives(weights)
         return ((self.counts(law, duals) * first)[..., None, :] @ self.transfer)[..., 0, :]
 
-    def goal_hessian(self, weights: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def goal_hessian(self, weights: Floats, duals: Floats) -> Floats:
         """∂²G/∂w², shape (…, m, m)."""
         law, first, second = self.derivatives(weights)
         counts = self.counts(law, duals)[..., None]
@@ -108,7 +106,7 @@ class TransferLaws:
         apart = slopes - (counts * slopes).sum(axis=-2, keepdims=True)
         return hessian + np.swapaxes(apart, -1, -2) @ (counts * apart)
 
-    def counts(self, law: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def counts(self, law: Floats, duals: Floats) -> Floats:
         """(…, V) ∂G/∂l: how much each law counts in the goal."""
         if self.aggregate == "max":
             return duals
@@ -122,7 +120,7 @@ class TransferLaws:
         *batch, laws, domains = self.transfer.shape
         counted = self.share > 0
 
-        def rows(array: NDArray[np.float64]) -> NDArray[np.float64]:
+        def rows(array: Floats) -> Floats:
             return np.broadcast_to(array, (*batch, laws)).reshape(-1, laws)[:, counted]
 
         return TransferLaws(

@@ -18,7 +18,7 @@ from mixopt.units import parse_count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 # Published weights are rounded: a row whose weights sum to 1 within this is divided by its sum, with a note.
 ROUNDING = 5e-3
@@ -73,7 +73,7 @@ class CsvTable:
         """
         return [parse_count(text, f"{self.where(row)}: {column}") for row, text in enumerate(self.columns[column])]
 
-    def weights(self, columns: Mapping[str, str], notes: list[str]) -> dict[str, NDArray[np.float64]]:
+    def weights(self, columns: Mapping[str, str], notes: list[str]) -> dict[str, Floats]:
         """Weights by domain, (R,) each; every row sums to 1.
 
         Args:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Floats
 
 
 def listed(row: sqlite3.Row) -> dict[str, Any]:
@@ -96,9 +97,7 @@ _PER_DOMAIN = (
 )
 
 
-def wide(
-    runs: list[sqlite3.Row], parts: list[sqlite3.Row], scores: Mapping[str, NDArray[np.float64]]
-) -> pd.DataFrame:
+def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row], scores: Mapping[str, Floats]) -> pd.DataFrame:
     """One row a run; `w.<domain>`, `loss.<domain>` and so on are NaN where a run has no such number.
 
     Losses of masked models stand in columns of their own, `masked_loss.<domain>`, which are there if such a run is;

@@ -12,8 +12,7 @@ from mixopt.history import CurvePoints
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
 
 
@@ -26,7 +25,7 @@ def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequenc
     """
     runs: list[int] = []
     tokens: list[int] = []
-    losses: list[NDArray[np.float64]] = []
+    losses: list[Floats] = []
     for index, run in enumerate(history.runs):
         for at, found in zip(*validation_points(curve_of(run), history.eval_domains), strict=True):
             if at > 0 and np.isfinite(found).all():
@@ -38,9 +37,7 @@ def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequenc
     return replace(history, curves=points)
 
 
-def validation_points(
-    curve: Mapping[str, Sequence[Any]], domains: Sequence[str]
-) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+def validation_points(curve: Mapping[str, Sequence[Any]], domains: Sequence[str]) -> tuple[tuple[int, ...], Floats]:
     """Tokens (P,), ascending, and validation losses (P, V) of a run's curve; NaN where a domain was not measured.
 
     Args:
@@ -48,7 +45,7 @@ def validation_points(
         domains: V evaluation domains.
     """
     place = {domain: column for column, domain in enumerate(domains)}
-    points: dict[int, NDArray[np.float64]] = {}
+    points: dict[int, Floats] = {}
     names = ("tokens", "split", "domain", "loss")
     for tokens, split, domain, loss in zip(*(curve.get(name, ()) for name in names), strict=True):
         if split == "validation":

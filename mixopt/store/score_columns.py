@@ -22,8 +22,7 @@ from mixopt.task_objective import is_task
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.objective import Objective
     from mixopt.store.csv_table import CsvTable
@@ -41,8 +40,8 @@ class ScoreColumns:
         deviations: (R,) standard errors by task; 0 where the table has none.
     """
 
-    errors: dict[str, NDArray[np.float64]]
-    deviations: dict[str, NDArray[np.float64]]
+    errors: dict[str, Floats]
+    deviations: dict[str, Floats]
 
     @classmethod
     def of(cls, table: CsvTable) -> ScoreColumns:
@@ -51,7 +50,7 @@ class ScoreColumns:
         Raises:
             ConfigError: a score is no share, a task has two columns, or a standard error no score.
         """
-        found: dict[str, dict[str, NDArray[np.float64]]] = {kind: {} for kind in KINDS}
+        found: dict[str, dict[str, Floats]] = {kind: {} for kind in KINDS}
         for name in table.columns:
             kind, dot, task = name.partition(".")
             if not dot or kind not in KINDS:

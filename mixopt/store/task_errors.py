@@ -16,8 +16,7 @@ from mixopt.score import TASK_PREFIX, error_of_mean, labels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.evaluation import EvalTask
     from mixopt.history import History
     from mixopt.score import Score
@@ -89,7 +88,7 @@ def errors_of(named: Mapping[str, str], scores: Mapping[str, Sequence[Score]]) -
     return found
 
 
-def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, NDArray[np.float64]]:
+def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, Floats]:
     """Columns (R,) of a frame: `score.NAME` (`error.NAME` where lower is better) and `score_se.NAME`.
 
     NaN where a run has no such score. Of several settings of a task the last that was measured counts; fine-tunings
@@ -106,7 +105,7 @@ def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[
             if score.main:
                 tasks.setdefault((score.task, score.shots), {})[score.seed] = score
     names = labels(task for tasks in latest.values() for task in tasks)
-    columns: dict[str, NDArray[np.float64]] = {}
+    columns: dict[str, Floats] = {}
     for row, run in enumerate(run_ids):
         for task, by_seed in latest[run].items():
             parts = list(by_seed.values())

@@ -87,11 +87,7 @@ class Plan:
 
 
 def plan_of(
-    study: Study,
-    runs: Sequence[Job],
-    store: Store | None,
-    executor: Executor,
-    trainer: Trainer | None = None,
+    study: Study, runs: Sequence[Job], store: Store | None, executor: Executor, trainer: Trainer | None = None
 ) -> Plan:
     """The plan of runs that are known already. Nothing is recorded.
 

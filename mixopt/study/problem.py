@@ -18,8 +18,7 @@ from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.tasks import checked_objective
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.problem import Earlier
     from mixopt.mixture import Mixture
     from mixopt.study.setup import Setup
@@ -65,7 +64,7 @@ class StudyTraining:
         """Refuse a run that repeats its data too often (see `Study.check_epochs`)."""
         self._study.check_epochs(self._study.spec(mixture, tokens, seed=0), role)
 
-    def seen(self, weights: NDArray[np.float64], tokens: int) -> NDArray[np.float64]:
+    def seen(self, weights: Floats, tokens: int) -> Floats:
         """(K,) shares of the tokens that a run sees when these weights (K,) are asked for."""
         study = self._study
         sequences = whole_batches(tokens, study.optim.batch_tokens) // study.sequence_length

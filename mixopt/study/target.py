@@ -60,9 +60,7 @@ def target_evaluation(evaluation: EvalSpec) -> EvalSpec:
     rest on that.
     """
     return replace(
-        evaluation,
-        points=max(POINTS, evaluation.points),
-        point_tokens_per_domain=evaluation.tokens_per_domain,
+        evaluation, points=max(POINTS, evaluation.points), point_tokens_per_domain=evaluation.tokens_per_domain
     )
 
 

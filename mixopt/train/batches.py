@@ -19,9 +19,9 @@ from mixopt.train.masking import IGNORED, Masking, sequence_keys, stream_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from mixopt.arrays import Ints
     from mixopt.data.tokens import SplitName, TokenData
     from mixopt.spec import RunSpec
     from mixopt.train.device import Device
@@ -39,7 +39,7 @@ class Batch:
 
     inputs: dict[str, Any]
     targets: Tensor
-    counts: NDArray[np.int64]
+    counts: Ints
 
 
 class Batches:
@@ -80,13 +80,7 @@ class Batches:
         """Whether a sequence may have more targets than another."""
         return self._masking is not None
 
-    def __call__(
-        self,
-        split: SplitName,
-        domains: NDArray[np.int64],
-        windows: NDArray[np.int64],
-        numbers: NDArray[np.int64] | None = None,
-    ) -> Batch:
+    def __call__(self, split: SplitName, domains: Ints, windows: Ints, numbers: Ints | None = None) -> Batch:
         """The batch of some windows.
 
         Args:
@@ -127,7 +121,7 @@ def token_losses(model: Callable[..., Any], batch: Batch, device: Device) -> Ten
     return losses.view(batch.targets.shape)
 
 
-def draw_numbers(domains: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+def draw_numbers(domains: Ints, drawn: Ints) -> Ints:
     """(B,) how many sequences of its domain were drawn before each of a batch.
 
     Args:

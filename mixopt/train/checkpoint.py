@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mixopt.arrays_json import from_json, to_json
+from mixopt.arrays import from_json, to_json
 from mixopt.data.tokenizer import give_mask_token
 from mixopt.errors import DataError
 from mixopt.train.parallel import ALONE

@@ -11,7 +11,7 @@ from mixopt.result import CURVE_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Ints
 
 
 class Curve:
@@ -34,14 +34,12 @@ class Curve:
         self._sums = np.zeros(len(self.domains))
         self._targets = np.zeros(len(self.domains), dtype=np.int64)
 
-    def add_step(self, sums: NDArray[np.float64], targets: NDArray[np.int64]) -> None:
+    def add_step(self, sums: Floats, targets: Ints) -> None:
         """Take in a step's (K,) summed training losses (nats) and the tokens that they are of."""
         self._sums += sums
         self._targets += targets
 
-    def add_point(
-        self, step: int, tokens: int, validation: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> None:
+    def add_point(self, step: int, tokens: int, validation: Floats, weights: Floats) -> None:
         """Close a stretch.
 
         Args:

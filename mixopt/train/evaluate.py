@@ -13,9 +13,9 @@ from mixopt.train.batches import token_losses
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import nn
 
+    from mixopt.arrays import Floats, Ints
     from mixopt.data.manifest import Split
     from mixopt.data.tokens import TokenData
     from mixopt.train.batches import Batches
@@ -29,7 +29,7 @@ _FORWARD_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 def validation_windows(
     data: TokenData, domains: Sequence[str], tokens_per_domain: int, sequence_length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Ints, Ints]:
     """Index in `domains` and window index of every validation sequence that is measured, both shape (S,).
 
     Raises:
@@ -43,14 +43,8 @@ def validation_windows(
 
 
 def validation_losses(
-    model: nn.Module,
-    batches: Batches,
-    positions: NDArray[np.int64],
-    windows: NDArray[np.int64],
-    domains: int,
-    device: Device,
-    group: Group,
-) -> NDArray[np.float64]:
+    model: nn.Module, batches: Batches, positions: Ints, windows: Ints, domains: int, device: Device, group: Group
+) -> Floats:
     """Mean loss of each of V domains, shape (V,), in nats/token (nats/masked token of a masked model).
 
     Every process of `group` measures its share of the sequences and gets the losses of all.

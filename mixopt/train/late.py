@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
+
+    from mixopt.arrays import Floats, Ints
 
 
 class LateLosses:
@@ -22,7 +23,7 @@ class LateLosses:
         targets: (K,) those that the losses are of: all of a causal model's, the masked ones of a masked one's.
     """
 
-    def __init__(self, step: int, sums: Tensor, tokens: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+    def __init__(self, step: int, sums: Tensor, tokens: Ints, targets: Ints) -> None:
         self.step, self.tokens, self.targets = step, tokens, targets
         self._copied: torch.cuda.Event | None = None
         self._host = sums
@@ -32,7 +33,7 @@ class LateLosses:
             self._copied = torch.cuda.Event()
             self._copied.record()
 
-    def sums(self) -> NDArray[np.float64]:
+    def sums(self) -> Floats:
         """(K,) summed losses, nats."""
         if self._copied is not None:
             self._copied.synchronize()

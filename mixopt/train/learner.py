@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from mixopt.arrays import Floats, Ints
     from mixopt.data.tokens import TokenData
     from mixopt.policy import MixturePolicy
     from mixopt.spec import RunSpec
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 class _Pass:
     """A pass of this process: (b,) rows of the whole batch, (b,) their weights (0 if repeated), what they hold."""
 
-    rows: NDArray[np.int64]
-    weights: NDArray[np.int64]
+    rows: Ints
+    weights: Ints
     batch: Batch
 
 
@@ -119,9 +119,7 @@ class Learner:
 
         return losses
 
-    def step(
-        self, step: int, domain_ids: NDArray[np.int64], window_ids: NDArray[np.int64], numbers: NDArray[np.int64]
-    ) -> tuple[Tensor, NDArray[np.int64]]:
+    def step(self, step: int, domain_ids: Ints, window_ids: Ints, numbers: Ints) -> tuple[Tensor, Ints]:
         """One optimiser step on a batch, which is the same on every process; each computes its share of it.
 
         Args:
@@ -169,7 +167,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return self._group.sum(sums), targets
 
-    def _targets(self, domain_ids: NDArray[np.int64], passes: Sequence[_Pass]) -> NDArray[np.int64]:
+    def _targets(self, domain_ids: Ints, passes: Sequence[_Pass]) -> Ints:
         """(K,) targets of the whole batch."""
         count = len(self._spec.data.domains)
         if not self._batches.targets_vary:
@@ -179,13 +177,7 @@ class Learner:
             np.add.at(own, domain_ids[one.rows], one.batch.counts * one.weights)
         return self._group.tally(own)
 
-    def _factors_ahead(
-        self,
-        step: int,
-        domain_ids: NDArray[np.int64],
-        passes: Sequence[_Pass],
-        targets: NDArray[np.int64],
-    ) -> NDArray[np.float64] | None:
+    def _factors_ahead(self, step: int, domain_ids: Ints, passes: Sequence[_Pass], targets: Ints) -> Floats | None:
         """(B,) factors of the sequences' losses where a step has several passes; None without reweighting.
 
         They rest on the whole batch and gradients rest on them: a forward pass more, and none is stale.
@@ -203,7 +195,7 @@ class Learner:
         """Replicas exchange gradients once a step. Shards do in every pass: whole gradients might not fit."""
         return contextlib.nullcontext() if last or self._replicas is None else self._replicas.no_sync()
 
-    def validate(self, tokens_per_domain: int) -> NDArray[np.float64]:
+    def validate(self, tokens_per_domain: int) -> Floats:
         """(V,) validation losses of the spec's measured domains, nats/token."""
         windows = validation_windows(self._data, self._spec.measured, tokens_per_domain, self._spec.sequence_length)
         return validation_losses(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.arrays import Bools, Ints
     from mixopt.data.vocabulary import Vocabulary
 
 # A target that is none, as torch's cross-entropy has it.
@@ -46,9 +47,9 @@ class Masked:
         targets: (n, T) the tokens that were there; `IGNORED` where a sequence has fewer.
     """
 
-    inputs: NDArray[np.int64]
-    positions: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    inputs: Ints
+    positions: Ints
+    targets: Ints
 
 
 def stream_key(*identity: Hashable) -> np.uint64:
@@ -56,7 +57,7 @@ def stream_key(*identity: Hashable) -> np.uint64:
     return np.frombuffer(blake3(repr(identity).encode()).digest(length=8), dtype="<u8")[0]
 
 
-def sequence_keys(streams: NDArray[np.uint64], numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+def sequence_keys(streams: NDArray[np.uint64], numbers: Ints) -> NDArray[np.uint64]:
     """(n,) keys of sequences, by their streams' keys and their numbers there, (n,) each."""
     return mix(numbers.astype(np.uint64), streams)
 
@@ -78,7 +79,7 @@ class Masking:
         self.most = max(1, round(MASKED_SHARE * length))
         self._bounds = vocabulary.word_bounds() if whole_word else None
 
-    def __call__(self, tokens: NDArray[np.int64], keys: NDArray[np.uint64]) -> Masked:
+    def __call__(self, tokens: Ints, keys: NDArray[np.uint64]) -> Masked:
         """Mask sequences.
 
         Args:
@@ -100,7 +101,7 @@ class Masking:
         targets = np.take_along_axis(tokens, first, axis=1)
         return Masked(inputs, np.where(there, first, 0), np.where(there, targets, IGNORED))
 
-    def _tokens(self, order: NDArray[np.int64], special: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _tokens(self, order: Ints, special: Bools) -> Bools:
         """(n, L) the ordinary tokens that come first in a random order."""
         order = np.where(special, np.iinfo(np.int64).max, order)
         first = np.argpartition(order, self.most - 1, axis=1)[:, : self.most]
@@ -108,9 +109,7 @@ class Masking:
         np.put_along_axis(chosen, first, values=True, axis=1)
         return chosen & ~special
 
-    def _words(
-        self, tokens: NDArray[np.int64], order: NDArray[np.int64], special: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _words(self, tokens: Ints, order: Ints, special: Bools) -> Bools:
         """(n, L) all tokens of words in a random order, as far as they fit; one that does not is passed over."""
         assert self._bounds is not None
         begins, ends = self._bounds
@@ -135,13 +134,7 @@ class Masking:
                 break
         return np.take_along_axis(taken, words, axis=1)
 
-    def _replaced(
-        self,
-        tokens: NDArray[np.int64],
-        chosen: NDArray[np.bool_],
-        fates: NDArray[np.uint64],
-        draws: NDArray[np.uint64],
-    ) -> NDArray[np.int64]:
+    def _replaced(self, tokens: Ints, chosen: Bools, fates: NDArray[np.uint64], draws: NDArray[np.uint64]) -> Ints:
         """(n, L) the tokens with mask tokens and random ones in place of the chosen."""
         ordinary = self._vocabulary.ordinary
         share = fates / 2.0**63

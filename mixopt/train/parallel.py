@@ -17,8 +17,9 @@ from torch import distributed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
+
+    from mixopt.arrays import Ints
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Group:
         assert isinstance(hosts, distributed.ProcessGroup)  # every process is a member of it
         return cls(distributed.get_rank(), distributed.get_world_size(), hosts)
 
-    def share(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def share(self, count: int) -> tuple[Ints, Ints]:
         """This process' part of `count` items.
 
         Every process gets equally many, as sharded models need: where `count` does not divide, those that come
@@ -67,7 +68,7 @@ class Group:
             distributed.all_reduce(tensor)
         return tensor
 
-    def tally(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def tally(self, counts: Ints) -> Ints:
         """The sum over processes of counts in host memory."""
         if self.size == 1:
             return counts

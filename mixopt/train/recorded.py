@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays_json import pack, unpack
+from mixopt.arrays import pack, unpack
 from mixopt.policy.base import LawFitting, LossWeighting, SelfDescribing
 from mixopt.trace import LossPoints, Moment, PolicyTrace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.policy import MixturePolicy
     from mixopt.spec import RunSpec
 
@@ -57,7 +56,7 @@ class _Recorded:
         self._known = self._observed = 0
         self._moments: list[Moment] = []
 
-    def weights(self, step: int) -> NDArray[np.float64]:
+    def weights(self, step: int) -> Floats:
         weights = self._policy.weights(step)
         if step < len(self._rows):  # the last evaluation asks for the step after the last one
             self._rows[step] = weights
@@ -68,7 +67,7 @@ class _Recorded:
             self._describe(step - 1)
         return weights
 
-    def observe(self, step: int, loss_k: NDArray[np.float64], tokens_k: NDArray[np.int64]) -> None:
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         laws, fits = self._laws, len(self._laws.refits) if self._laws else 0
         self._policy.observe(step, loss_k, tokens_k)
         self._observed = step + 1

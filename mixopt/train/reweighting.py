@@ -13,9 +13,9 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from mixopt.arrays import Floats, Ints
     from mixopt.policy import LossWeighting
     from mixopt.train.batches import Batch
     from mixopt.train.device import Device
@@ -63,7 +63,7 @@ class Reweighting:
         excess = (losses.detach() - self._reference(batch)).clamp(min=0).sum(dim=1, dtype=torch.float64)
         self._sums.index_add_(0, domains, excess * counted)
 
-    def factors(self, step: int, domains: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    def factors(self, step: int, domains: Ints, targets: Ints) -> Floats:
         """(B,) factors of the sequences' losses in the whole batch's mean, from all passes of all processes.
 
         Σ factor·loss / Σ targets is then the mean of the targets' losses weighed by the policy.

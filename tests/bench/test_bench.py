@@ -161,11 +161,7 @@ def test_a_law_that_refuses_its_swarm_ends_the_replay_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"budget": 0.5}, "budget: .*found 0.5"),
-        ({"seeds": 0}, "seeds: .*found 0"),
-    ],
+    ("changes", "message"), [({"budget": 0.5}, "budget: .*found 0.5"), ({"seeds": 0}, "seeds: .*found 0")]
 )
 def test_settings_that_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -89,13 +89,7 @@ def test_rows_that_are_refused(tmp_path: Path, rows: tuple[str, ...], message: s
         read(tmp_path, *ROWS, *rows)
 
 
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        ("p", "'s1' and 'l2' .*'p'.* 0.25"),
-        ("", "run 'l2' .*`mixture`"),
-    ],
-)
+@pytest.mark.parametrize(("label", "message"), [("p", "'s1' and 'l2' .*'p'.* 0.25"), ("", "run 'l2' .*`mixture`")])
 def test_rows_that_do_not_join(tmp_path: Path, label: str, message: str) -> None:
     labelled = [f"{row},{name}" for row, name in zip(ROWS, ["p", "q", "r", "p", label], strict=True)]
     with pytest.raises(ConfigError, match=message):

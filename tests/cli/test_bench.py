@@ -122,10 +122,7 @@ def test_costs_can_be_given() -> None:
     ],
 )
 def test_mistakes_get_one_line(
-    arguments: tuple[str, ...],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert message in fails(monkeypatch, capsys, *arguments)
 

@@ -103,10 +103,7 @@ def test_init_writes_a_study_that_ddo_reads(mixopt: Callable[..., Result]) -> No
         (["--data", "DATA", "--factors", "1"], "that differ from 1"),
         (["--data", "DATA", "--floor", "0.9"], "floors: "),
         (["--data", "DATA", "--fit", "curves"], "'lines' or 'joint'"),
-        (
-            ["--data", "DATA", "--fit", "joint", "--preset", "paper"],
-            "preset: 'paper' ",
-        ),
+        (["--data", "DATA", "--fit", "joint", "--preset", "paper"], "preset: 'paper' "),
         (["--data", "DATA", "--set", "model.layer=3"], "did you mean `layers`?"),
         (["--data", "DATA", "--set", "model.layers"], "--set: expected KEY=VALUE"),
         (["--data", "DATA", "--set", "training.batch_tokens=1000"], "batch_tokens: "),

@@ -156,10 +156,7 @@ def test_several_models_give_columns_and_a_runs_folder_is_that_run(
 
 
 def test_a_masked_models_fine_tunings_are_averaged_over_seeds(
-    mixopt: Callable[..., Result],
-    checkpoint: Path,
-    tmp_path: Path,
-    asked: list[tuple[str, int, EvalRuntime]],
+    mixopt: Callable[..., Result], checkpoint: Path, tmp_path: Path, asked: list[tuple[str, int, EvalRuntime]]
 ) -> None:
     model = shutil.copytree(checkpoint, tmp_path / "masked")
     config = json.loads((model / "config.json").read_text())
@@ -214,11 +211,7 @@ def test_nothing_at_all_ends_with_status_one(
         (("RUN", "--tasks", "siq"), ConfigError, r"'siq'.*nearest: sciq"),
         (("RUN", "--suite", "glue"), ConfigError, r"--suite glue: .*masked"),
         (("RUN", "--tasks", "sciq", "--device", "tpu"), ConfigError, r"executor\.device: .*cuda"),
-        (
-            ("RUN", "--tasks", "sciq", "--batch-size", "0"),
-            ConfigError,
-            r"--batch-size: .*found 0",
-        ),
+        (("RUN", "--tasks", "sciq", "--batch-size", "0"), ConfigError, r"--batch-size: .*found 0"),
         (("RUN", "--tasks", "sciq", "--executor", "slurm"), ConfigError, r"executor\.kind: .*inline"),
         (("fffff", "--tasks", "sciq"), StoreError, "run 'fffff' is not in"),
         (("nowhere/at/all", "--tasks", "sciq"), DataError, "expected a run's id, a folder"),

@@ -46,10 +46,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 
 def test_standard_output_is_the_file_and_nothing_else() -> None:
     result = run("export", "redpajama-llama", "--to", "megatron-lm", "--paths", "data/{name}_text_document")
-    assert result.stdout.splitlines()[:2] == [
-        "0.67 data/common_crawl_text_document",
-        "0.15 data/c4_text_document",
-    ]
+    assert result.stdout.splitlines()[:2] == ["0.67 data/common_crawl_text_document", "0.15 data/c4_text_document"]
     assert "Weights are probabilities" in result.stderr
 
 

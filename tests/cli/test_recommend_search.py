@@ -139,11 +139,7 @@ def twice(columns: dict[str, list[Any]]) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
-    text: str,
-    words: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    text: str, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     Path("runs.csv").write_text(text)
     given = ["recommend", "--runs", "runs.csv", "--objective", "mean_loss", "--method", "loglinear", *words]

@@ -213,10 +213,7 @@ def test_other_training_makes_earlier_runs_another_matter(
     [
         (["search", "--method", "magic"], "--method: expected"),
         (["search", "--method", "regmx"], "--method: expected regmix or module:Class, found 'regmx'"),
-        (
-            ["search", "--method", "loglinear", "--runs", "4"],
-            "at least 5 runs",
-        ),
+        (["search", "--method", "loglinear", "--runs", "4"], "at least 5 runs"),
         (["search", "--runs", "none"], "method.runs"),
         (
             ["search", "--method", "random", "--regressor", "tree"],

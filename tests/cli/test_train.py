@@ -122,10 +122,7 @@ def test_a_model_that_was_not_kept_is_not_promised(mixopt: Callable[..., Result]
         (["--mixture", "uniform", "--tokens", "many"], "--tokens: "),
         (["--mixture", "uniform", "--tokens", "10M"], "`target uniform` asks for"),
         (["--mixture", "uniform", "--processes-per-run", "2"], "inline executor"),
-        (
-            ["--mixture", "uniform", "--set", "executor.sharding=zero"],
-            "executor.sharding: ",
-        ),
+        (["--mixture", "uniform", "--set", "executor.sharding=zero"], "executor.sharding: "),
         (["--mixture", "uniform", "--set", "data.eval_only=[poems]"], "unknown domain 'poems'"),
     ],
 )

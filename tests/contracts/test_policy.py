@@ -23,7 +23,7 @@ OPTIONS = {
 }
 # Policies and their options by the name of the case: every policy, and choices that change what it keeps.
 CASES = {name: (name, options) for name, options in OPTIONS.items()} | {
-    "ado, schedule-aware": ("ado", {**OPTIONS["ado"], "law": "schedule-aware", "total_tokens": 20_000}),
+    "ado, schedule-aware": ("ado", {**OPTIONS["ado"], "law": "schedule-aware", "total_tokens": 20_000})
 }
 
 

@@ -58,10 +58,7 @@ def test_padded_rows_fit(copy: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), r"expected weights \(model.safetensors\)"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "expected a tokenizer"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "the tokenizer cannot be read"),
-        (
-            lambda folder: edit(folder / "config.json", vocab_size=100),
-            r"ids up to 299 .*100 rows",
-        ),
+        (lambda folder: edit(folder / "config.json", vocab_size=100), r"ids up to 299 .*100 rows"),
         (
             lambda folder: edit(folder / "config.json", architectures=["T5ForConditionalGeneration"]),
             "found T5ForConditionalGeneration",

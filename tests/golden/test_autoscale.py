@@ -21,9 +21,7 @@ def recommend(preset: str, floor: str, **settings):
     assert notes == []
     design = find_design(history)
     searcher = Ddo(
-        design.reference,
-        design.tokens,
-        DdoSettings(factors=design.factors, preset=preset, floor=floor, **settings),
+        design.reference, design.tokens, DdoSettings(factors=design.factors, preset=preset, floor=floor, **settings)
     )
     return searcher.recommend(history)
 

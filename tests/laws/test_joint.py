@@ -97,9 +97,7 @@ def test_units_of_tokens_change_nothing():
         y = losses if one.targets == 4 else losses.mean(axis=2, keepdims=True)
         sd = np.full(one.targets, 0.01)
         np.testing.assert_allclose(
-            evaluate(other, fit_law(other, y, sd), FAR / 1000),
-            evaluate(one, fit_law(one, y, sd), FAR),
-            rtol=1e-6,
+            evaluate(other, fit_law(other, y, sd), FAR / 1000), evaluate(one, fit_law(one, y, sd), FAR), rtol=1e-6
         )
 
 

@@ -30,10 +30,7 @@ def test_weights_are_shares_of_the_tokens_seen():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"losses": np.array([[2.0, 2, 2], [2, np.nan, 2]])},
-            r"run 'two': .*'web' of at least 0",
-        ),
+        ({"losses": np.array([[2.0, 2, 2], [2, np.nan, 2]])}, r"run 'two': .*'web' of at least 0"),
         ({"losses": np.array([[2.0, 2, -1], [2, 2, 2]])}, r"run 'one': .*'law' .* found -1.0"),
         ({"tokens_seen": np.array([[1.0, 3], [np.inf, 2]])}, r"run 'two': .*'code' .* found inf"),
         ({"runs": ("one", "one")}, r"run 'one' .*more than once"),

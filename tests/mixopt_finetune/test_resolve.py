@@ -174,18 +174,10 @@ SPAN = {"question": "q", "context": "la ho", "answers": {"text": ["ho"], "answer
     ("name", "train", "message"),
     [
         ("glue_rte", b"", r"train.jsonl: .*found none"),
-        (
-            "glue_rte",
-            _lines([{"sentence1": "la", "label": 1}]),
-            r"line 1: .*sentence2, label, found sent",
-        ),
+        ("glue_rte", _lines([{"sentence1": "la", "label": 1}]), r"line 1: .*sentence2, label, found sent"),
         ("glue_rte", _lines([RTE, [1]]), r"line 2: .*found '?\[1\]"),
         ("glue_rte", _lines([{**RTE, "sentence1": None}]), r"line 1: sentence1: .*found None"),
-        (
-            "glue_rte",
-            _lines([{**RTE, "label": -1}]),
-            r"found -1 \(a hidden label",
-        ),
+        ("glue_rte", _lines([{**RTE, "label": -1}]), r"found -1 \(a hidden label"),
         ("glue_rte", _lines([{**RTE, "sentence1": "\ud800"}]), r"line 1: sentence1: .*surrogate"),
         ("glue_rte", _lines([{**RTE, "label": float("inf")}]), "0 to 1, found inf"),
         ("glue_rte", _lines([{**RTE, "label": 0.5}]), "0 to 1, found 0.5"),

@@ -119,10 +119,7 @@ def test_a_state_from_before_there_was_a_choice_of_law_goes_on():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"law": "schedule-aware"},
-            "total_tokens: .*found 0",
-        ),
+        ({"law": "schedule-aware"}, "total_tokens: .*found 0"),
         ({"law": "cubic"}, "law: .*found 'cubic'"),
         ({**AWARE, "lr_schedule": "constant"}, "lr_schedule: .*cosine, linear"),
         ({**AWARE, "lr_warmup": 1.0}, "lr_warmup: .*below 1"),

@@ -81,10 +81,7 @@ def test_flags_override_the_file_and_short_forms_do_the_same_as_long_ones(tmp_pa
         ("method: {factors: [a]}", r"method\.factors: expected numbers such as 1/3"),
         ("method: {factors: [1/0]}", r"method\.factors: expected numbers such as 1/3"),
         ("method: {perturb: both}", r"method\.perturb: expected 'add' or 'replace', found 'both'"),
-        (
-            "method: {factor: [2]}",
-            r"`method\.factor` for the method ddo; did you mean `method\.factors`",
-        ),
+        ("method: {factor: [2]}", r"`method\.factor` for the method ddo; did you mean `method\.factors`"),
         ("method: {budget: 3}", r"`method\.budget` for the method ddo; it is an option of adso, tokens-only"),
         ("method: {name: adso, seeds: 2}", r"`method\.seeds` for the method adso; it is an option of ddo"),
         ("method: {name: ads}", r"method\.name: expected adso or module:Class, found 'ads'"),

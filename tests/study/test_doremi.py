@@ -162,10 +162,7 @@ def test_the_reference_s_model_is_kept_and_trained_again_where_it_is_gone(data_d
     run(study, trainer, told)
     assert trainer.calls == ["reference", "proxy"]
     (again,) = (event for event in told.events if event.kind == "again")
-    assert (again.run_id, again.message) == (
-        model.parent.name,
-        "its trained model is needed and was not kept",
-    )
+    assert (again.run_id, again.message) == (model.parent.name, "its trained model is needed and was not kept")
 
 
 def test_a_reference_that_fails_ends_the_study_before_its_proxy(data_dir: Path, tmp_path: Path) -> None:

@@ -241,10 +241,7 @@ def test_a_plan_counts_what_is_there_and_what_is_not(data_dir: Path, tmp_path: P
 
 def test_a_study_of_which_no_run_comes_through_says_why(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
-    with (
-        Store(tmp_path) as store,
-        pytest.raises(ExecutorError, match=r"none of 7 runs .*RuntimeError: lost"),
-    ):
+    with Store(tmp_path) as store, pytest.raises(ExecutorError, match=r"none of 7 runs .*RuntimeError: lost"):
         run_study(study, study.searcher(), store, InlineExecutor(Trainer(lose=lambda spec: True)))
 
 

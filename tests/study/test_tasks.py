@@ -230,11 +230,7 @@ def test_an_evaluation_that_breaks_loses_no_training(
 @pytest.mark.parametrize(
     ("objective", "tasks", "message"),
     [
-        (
-            "task:juggling",
-            ["spelling"],
-            r"'juggling', found spelling; .*evaluation",
-        ),
+        ("task:juggling", ["spelling"], r"'juggling', found spelling; .*evaluation"),
         ("task:spelling", [], "'spelling', found no task"),
         ("downstream", [], r"downstream: .*found no task"),
     ],

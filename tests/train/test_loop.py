@@ -53,8 +53,7 @@ def plain_training(spec, data_dir):
 
 
 @pytest.mark.parametrize(
-    ("model", "options"),
-    [("gpt2-0.2m", {}), ("llama-0.4m", {"heads": 2, "kv_heads": 1, "ffn_width": 64})],
+    ("model", "options"), [("gpt2-0.2m", {}), ("llama-0.4m", {"heads": 2, "kv_heads": 1, "ffn_width": 64})]
 )
 def test_losses_equal_those_of_a_plain_loop(make_spec, runtime, data_dir, model, options):
     spec = make_spec(model=model, model_options=options)

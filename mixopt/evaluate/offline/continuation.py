@@ -17,9 +17,7 @@ from mixopt.evaluate.offline.fours import CHOICES, shared_answers
 if TYPE_CHECKING:
     import random
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Ints
     from mixopt.evaluate.offline.documents import HeldOut, Passage
 
 ENDING_TOKENS = 16
@@ -64,7 +62,7 @@ def continuation_items(held_out: HeldOut, domain: str, count: int, rng: random.R
     return [item for group in groups for item in shared_answers([(cut.context, cut.ending) for cut in group], rng)]
 
 
-def _cut(passage: Passage, counts: NDArray[np.int64]) -> _Cut | None:
+def _cut(passage: Passage, counts: Ints) -> _Cut | None:
     """The passage with the longest context such that an ending of exactly `ENDING_TOKENS` follows."""
     total = [0]
     for word in passage.tokens:

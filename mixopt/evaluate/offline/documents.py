@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixopt.arrays import Ints
+
 # Tokens of a prompt with its answer: the length of the demo's training sequences, the shortest in use. Positions
 # beyond those that a model was trained on mean nothing to it.
 MAX_TOKENS = 64
@@ -69,7 +71,7 @@ class HeldOut:
         self.tokenizer: TextTokenizer = load_tokenizer(str(path), label=self.manifest.tokenizer)
         self._encoded: dict[str, tuple[int, ...]] = {}
 
-    def token_counts(self, domain: str) -> NDArray[np.int64]:
+    def token_counts(self, domain: str) -> Ints:
         """How often each token occurs in a domain's held-out documents, shape (V,)."""
         return np.bincount(self._tokens(domain), minlength=self.manifest.vocab_size)
 

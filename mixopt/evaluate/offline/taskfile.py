@@ -17,11 +17,7 @@ VERSION = 1.0
 
 
 def multiple_choice(
-    name: str,
-    items: Sequence[Mapping[str, Any]],
-    *,
-    metrics: Sequence[str] = ("acc", "acc_norm"),
-    **more: Any,
+    name: str, items: Sequence[Mapping[str, Any]], *, metrics: Sequence[str] = ("acc", "acc_norm"), **more: Any
 ) -> EvalTask:
     """A task that chooses among the endings of a context.
 
@@ -70,8 +66,5 @@ def _task(
         "metadata": {"version": VERSION, "main": metrics[0][0], **metadata},
     }
     lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-    files = (
-        (f"{name}.yaml", yaml.safe_dump(content, sort_keys=False).encode()),
-        (f"{name}.jsonl", lines.encode()),
-    )
+    files = ((f"{name}.yaml", yaml.safe_dump(content, sort_keys=False).encode()), (f"{name}.jsonl", lines.encode()))
     return EvalTask(name=name, kind="harness", settings={"shots": 0, "limit": None}, files=files)

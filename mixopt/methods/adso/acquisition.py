@@ -16,11 +16,10 @@ from scipy.special import ndtr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.methods.adso.fidelity_model import FidelityModel, Points
 
-    Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    Aggregate = Callable[[Floats], Floats]
 
 # Nodes of the quadrature over a standard normal outcome.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -29,9 +28,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _STEP = 1e-4
 
 
-def expected_improvement(
-    mean: NDArray[np.float64], deviation: NDArray[np.float64], best: float
-) -> NDArray[np.float64]:
+def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     """E max(best − y, 0) for y ~ N(mean, deviation²), to minimise (Jones et al. 1998, Eq. 15); any shape."""
     deviation = np.maximum(deviation, 1e-12)
     z = (best - mean) / deviation
@@ -39,7 +36,7 @@ def expected_improvement(
     return np.maximum((best - mean) * ndtr(z) + deviation * density, 0.0)
 
 
-def knowledge_gradient(mean: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
+def knowledge_gradient(mean: Floats, change: Floats) -> Floats:
     """(Q,) how much a run is expected to lower the least posterior mean at the target.
 
     The run's outcome, a standard normal Z, moves the means by Z · change: min(mean) − E min(mean + Z · change)
@@ -74,9 +71,9 @@ class Belief:
     model: FidelityModel
     objective: Aggregate
     candidates: Points
-    mean: NDArray[np.float64]
-    slopes: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    mean: Floats
+    slopes: Floats
+    deviation: Floats
 
     @classmethod
     def of(cls, model: FidelityModel, objective: Aggregate, candidates: Points) -> Belief:
@@ -87,17 +84,17 @@ class Belief:
         return cls(model, objective, candidates, objective(losses), slopes, deviation)
 
     @property
-    def optimistic(self) -> NDArray[np.float64]:
+    def optimistic(self) -> Floats:
         """(P,) means less three standard deviations."""
         return self.mean - 3 * self.deviation
 
-    def plausible(self, most: int = 200) -> NDArray[np.intp]:
+    def plausible(self, most: int = 200) -> Indices:
         """Candidates that may be the best one: within three standard deviations of the least mean."""
         optimistic = self.optimistic
         order = np.argsort(optimistic, kind="stable")[:most]
         return np.sort(order[optimistic[order] <= self.mean.min()])
 
-    def change(self, queries: Points, among: NDArray[np.intp]) -> NDArray[np.float64]:
+    def change(self, queries: Points, among: Indices) -> Floats:
         """(Q, P') standard deviation, signed, of how a run at each query moves the means of candidates `among`."""
         slopes = self._slopes(queries)
         targets = self.candidates.select(among).inputs
@@ -109,7 +106,7 @@ class Belief:
             own += slopes[:, v] ** 2 * (process.predict(queries.inputs)[1][:, 0] + process.noise[0])
         return shared / np.sqrt(own)[:, None]
 
-    def _slopes(self, queries: Points) -> NDArray[np.float64]:
+    def _slopes(self, queries: Points) -> Floats:
         """(Q, V) the objective's derivative at the losses that each query's mixture is expected to have."""
         return derivative(self.objective, self.model.predict(queries.at_target())[0])
 
@@ -124,7 +121,7 @@ def pinned(model: FidelityModel, objective: Aggregate, candidates: Points) -> Fi
     return model.believe(candidates.select(slice(worst, worst + 1)))
 
 
-def derivative(objective: Aggregate, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def derivative(objective: Aggregate, losses: Floats) -> Floats:
     """(m, V) central differences of an objective by the losses (m, V)."""
     steps = _STEP * np.eye(losses.shape[1])
     around = losses[:, None, :]

@@ -20,8 +20,7 @@ from mixopt.objective import tasks_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.adso.acquisition import Belief
     from mixopt.methods.adso.state import State
     from mixopt.solve import Bounds, Supply
@@ -32,12 +31,7 @@ _POOR = 0.5
 
 
 def advise(
-    state: State,
-    pool: NDArray[np.float64],
-    bounds: Bounds,
-    baselines: Mapping[str, Mixture],
-    supply: Supply | None,
-    seed: int,
+    state: State, pool: Floats, bounds: Bounds, baselines: Mapping[str, Mixture], supply: Supply | None, seed: int
 ) -> Recommendation:
     """The mixture of `pool` (P, K) with the least posterior mean at the target, and what to think of it.
 
@@ -80,7 +74,7 @@ def advise(
     )
 
 
-def posterior_draws(belief: Belief, rng: np.random.Generator) -> NDArray[np.float64]:
+def posterior_draws(belief: Belief, rng: np.random.Generator) -> Floats:
     """(B, P) joint draws of the objective of a belief's candidates."""
     losses, _ = belief.model.predict(belief.candidates)
     drawn = np.zeros((_DRAWS, *losses.shape))

@@ -14,8 +14,7 @@ from mixopt.errors import ConfigError
 from mixopt.methods.adso.acquisition import expected_improvement, knowledge_gradient
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.methods.adso.acquisition import Belief
     from mixopt.methods.adso.fidelity_model import Points
 
@@ -78,7 +77,7 @@ class Done:
     target_runs: int
 
     @classmethod
-    def of(cls, costs: NDArray[np.float64]) -> Done:
+    def of(cls, costs: Floats) -> Done:
         """From the cost of each run; one at the target costs 1."""
         cheap = costs < 1 - 1e-9
         return cls(int(cheap.sum()), float(costs[cheap].sum()), int((~cheap).sum()))
@@ -95,8 +94,8 @@ class Options:
     """
 
     points: Points
-    costs: NDArray[np.float64]
-    at_target: NDArray[np.bool_]
+    costs: Floats
+    at_target: Bools
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def runs_paid(cost: float, budget: float) -> int:
     return int((budget - (cost < 1)) / cost + 1e-9)
 
 
-def affordable(costs: NDArray[np.float64], left: float) -> NDArray[np.bool_]:
+def affordable(costs: Floats, left: float) -> Bools:
     """Which runs the rest of a budget pays for; while it pays for a target run, one is kept for.
 
     Args:

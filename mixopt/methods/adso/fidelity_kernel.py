@@ -26,7 +26,7 @@ from mixopt.methods.gp.kernels import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,17 @@ class FidelityKernel:
         sizes = (d, 1, j, j, j, j)
         return Prior(np.repeat(mean, sizes), np.repeat(spread, sizes))
 
-    def _split(self, theta: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def _split(self, theta: Floats) -> list[Floats]:
         d, j = self.features, self.axes
         return np.split(theta, [d, d + 1, d + 1 + j, d + 1 + 2 * j, d + 1 + 3 * j])
 
-    def turned(self, theta: NDArray[np.float64], phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    def turned(self, theta: Floats, phase: Floats) -> Floats:
         """θ with the frequencies ω (J,) replaced: the likelihood is even in ω, so 0 is no place to start from."""
         parts = self._split(theta)
         parts[4] = phase
         return np.concatenate(parts)
 
-    def matrix(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def matrix(self, theta: Floats, a: Floats, b: Floats) -> Floats:
         """(n_a, n_b) covariances."""
         d, scales = self.features, np.exp(theta[: self.features])
         mixtures = matern52(squared_distances(a[:, :d] / scales, b[:, :d] / scales))[0]
@@ -80,23 +78,23 @@ class FidelityKernel:
         at = np.ix_(rows, columns)
         return mixtures * between.coupling[at] + between.offset[at]
 
-    def diagonal(self, theta: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    def diagonal(self, theta: Floats, a: Floats) -> Floats:
         """(n,) variances."""
         _, signal, slope, *_ = self._split(theta)
         return np.exp(signal + 2 * a[:, self.features :] @ slope) + OFFSET_VARIANCE
 
-    def spread(self, theta: NDArray[np.float64], scales: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def spread(self, theta: Floats, scales: Floats) -> tuple[float, Floats]:
         """Standard deviation over mixtures at the target, and (n,) at `scales` (n, J)."""
         _, signal, slope, *_ = self._split(theta)
         target = float(np.exp(0.5 * signal[0]))
         return target, target * np.exp(scales @ slope)
 
-    def correlation(self, theta: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    def correlation(self, theta: Floats, scales: Floats) -> Floats:
         """(n,) ρ between `scales` (n, J) and the target: how alike they rank mixtures, before any run."""
         target, own = self.spread(theta, scales)
         return self._between(theta, scales, np.zeros((1, self.axes))).coupling[:, 0] / (target * own)
 
-    def _between(self, theta: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> _Between:
+    def _between(self, theta: Floats, a: Floats, b: Floats) -> _Between:
         _, signal, slope, reach, frequency, smooth = self._split(theta)
         delta = a[:, None, :] - b[None, :, :]
         amplitude = np.exp(signal + (a @ slope)[:, None] + (b @ slope)[None, :])
@@ -107,9 +105,7 @@ class FidelityKernel:
             offset=OFFSET_VARIANCE * np.exp(-0.5 * ((delta / np.exp(smooth)) ** 2).sum(-1)),
         )
 
-    def value_and_pullback(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], Pullback]:
+    def value_and_pullback(self, theta: Floats, a: Floats) -> tuple[Floats, Pullback]:
         """See `mixopt.methods.gp.kernels.Kernel`."""
         lengths, _, _, reach, _, smooth = self._split(theta)
         x = a[:, : self.features] / np.exp(lengths)
@@ -120,7 +116,7 @@ class FidelityKernel:
         coupling = between.coupling[at]
         member = np.eye(len(levels))[rows]
 
-        def pullback(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        def pullback(gradient: Floats) -> Floats:
             by_scale = member.T @ (gradient * mixtures) @ member
             coupled = by_scale * between.coupling
             turning = -by_scale * between.damped * np.sin(between.phase)
@@ -150,18 +146,18 @@ class _Between:
         offset: (n_a, n_b) covariance of levels.
     """
 
-    delta: NDArray[np.float64]
-    damped: NDArray[np.float64]
-    phase: NDArray[np.float64]
-    offset: NDArray[np.float64]
+    delta: Floats
+    damped: Floats
+    phase: Floats
+    offset: Floats
 
     @property
-    def coupling(self) -> NDArray[np.float64]:
+    def coupling(self) -> Floats:
         """(n_a, n_b) s² a a' ρ(Δ)."""
         return self.damped * np.cos(self.phase)
 
 
-def _distinct(scales: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _distinct(scales: Floats) -> tuple[Floats, Indices]:
     """The distinct rows of (n, J) in ascending order, and for each row which it is.
 
     `np.unique` by rows does the same, but takes longer than all else that is done for a pair of scales.

@@ -20,7 +20,7 @@ from mixopt.methods.gp.process import NOISE_PRIOR, GaussianProcess, Scaling, fit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats, Indices
 
 # Of L-BFGS-B from each start; more of them change the likelihood by less than its own noise.
 _ITERATIONS = 60
@@ -35,11 +35,11 @@ class Points:
         scales: (n, J) decades below the target, by axis; J may be 0, where all is done at the target.
     """
 
-    weights: NDArray[np.float64]
-    scales: NDArray[np.float64]
+    weights: Floats
+    scales: Floats
 
     @property
-    def inputs(self) -> NDArray[np.float64]:
+    def inputs(self) -> Floats:
         """(n, K + J): √w, on which a process of mixtures does best, and the scale."""
         return np.hstack([np.sqrt(self.weights), self.scales])
 
@@ -47,7 +47,7 @@ class Points:
         """The same mixtures at the target."""
         return Points(self.weights, np.zeros_like(self.scales))
 
-    def select(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Points:
+    def select(self, rows: Indices | Bools | slice) -> Points:
         """Some of them."""
         return Points(self.weights[rows], self.scales[rows])
 
@@ -66,9 +66,7 @@ class FidelityModel:
     processes: tuple[GaussianProcess, ...]
 
     @classmethod
-    def fit(
-        cls, points: Points, losses: NDArray[np.float64], thetas: Sequence[NDArray[np.float64]] | None = None
-    ) -> FidelityModel:
+    def fit(cls, points: Points, losses: Floats, thetas: Sequence[Floats] | None = None) -> FidelityModel:
         """Fit hyperparameters of each loss and condition on the runs.
 
         Args:
@@ -98,19 +96,19 @@ class FidelityModel:
             )
         )
 
-    def predict(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, points: Points) -> tuple[Floats, Floats]:
         """Mean and variance of each loss: (m, V) each."""
         parts = [process.predict(points.inputs) for process in self.processes]
         return np.hstack([mean for mean, _ in parts]), np.hstack([variance for _, variance in parts])
 
-    def observe(self, points: Points, losses: NDArray[np.float64]) -> FidelityModel:
+    def observe(self, points: Points, losses: Floats) -> FidelityModel:
         """The model with more runs (k) and their losses (k, V), at the same hyperparameters."""
         if not len(points):
             return self
         parts = zip(self.processes, losses.T, strict=True)
         return FidelityModel(tuple(process.condition(points.inputs, loss[:, None]) for process, loss in parts))
 
-    def agreement(self, slopes: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    def agreement(self, slopes: Floats, scales: Floats) -> Floats:
         """(m,) correlation over mixtures of an objective at `scales` (m, J) with itself at the target.
 
         Args:
@@ -134,7 +132,7 @@ class FidelityModel:
         return FidelityModel(tuple(process.believe(points.inputs) for process in self.processes))
 
 
-def _within_scales(scales: NDArray[np.float64], losses: NDArray[np.float64]) -> Scaling:
+def _within_scales(scales: Floats, losses: Floats) -> Scaling:
     """Centre, and the pooled standard deviation within scales: levels differ by far more than mixtures do."""
     _, group = np.unique(scales, axis=0, return_inverse=True)
     group = group.reshape(-1)
@@ -147,7 +145,7 @@ def _within_scales(scales: NDArray[np.float64], losses: NDArray[np.float64]) -> 
     return Scaling(losses.mean(0), np.where(constant, 1.0, spread))
 
 
-def _starts(kernel: FidelityKernel | Matern52, scales: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _starts(kernel: FidelityKernel | Matern52, scales: Floats) -> list[Floats]:
     """From the prior's mean with scales that agree; and, where there are several, that rank nearly in reverse."""
     mean = np.append(kernel.prior.mean, NOISE_PRIOR[0])
     span = np.ptp(scales, axis=0) if scales.size else np.zeros(0)

@@ -49,10 +49,7 @@ class TokensOnlyOptions(SingleFidelityOptions):
         trains=True,
     )
     guard: float = option(
-        "For so much spent on cheap runs, in target runs, the target is run once.",
-        0.5,
-        gt=0,
-        trains=True,
+        "For so much spent on cheap runs, in target runs, the target is run once.", 0.5, gt=0, trains=True
     )
 
     def target_scale(self) -> tuple[str | None, int | None]:

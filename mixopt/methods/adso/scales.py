@@ -16,8 +16,7 @@ from mixopt.methods.adso.fidelity_model import Points
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.history import CurvePoints, History
 
 # Runs hold whole batches, so that their tokens are only nearly those of a scale.
@@ -70,13 +69,13 @@ class Measured:
     """
 
     points: Points
-    run: NDArray[np.intp]
-    losses: NDArray[np.float64]
-    costs: NDArray[np.float64]
-    scale: NDArray[np.intp]
-    coordinates: NDArray[np.float64]
+    run: Indices
+    losses: Floats
+    costs: Floats
+    scale: Indices
+    coordinates: Floats
 
-    def at_target(self, weights: NDArray[np.float64]) -> Points:
+    def at_target(self, weights: Floats) -> Points:
         """Mixtures (m, K) at the target."""
         return Points(weights, np.zeros((len(weights), self.coordinates.shape[1])))
 
@@ -118,12 +117,12 @@ class Ladder:
         return self.scales[-1]
 
     @property
-    def costs(self) -> NDArray[np.float64]:
+    def costs(self) -> Floats:
         """(S,) in target runs."""
         return np.array([scale.cost for scale in self.scales])
 
     @property
-    def coordinates(self) -> NDArray[np.float64]:
+    def coordinates(self) -> Floats:
         """(S, 3) decades below the target in model size and tokens, and what is left of the run: nothing."""
         return np.array([self._below(scale.parameters, scale.tokens) for scale in self.scales])
 
@@ -159,7 +158,7 @@ class Ladder:
     def _nearest(self, parameters: float, tokens: float) -> int:
         return next((index for index, scale in enumerate(self.scales) if scale.holds(parameters, tokens)), -1)
 
-    def _inside(self, history: History) -> NDArray[np.intp]:
+    def _inside(self, history: History) -> Indices:
         """Points of learning curves that are used: two a run, none of less than the fewest tokens of a scale."""
         curves: CurvePoints | None = history.curves
         fewest = min(scale.tokens for scale in self.scales)

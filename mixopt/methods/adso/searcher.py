@@ -25,8 +25,7 @@ from mixopt.solve import Supply, make_bounds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.adso.choice import Choice
     from mixopt.methods.adso.fidelity_model import Points
@@ -116,7 +115,7 @@ class Adso(Searcher):
         if "recommended" in given:
             raise ConfigError("baselines: the name `recommended` is taken")
         self.baselines = {"uniform": Mixture.uniform(natural.domains), **given}
-        self._memory: dict[bytes, list[NDArray[np.float64]]] = {}
+        self._memory: dict[bytes, list[Floats]] = {}
 
     def ask(self, history: History) -> list[Proposal]:
         """The initial design, while nothing is finished; then batches; nothing when the budget is spent."""
@@ -162,7 +161,7 @@ class Adso(Searcher):
         pool = state.pool(self.candidates, self._rng(len(history)))
         return advise(state, pool, self.bounds, self.baselines, self.settings.supply, self.settings.seed)
 
-    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, history: History, weights: Floats) -> Floats:
         """(P,) the objective of mixtures (P, K) at the target, by the model that the next run is chosen with.
 
         Raises:
@@ -207,7 +206,7 @@ class Adso(Searcher):
         best = int(np.argmin(state.belief(named).mean))
         return list(self.baselines)[best], state.measured.at_target(named[[best]])
 
-    def _anchoring(self, weights: NDArray[np.float64], name: str, number: int) -> Proposal:
+    def _anchoring(self, weights: Floats, name: str, number: int) -> Proposal:
         return Proposal(
             mixture=self._mixture(weights),
             tokens=self.ladder.target.tokens,
@@ -216,9 +215,7 @@ class Adso(Searcher):
             model=self.ladder.target.model,
         )
 
-    def _proposal(
-        self, weights: NDArray[np.float64], scale: Scale, number: int, choice: Choice, agreement: float
-    ) -> Proposal:
+    def _proposal(self, weights: Floats, scale: Scale, number: int, choice: Choice, agreement: float) -> Proposal:
         """A run, told why: what it costs, and how far its scale goes with the target."""
         if choice.why == "check" or scale is self.ladder.target:
             reason = "the most promising mixture" if choice.why == "check" else f"worth {choice.worth:.2g}"
@@ -237,7 +234,7 @@ class Adso(Searcher):
         """Whether no run is worth its while: never before the target was run."""
         return best is not None and choice.worth < self.settings.tolerance * abs(best)
 
-    def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
+    def _mixture(self, weights: Floats) -> Mixture:
         return Mixture.of_array(self.natural.domains, weights)
 
     def _rng(self, runs: int) -> np.random.Generator:

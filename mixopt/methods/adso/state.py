@@ -16,8 +16,7 @@ from mixopt.methods.adso.fidelity_model import FidelityModel, Points
 from mixopt.methods.candidates import was_run
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices
     from mixopt.history import History
     from mixopt.methods.adso.scales import Ladder, Measured
     from mixopt.methods.candidates import Candidates
@@ -50,8 +49,8 @@ class State:
     ladder: Ladder
     objective: Objective
     model: FidelityModel
-    pending: NDArray[np.float64]
-    pending_scales: NDArray[np.intp]
+    pending: Floats
+    pending_scales: Indices
 
     @classmethod
     def of(
@@ -60,7 +59,7 @@ class State:
         ladder: Ladder,
         objective: Objective,
         first: int | None = None,
-        memory: dict[bytes, list[NDArray[np.float64]]] | None = None,
+        memory: dict[bytes, list[Floats]] | None = None,
     ) -> State:
         """Fit the model to a history of two runs or more.
 
@@ -84,7 +83,7 @@ class State:
         return cls(history, measured, ladder, objective, model, nothing, np.zeros(0, dtype=np.intp))
 
     @property
-    def costs(self) -> NDArray[np.float64]:
+    def costs(self) -> Floats:
         """Of all runs, in target runs."""
         return np.append(self.measured.costs, self.ladder.costs[self.pending_scales])
 
@@ -96,7 +95,7 @@ class State:
         return Done(int(cheap.sum()), float(self.costs[cheap].sum()), int((~cheap).sum()))
 
     @property
-    def at_target(self) -> NDArray[np.bool_]:
+    def at_target(self) -> Bools:
         """(R,) which finished runs are at the target."""
         return self.measured.scale == len(self.ladder.scales) - 1
 
@@ -106,30 +105,30 @@ class State:
         losses = self.history.losses[self.at_target]
         return float(self.value(losses).min()) if len(losses) else None
 
-    def value(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, losses: Floats) -> Floats:
         """The objective of losses (…, V)."""
         return self.objective.value(losses, self.history.eval_domains, self.history.domains)
 
-    def belief(self, weights: NDArray[np.float64]) -> Belief:
+    def belief(self, weights: Floats) -> Belief:
         """About mixtures (P, K) at the target."""
         return Belief.of(self.model, self.value, self.measured.at_target(weights))
 
-    def pool(self, candidates: Candidates, rng: np.random.Generator) -> NDArray[np.float64]:
+    def pool(self, candidates: Candidates, rng: np.random.Generator) -> Floats:
         """(P, K) mixtures to recommend from, the finer the better they look."""
 
-        def hopeful(pool: NDArray[np.float64]) -> NDArray[np.intp]:
+        def hopeful(pool: Floats) -> Indices:
             belief = self.belief(pool)
             return np.union1d(belief.mean.argsort()[:_CENTRES], belief.optimistic.argsort()[:_CENTRES])
 
         return candidates.pool(self.history.weights, hopeful, rng)
 
-    def pinned(self, pool: NDArray[np.float64]) -> State:
+    def pinned(self, pool: Floats) -> State:
         """The state with the level of the target taken for known, where nothing was run there."""
         if self.done.target_runs:
             return self
         return replace(self, model=pinned(self.model, self.value, self.measured.at_target(pool)))
 
-    def options(self, belief: Belief, candidates: Candidates, left: float) -> tuple[Options, NDArray[np.intp]]:
+    def options(self, belief: Belief, candidates: Candidates, left: float) -> tuple[Options, Indices]:
         """The most hopeful candidates at every scale that is paid for, and (Q,) the scale of each.
 
         A mixture is not run again at a scale.
@@ -141,7 +140,7 @@ class State:
         """
         pool = belief.candidates.weights
         paid = affordable(self.ladder.costs, left)
-        rows: list[NDArray[np.float64]] = []
+        rows: list[Floats] = []
         for index, scale in enumerate(self.ladder.scales):
             ran = self._ran(index)
             there = candidates.runnable(scale.place, pool, ran) if paid[index] else pool[:0]
@@ -152,11 +151,11 @@ class State:
         points = Points(np.concatenate(rows), self.measured.coordinates[scales])
         return Options(points, self.ladder.costs[scales], scales == len(self.ladder.scales) - 1), scales
 
-    def was_at_target(self, weights: NDArray[np.float64]) -> bool:
+    def was_at_target(self, weights: Floats) -> bool:
         """Whether a mixture (K,) was run at the target, or is under way there."""
         return bool(was_run(weights[None], self._ran(len(self.ladder.scales) - 1))[0])
 
-    def _ran(self, scale: int) -> NDArray[np.float64]:
+    def _ran(self, scale: int) -> Floats:
         """Mixtures (m, K) that were run at a scale, or are under way there."""
         return np.vstack(
             [self.history.weights[self.measured.scale == scale], self.pending[self.pending_scales == scale]]
@@ -171,13 +170,13 @@ class State:
             pending_scales=np.append(self.pending_scales, scale),
         )
 
-    def agreement(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def agreement(self, weights: Floats) -> Floats:
         """(S,) correlation over mixtures of the objective at each scale with the target's, about `weights` (K,)."""
         slopes = self.belief(weights[None, :]).slopes[0]
         return self.model.agreement(slopes, self.measured.coordinates)
 
 
-def _fitted(scale: NDArray[np.intp], ladder: Ladder, first: int) -> int:
+def _fitted(scale: Indices, ladder: Ladder, first: int) -> int:
     """How many of the runs at scales (R,) hyperparameters are fitted to."""
     fitted = min(first, len(scale))
     for count, index in enumerate(scale[first:].tolist(), start=first + 1):

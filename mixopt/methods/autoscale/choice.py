@@ -22,8 +22,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.ddo.searcher import DdoSettings
 
@@ -39,7 +38,7 @@ class Guess:
         excess: by how much `value` is above that of the optimum, relative; None without runs.
     """
 
-    weights: NDArray[np.float64]
+    weights: Floats
     distance: float
     value: float | None = None
     excess: float | None = None
@@ -61,7 +60,7 @@ class HoldOut:
 
     tokens: int
     source: tuple[int, ...]
-    optimum: NDArray[np.float64]
+    optimum: Floats
     value: float | None
     spread: float | None
     guesses: dict[str, Guess]
@@ -86,7 +85,7 @@ class HoldOut:
         )
 
 
-def without_runs(totals: Sequence[int], optima: NDArray[np.float64], pinned: NDArray[np.bool_]) -> HoldOut:
+def without_runs(totals: Sequence[int], optima: Floats, pinned: Bools) -> HoldOut:
     """The check on (S, K) optima alone: distances, no losses."""
     growth = Growth.fit(np.array(totals[:-1], dtype=np.float64), optima[:-1], pinned[:-1])
     found = {"geometric": growth.at(totals[-1]), **_simple(optima[:-1])}
@@ -114,7 +113,7 @@ def hold_out(scales: Sequence[Scale], history: History, settings: DdoSettings) -
     return HoldOut(last.tokens, tuple(scale.tokens for scale in rest), last.weights, best, spread, guesses)
 
 
-def _simple(optima: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _simple(optima: Floats) -> dict[str, Floats]:
     """What needs no prediction: the nearest scale's optimum, and the mean of the nearest two."""
     return {"nearest scale": optima[-1], "average": optima[-2:].mean(axis=0)}
 

@@ -24,8 +24,7 @@ from mixopt.errors import ConfigError
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.solve import Bounds
 
 _NEWTON_STEPS = 200
@@ -48,18 +47,16 @@ class Growth:
         position: (…, S) positions of the scales, from 1 − S to 0: a step is the mean distance of two scales.
     """
 
-    totals: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    held: NDArray[np.bool_]
-    used: NDArray[np.bool_]
-    level: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    position: NDArray[np.float64]
+    totals: Floats
+    weights: Floats
+    held: Bools
+    used: Bools
+    level: Floats
+    rate: Floats
+    position: Floats
 
     @classmethod
-    def fit(
-        cls, totals: NDArray[np.float64], weights: NDArray[np.float64], pinned: NDArray[np.bool_] | None = None
-    ) -> Growth:
+    def fit(cls, totals: Floats, weights: Floats, pinned: Bools | None = None) -> Growth:
         """Least squares of log amounts over levels, rates and positions: exact with two scales.
 
         min Σ_si (log N_si − level_i − rate_i t_s)² is the best approximation of rank one of the centred logarithms,
@@ -104,18 +101,18 @@ class Growth:
         return cls(totals, weights, held, used, level, rate, position)
 
     @property
-    def residuals(self) -> NDArray[np.float64]:
+    def residuals(self) -> Floats:
         """(…, S, K) log N_i* less the line; 0 where an optimum is not used, and everywhere with two scales."""
         line = self.level[..., None, :] + self.rate[..., None, :] * self.position[..., None]
         off = np.log(np.where(self.used, self.weights * self.totals[:, None], 1.0)) - line
         return np.where(self.used, off, 0.0)
 
-    def steps(self, total: float) -> NDArray[np.float64]:
+    def steps(self, total: float) -> Floats:
         """(…) position of `total` tokens: k steps of Algorithm 2 beyond the largest scale; NaN where none grows."""
         free = ~self.held
         return self._solve(free, self._rest(free) * total)
 
-    def at(self, total: float, bounds: Bounds | None = None) -> NDArray[np.float64]:
+    def at(self, total: float, bounds: Bounds | None = None) -> Floats:
         """(…, K) optimal weights for `total` tokens.
 
         At or below the smallest scale: that scale's own optimum. Weights beyond a bound are put at it and the other
@@ -141,19 +138,19 @@ class Growth:
             weights, fixed = np.clip(weights, floors, caps), fixed | hit
         return project(weights, floors, caps)
 
-    def _rest(self, free: NDArray[np.bool_], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def _rest(self, free: Bools, weights: Floats | None = None) -> Floats:
         """(…) what the domains that are not free leave over."""
         fixed = self.weights[..., -1, :] if weights is None else weights
         return np.maximum(1 - np.where(free, 0.0, fixed).sum(axis=-1), 0.0)
 
-    def _share(self, total: float, free: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _share(self, total: float, free: Bools, weights: Floats) -> Floats:
         """(…, K) weights of the free domains by their lines; where no position will do, as at the largest scale."""
         rest = self._rest(free, weights)
         found = self._solve(free, rest * total)
         amounts = np.exp(self.level + self.rate * np.nan_to_num(found)[..., None]) * free
         return rest[..., None] * amounts / np.maximum(amounts.sum(axis=-1, keepdims=True), 1e-300)
 
-    def _solve(self, free: NDArray[np.bool_], tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _solve(self, free: Bools, tokens: Floats) -> Floats:
         """(…) the greatest t with Σ_free exp(level + rate · t) = tokens; NaN where there is none.
 
         f(t) = log of that sum is convex. Newton from the right, where the first domain alone has all the tokens,

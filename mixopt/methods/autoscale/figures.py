@@ -57,11 +57,7 @@ def _panel(answer: Recommendation, found: AutoScaleEvidence, order: Sequence[str
     units = totals if tokens else np.ones_like(totals)
     say = "{y:.3s} tokens of it at {x:.3s}" if tokens else "weight {y:.4f} at {x:.3s} tokens"
     marks: list[Any] = [
-        Rule(
-            x=answer.tokens,
-            look=Look("muted", "dash"),
-            label=f"target {format_count(answer.tokens)}",
-        )
+        Rule(x=answer.tokens, look=Look("muted", "dash"), label=f"target {format_count(answer.tokens)}")
     ]
     for index, name in enumerate(order):
         weights, low, high = (np.array(part) for part in (path[name].weights, path[name].low, path[name].high))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Optima:
 
     domains: tuple[str, ...]
     totals: tuple[int, ...]
-    weights: NDArray[np.float64]
+    weights: Floats
 
 
 def read_optima(path: str | Path) -> tuple[Optima, list[str]]:
@@ -149,5 +149,5 @@ def extrapolate_optima(
     )
 
 
-def _mixture(domains: Sequence[str], weights: NDArray[np.float64]) -> Mixture:
+def _mixture(domains: Sequence[str], weights: Floats) -> Mixture:
     return Mixture.of_array(domains, weights)

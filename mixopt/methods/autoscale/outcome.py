@@ -22,8 +22,7 @@ from mixopt.mixture import Mixture
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.autoscale.choice import Choice, HoldOut
     from mixopt.methods.autoscale.extrapolate import Growth
     from mixopt.methods.autoscale.scales import Geometric, Joint, Predictor, Scale
@@ -60,7 +59,7 @@ class Outcome:
     bounds_at: Callable[[float], Bounds]
     supply: Supply | None
     advised: Mapping[str, Mixture]
-    drawn: Mapping[str, NDArray[np.float64]]
+    drawn: Mapping[str, Floats]
     choice: Choice
     held: HoldOut | None
     baselines: Mapping[str, Mixture]
@@ -137,17 +136,12 @@ def path_totals(scales: Sequence[int], target: int) -> list[float]:
     return sorted({low, *np.geomspace(low, max(ends), _PATH_POINTS)[1:-1].tolist(), *(e for e in ends if e > low)})
 
 
-def path_of(
-    domains: Sequence[str],
-    totals: Sequence[float],
-    weights: NDArray[np.float64],
-    ends: NDArray[np.float64] | None,
-) -> Path:
+def path_of(domains: Sequence[str], totals: Sequence[float], weights: Floats, ends: Floats | None) -> Path:
     """(P, K) weights along P totals, with (2, P, K) ends of their intervals."""
     low = None if ends is None else np.minimum(ends[0], weights)
     high = None if ends is None else np.maximum(ends[1], weights)
 
-    def column(array: NDArray[np.float64], index: int) -> tuple[float, ...]:
+    def column(array: Floats, index: int) -> tuple[float, ...]:
         return tuple(array[:, index].tolist())
 
     lines = {

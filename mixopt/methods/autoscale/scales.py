@@ -21,8 +21,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.ddo.searcher import Ddo, DdoSettings
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
@@ -75,7 +74,7 @@ class Scale:
         return format_count(self.tokens)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Floats:
         """(K,) the optimum."""
         return self.analysis.fitted.solution.weights
 
@@ -84,11 +83,11 @@ class Scale:
         """Names of the runs that it rests on."""
         return self.analysis.sweep.runs.runs
 
-    def pinned(self, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def pinned(self, weights: Floats) -> Bools:
         """(…, K) which of these weights are at a bound of this scale."""
         return (weights <= self.bounds.floors + AT_BOUND) | (weights >= self.bounds.caps - AT_BOUND)
 
-    def value(self, weights: NDArray[np.float64]) -> float:
+    def value(self, weights: Floats) -> float:
         """Predicted objective of a mixture at this scale, in the objective's units, by the scale's own laws."""
         return self.analysis.relative(weights) * self.analysis.base
 
@@ -96,11 +95,11 @@ class Scale:
 class Predictor(Protocol):
     """A way to the optimum at any number of tokens."""
 
-    def at(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def at(self, total: float, bounds: Bounds) -> Floats:
         """(K,) the optimum."""
         ...
 
-    def drawn(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def drawn(self, total: float, bounds: Bounds) -> Floats:
         """(B, K) the optimum in each replicate."""
         ...
 
@@ -126,11 +125,11 @@ class Geometric:
         pinned = [scale.pinned(drawn) for scale, drawn in zip(self._scales, draws, strict=True)]
         return Growth.fit(self._totals, np.stack(draws, axis=1), np.stack(pinned, axis=1))
 
-    def at(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def at(self, total: float, bounds: Bounds) -> Floats:
         """(K,) the optimum."""
         return self.growth.at(total, bounds)
 
-    def drawn(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def drawn(self, total: float, bounds: Bounds) -> Floats:
         """(B, K) the optimum in each replicate."""
         return self.replicates.at(total, bounds)
 
@@ -151,10 +150,10 @@ class Joint:
         """Laws of resampled runs."""
         return self.fit.replicates(self._count)
 
-    def at(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def at(self, total: float, bounds: Bounds) -> Floats:
         """(K,) the optimum."""
         return self.fit.optimum(total, bounds)[0]
 
-    def drawn(self, total: float, bounds: Bounds) -> NDArray[np.float64]:
+    def drawn(self, total: float, bounds: Bounds) -> Floats:
         """(B, K) the optimum in each replicate."""
         return self.replicates.optima(total, bounds)

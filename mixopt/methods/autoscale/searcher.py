@@ -29,8 +29,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.autoscale.scales import Predictor
     from mixopt.methods.ddo.design import Design
@@ -195,7 +194,7 @@ class AutoScale(Searcher):
         changed = Geometric([scale.under(objective, self.settings) for scale in found.scales])
         return self._mixture(changed.at(self.target, self.bounds))
 
-    def _mixture(self, weights: NDArray[np.float64]) -> Mixture:
+    def _mixture(self, weights: Floats) -> Mixture:
         return Mixture.of_array(self.domains, weights)
 
 

@@ -13,8 +13,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools
     from mixopt.methods.autoscale.extrapolate import Growth
     from mixopt.methods.autoscale.outcome import Outcome
     from mixopt.mixture import Mixture
@@ -104,7 +103,7 @@ def _far(found: Outcome) -> list[str]:
     ]
 
 
-def warn_of_growth(growth: Growth, domains: Sequence[str], pinned: NDArray[np.bool_]) -> list[str]:
+def warn_of_growth(growth: Growth, domains: Sequence[str], pinned: Bools) -> list[str]:
     """Domains that the geometric law cannot carry on: pinned (S, K), absent, shrinking."""
     names = [format_count(total) for total in growth.totals]
     out = pinned | (growth.weights <= 0)

@@ -13,8 +13,7 @@ from mixopt.objective import score_noise
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.ddo.analysis import Analysis
     from mixopt.methods.ddo.fit import Preset, Replicates
@@ -111,7 +110,7 @@ def _misfit(analysis: Analysis) -> list[str]:
     return [f"the law fits badly for {', '.join(bad)}: its shape of the curve is wrong, or a run is"] if bad else []
 
 
-def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: NDArray[np.float64], units: str) -> list[str]:
+def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: Floats, units: str) -> list[str]:
     """Weights at a bound, with what another 0.01 would cost; `prices` (K,) are per unit of weight."""
     warnings = []
     cost = prices * 0.01

@@ -19,8 +19,7 @@ from mixopt.objective import score_noise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.ddo.design import Cell, Design
     from mixopt.objective import Objective
@@ -95,7 +94,7 @@ def _require_enough(design: Design, missing: tuple[str, ...], preset: Preset) ->
         raise ConfigError(f"ddo: every domain needs {need} beside the base; missing ({asked}): {shown}")
 
 
-def _lines(design: Design, cells: list[Cell], amounts: NDArray[np.float64], preset: Preset) -> Lines:
+def _lines(design: Design, cells: list[Cell], amounts: Floats, preset: Preset) -> Lines:
     domains, points = len(design.reference.domains), 1 + len(design.factors)
     index = np.zeros((domains, points), dtype=np.int64)
     present = np.zeros((domains, points), dtype=np.bool_)
@@ -130,7 +129,7 @@ class Analysis:
     lines: Lines
     objective: Objective
     base: float
-    effects: NDArray[np.float64]
+    effects: Floats
     noise: float
     measured: int
     fitted: Fitted
@@ -161,7 +160,7 @@ class Analysis:
         return Noise(self.noise, self.measured, "repeats" if self.measured else "assumed")
 
     @property
-    def spread(self) -> NDArray[np.float64]:
+    def spread(self) -> Floats:
         """(C,) standard deviations of the effects."""
         return self.noise * self.sweep.layout.spread
 
@@ -175,6 +174,6 @@ class Analysis:
         errors = draws @ self.sweep.layout.operator.T
         return resample(self.lines, self.effects, errors, self.spread, self.fitted, preset, bounds, rng)
 
-    def relative(self, weights: NDArray[np.float64]) -> float:
+    def relative(self, weights: Floats) -> float:
         """Predicted objective of a mixture at the base's tokens, relative to the base's: 1 + Σ_j [f_j − f_j(1)]."""
         return 1 + float(self.lines.change(self.fitted.fit, weights))

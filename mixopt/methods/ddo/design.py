@@ -17,8 +17,7 @@ from mixopt.role import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
 
 Perturb = Literal["add", "replace"]
@@ -46,7 +45,7 @@ class Cell:
     role: Role
     domain: int | None
     factor: float
-    tokens: NDArray[np.float64]
+    tokens: Floats
 
     @property
     def total(self) -> int:
@@ -112,7 +111,7 @@ class Design:
                 cells.append(Cell(role, index, factor, tokens))
         return cells
 
-    def match(self, history: History, seeds: Sequence[int] | None = None) -> NDArray[np.int64]:
+    def match(self, history: History, seeds: Sequence[int] | None = None) -> Ints:
         """Which cell each run fills: (R,) indices into `cells`, −1 for runs that are no part of this design.
 
         Where several runs of one seed are near the same cell (a recommended mixture near the base, say), the
@@ -236,14 +235,14 @@ class _Related:
         same: (R,) it has the same amounts: a repeat, or the run itself.
     """
 
-    domain: NDArray[np.int64]
-    factor: NDArray[np.float64]
-    added: NDArray[np.bool_]
-    replaced: NDArray[np.bool_]
-    same: NDArray[np.bool_]
+    domain: Ints
+    factor: Floats
+    added: Bools
+    replaced: Bools
+    same: Bools
 
     @property
-    def member(self) -> NDArray[np.bool_]:
+    def member(self) -> Bools:
         """(R,) it is a perturbed run of one kind or the other."""
         return self.added | self.replaced
 
@@ -266,7 +265,7 @@ class _Related:
         return cls(domain, np.exp(change), added & enough, replaced & enough & ~added, same)
 
 
-def _without(array: NDArray[np.float64], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+def _without(array: Floats, columns: Indices) -> Floats:
     """(R, K − 1) of (R, K): each row without one of its entries."""
     keep = np.arange(array.shape[1]) != columns[:, None]
     return array[keep].reshape(len(array), -1)

@@ -9,9 +9,9 @@ import numpy as np
 from mixopt.methods.base import Evidence, record
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
-    Array = NDArray[np.float64]
+    Array = Floats
 
 
 @record

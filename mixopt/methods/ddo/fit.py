@@ -16,7 +16,7 @@ from mixopt.mixture import total_variation
 from mixopt.solve import Bounds, PowerSum, Solution, solve_simplex
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Lines:
         tilt: (K,): laws are fitted to 1 + stretch · (y − 1) − tilt · (x − 1); 1 and 0 unless balanced.
     """
 
-    cells: NDArray[np.int64]
-    present: NDArray[np.bool_]
-    x: NDArray[np.float64]
-    share: NDArray[np.float64]
-    stretch: NDArray[np.float64]
-    tilt: NDArray[np.float64]
+    cells: Ints
+    present: Bools
+    x: Floats
+    share: Floats
+    stretch: Floats
+    tilt: Floats
 
-    def balance(self, effects: NDArray[np.float64]) -> Lines:
+    def balance(self, effects: Floats) -> Lines:
         """The same lines for runs that hold the total, allowing for what the other domains lose.
 
         Such a run measures its domain against the others. To first order, with L_j = ∂y/∂w_j and S = Σ_k w_k L_k,
@@ -88,20 +88,20 @@ class Lines:
         kappa = max(0.0, float((slope / self.share).max()))
         return replace(self, stretch=1 - self.share, tilt=kappa * self.share)
 
-    def measured(self, effects: NDArray[np.float64]) -> NDArray[np.float64]:
+    def measured(self, effects: Floats) -> Floats:
         """(…, K, P) from (…, C) objectives relative to the base; 1 where not measured."""
         return np.where(self.present, effects[..., self.cells], 1.0)
 
-    def y(self, effects: NDArray[np.float64]) -> NDArray[np.float64]:
+    def y(self, effects: Floats) -> Floats:
         """What laws are fitted to: (…, K, P) from (…, C)."""
         stretched = 1 + self.stretch[:, None] * (self.measured(effects) - 1)
         return stretched - self.tilt[:, None] * (self.x - 1)
 
-    def unfold(self, domain: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def unfold(self, domain: int, x: Floats, y: Floats) -> Floats:
         """The inverse of `y` for one domain: what a run with amount x would measure, from its law's value."""
         return 1 + (y - 1 + self.tilt[domain] * (x - 1)) / self.stretch[domain]
 
-    def sd(self, spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sd(self, spread: Floats) -> Floats:
         """(K, P) standard deviations of `y` from (C,); infinite where not measured."""
         return np.where(self.present, self.stretch[:, None] * spread[self.cells], np.inf)
 
@@ -109,7 +109,7 @@ class Lines:
         """min Σ_j (a_j + u_j w_j)^(−b_j)."""
         return PowerSum(np.ones_like(fit.a), fit.a, 1 / self.share, fit.b)
 
-    def change(self, fit: PowerFit, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def change(self, fit: PowerFit, weights: Floats) -> Floats:
         """Σ_j [f_j(u_j w_j) − f_j(1)], shape (…): predicted change from the base, relative to its objective."""
         return ((weights / self.share + fit.a) ** -fit.b - (1 + fit.a) ** -fit.b).sum(axis=-1)
 
@@ -127,13 +127,11 @@ class Fitted:
 
     fit: PowerFit
     solution: Solution
-    tied: NDArray[np.bool_]
+    tied: Bools
     branch_distance: float
 
 
-def fit_lines(
-    lines: Lines, effects: NDArray[np.float64], spread: NDArray[np.float64], preset: Preset, bounds: Bounds
-) -> Fitted:
+def fit_lines(lines: Lines, effects: Floats, spread: Floats, preset: Preset, bounds: Bounds) -> Fitted:
     """Laws and optimum from (C,) relative objectives with (C,) standard deviations."""
     y, sd = lines.y(effects), lines.sd(spread)
     low, high = exact_branches(lines.x, y, sd)
@@ -160,16 +158,16 @@ class Replicates:
     """
 
     fit: PowerFit
-    weights: NDArray[np.float64]
-    base: NDArray[np.float64]
+    weights: Floats
+    base: Floats
     optimism: float
 
 
 def resample(
     lines: Lines,
-    effects: NDArray[np.float64],
-    noise: NDArray[np.float64],
-    spread: NDArray[np.float64],
+    effects: Floats,
+    noise: Floats,
+    spread: Floats,
     fitted: Fitted,
     preset: Preset,
     bounds: Bounds,

@@ -17,9 +17,7 @@ from mixopt.objective import other_objectives
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.joint.fit import FormName
 
@@ -106,5 +104,5 @@ class JointDdo(Ddo):
             evidence=advice.evidence(),
         )
 
-    def _named(self, weights: NDArray[np.float64]) -> Mixture:
+    def _named(self, weights: Floats) -> Mixture:
         return Mixture.of_array(self.design.reference.domains, weights)

@@ -24,10 +24,7 @@ class DesignSettings(RepeatedSettings):
         "Base mixture: uniform, natural or FILE.", "uniform", shown=True, mixture=True, trains=True
     )
     factors: Factors = option(
-        "Each domain's tokens are multiplied by these, one run each.",
-        (1 / 3, 3.0),
-        example="[1/3, 3]",
-        trains=True,
+        "Each domain's tokens are multiplied by these, one run each.", (1 / 3, 3.0), example="[1/3, 3]", trains=True
     )
     perturb: Literal["add", "replace"] = option("add: the total changes; replace: it is held.", "add", trains=True)
     preset: str = option("How laws are fitted: default, paper or official.", "default")

@@ -13,8 +13,7 @@ from mixopt.methods.ddo.fit import PRESETS
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.ddo.design import Design
     from mixopt.methods.problem import Problem
 
@@ -47,7 +46,7 @@ def check_resolution(problem: Problem, design: Design, preset: str) -> None:
         ) from None
 
 
-def _history(design: Design, seen: NDArray[np.float64]) -> History:
+def _history(design: Design, seen: Floats) -> History:
     """Runs that saw these tokens, one seed each, so that none takes another's place."""
     names, domains = tuple(str(cell.role) for cell in design.cells), design.reference.domains
     count = len(names)

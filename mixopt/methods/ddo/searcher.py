@@ -22,9 +22,7 @@ from mixopt.solve import Supply, make_bounds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.ddo.design import Cell
 
@@ -115,12 +113,7 @@ class Ddo(Searcher):
     def ask(self, history: History) -> list[Proposal]:  # noqa: ARG002 (a one-shot design)
         """The base and the perturbed runs of every seed: the same whatever there is already."""
         return [
-            Proposal(
-                mixture=self._asked(cell),
-                tokens=cell.total,
-                seed=seed,
-                role=cell.role,
-            )
+            Proposal(mixture=self._asked(cell), tokens=cell.total, seed=seed, role=cell.role)
             for seed in self.settings.seeds or (0,)
             for cell in self.design.cells
         ]
@@ -172,7 +165,7 @@ class Ddo(Searcher):
             return reference
         return Mixture.of_array(reference.domains, cell.tokens)
 
-    def _floor(self) -> str | float | NDArray[np.float64]:
+    def _floor(self) -> str | float | Floats:
         if self.settings.floor is not None:
             return self.settings.floor
         least = min(self.settings.factors)

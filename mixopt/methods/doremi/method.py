@@ -39,11 +39,7 @@ class DoremiOptions(RepeatedSettings):
         "Mixture that proxies draw: uniform, natural or FILE.", "uniform", shown=True, mixture=True, trains=True
     )
     eta: float = option(
-        "Rate of the domain weights; 0.1 where they collapse to one domain.",
-        1.0,
-        shown=True,
-        gt=0,
-        trains=True,
+        "Rate of the domain weights; 0.1 where they collapse to one domain.", 1.0, shown=True, gt=0, trains=True
     )
     smoothing: float = option("Share of the uniform distribution in every weight.", 1e-3, ge=0, lt=1, trains=True)
     rounds: int | None = option(

@@ -19,8 +19,7 @@ from mixopt.mixture import Mixture
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.trace import PolicyTrace
 
 # ||ᾱ − reference||_∞ at which rounds end, as in the paper.
@@ -65,17 +64,17 @@ class ProxyPath:
     """
 
     run: str
-    tokens: NDArray[np.int64]
-    alpha: NDArray[np.float64]
-    average: NDArray[np.float64]
-    excess: NDArray[np.float64]
+    tokens: Ints
+    alpha: Floats
+    average: Floats
+    excess: Floats
 
     @classmethod
     def of(cls, run: str, trace: PolicyTrace) -> ProxyPath:
         """From the trace of a finished proxy."""
         moments = trace.moments
 
-        def part(name: str) -> NDArray[np.float64]:
+        def part(name: str) -> Floats:
             return np.array([[moment.parts[name][domain] for domain in trace.domains] for moment in moments])
 
         tokens = np.array([moment.tokens for moment in moments], dtype=np.int64)
@@ -97,7 +96,7 @@ class Round:
     proxies: tuple[ProxyPath, ...]
 
     @property
-    def averages(self) -> NDArray[np.float64]:
+    def averages(self) -> Floats:
         """(S, K) the last average of each proxy."""
         return np.array([proxy.average[-1] for proxy in self.proxies])
 
@@ -121,7 +120,7 @@ class Round:
         """As it is told; the paths are the first seed's."""
         names, path = self.reference.domains, self.proxies[0]
 
-        def by_domain(rows: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
+        def by_domain(rows: Floats) -> dict[str, tuple[float, ...]]:
             return {name: tuple(column) for name, column in zip(names, rows.T.tolist(), strict=True)}
 
         return RoundEvidence(
@@ -171,7 +170,7 @@ def recommend(
     )
 
 
-def _intervals(names: Sequence[str], averages: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+def _intervals(names: Sequence[str], averages: Floats) -> dict[str, tuple[float, float]]:
     """95 % intervals of the mean over seeds (Student's t), by domain; none of a single seed."""
     seeds = len(averages)
     if seeds < 2:

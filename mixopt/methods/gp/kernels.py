@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 # Prior variance of an unknown offset, in units of the outputs' variance: wide enough to leave it to the data.
 OFFSET_VARIANCE = 100.0
@@ -28,10 +28,10 @@ class Prior:
         spread: (p,) standard deviations.
     """
 
-    mean: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    mean: Floats
+    spread: Floats
 
-    def penalty(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def penalty(self, theta: Floats) -> tuple[float, Floats]:
         """Negative log density without its constant, and its gradient (p,)."""
         z = (theta - self.mean) / self.spread
         return 0.5 * float(z @ z), z / self.spread
@@ -49,19 +49,15 @@ class Kernel(Protocol):
         """The prior of θ; its mean is where a fit starts."""
         ...
 
-    def matrix(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def matrix(self, theta: Floats, a: Floats, b: Floats) -> Floats:
         """(n_a, n_b) covariances between the rows of `a` and of `b`."""
         ...
 
-    def diagonal(self, theta: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    def diagonal(self, theta: Floats, a: Floats) -> Floats:
         """(n,) variances of the rows of `a`."""
         ...
 
-    def value_and_pullback(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], Pullback]:
+    def value_and_pullback(self, theta: Floats, a: Floats) -> tuple[Floats, Pullback]:
         """The matrix (n, n) of `a` with itself, and its pullback: G ↦ ∂/∂θ Σ_ij G_ij K_ij for symmetric G."""
         ...
 
@@ -69,18 +65,18 @@ class Kernel(Protocol):
 class Pullback(Protocol):
     """Carries the gradient with respect to a kernel matrix back to the hyperparameters."""
 
-    def __call__(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, gradient: Floats) -> Floats:
         """(n, n) symmetric to (p,)."""
         ...
 
 
-def squared_distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def squared_distances(a: Floats, b: Floats) -> Floats:
     """(n_a, n_b) squared Euclidean distances between rows, never negative."""
     squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2 * a @ b.T
     return np.maximum(squares, 0.0)
 
 
-def matern52(squares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def matern52(squares: Floats) -> tuple[Floats, Floats]:
     """Matérn-5/2 correlation of squared distances s, and −2 ∂/∂s of it.
 
     With r = √(5 s): (1 + r + r²/3) e^(−r), and 5/3 (1 + r) e^(−r) (Rasmussen & Williams 2006, Eq. 4.17).
@@ -90,7 +86,7 @@ def matern52(squares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     return (1 + r + r * r / 3) * decay, 5 / 3 * (1 + r) * decay
 
 
-def distance_gradient(weights: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+def distance_gradient(weights: Floats, a: Floats) -> Floats:
     """(D,) Σ_ij W_ij (a_id − a_jd)² for symmetric W (n, n), without an array of n × n × D."""
     return 2 * ((weights.sum(1)[:, None] * a * a).sum(0) - (a * (weights @ a)).sum(0))
 
@@ -114,26 +110,22 @@ class Matern52:
         scale = 0.5 * math.log(self.features) + 0.3
         return Prior(np.append(np.full(self.features, scale), 0.0), np.append(np.full(self.features, 0.7), 1.0))
 
-    def matrix(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def matrix(self, theta: Floats, a: Floats, b: Floats) -> Floats:
         """(n_a, n_b) covariances."""
         scales = np.exp(theta[:-1])
         return np.exp(theta[-1]) * matern52(squared_distances(a / scales, b / scales))[0] + OFFSET_VARIANCE
 
-    def diagonal(self, theta: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    def diagonal(self, theta: Floats, a: Floats) -> Floats:
         """(n,) variances."""
         return np.full(len(a), np.exp(theta[-1]) + OFFSET_VARIANCE)
 
-    def value_and_pullback(
-        self, theta: NDArray[np.float64], a: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], Pullback]:
+    def value_and_pullback(self, theta: Floats, a: Floats) -> tuple[Floats, Pullback]:
         """See `Kernel`."""
         scaled = a / np.exp(theta[:-1])
         correlation, slope = matern52(squared_distances(scaled, scaled))
         signal = np.exp(theta[-1])
 
-        def pullback(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        def pullback(gradient: Floats) -> Floats:
             lengths = distance_gradient(signal * gradient * slope, scaled)
             return np.append(lengths, signal * (gradient * correlation).sum())
 

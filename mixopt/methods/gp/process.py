@@ -20,7 +20,7 @@ from mixopt.methods.gp.kernels import Kernel, Matern52
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 # Prior of log noise variance, in units of the outputs' variance: seeds move a loss far less than mixtures do.
 NOISE_PRIOR = (math.log(1e-3), 1.5)
@@ -40,17 +40,17 @@ class Scaling:
         scale: of each column, above 0.
     """
 
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    centre: Floats
+    scale: Floats
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Scaling:
+    def of(cls, values: Floats) -> Scaling:
         """Mean and standard deviation by column; a column that does not vary keeps its units."""
         spread = values.std(axis=0)
         constant = spread <= 1e-12 * np.maximum(1.0, np.abs(values).max(axis=0))
         return cls(values.mean(axis=0), np.where(constant, 1.0, spread))
 
-    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, values: Floats) -> Floats:
         """Values in standard units."""
         return (values - self.centre) / self.scale
 
@@ -71,21 +71,21 @@ class GaussianProcess:
     """
 
     kernel: Kernel
-    theta: NDArray[np.float64]
-    inputs: NDArray[np.float64]
-    outputs: NDArray[np.float64]
+    theta: Floats
+    inputs: Floats
+    outputs: Floats
     input_scaling: Scaling
     output_scaling: Scaling
-    factor: NDArray[np.float64]
-    dual: NDArray[np.float64]
+    factor: Floats
+    dual: Floats
 
     @classmethod
     def at(
         cls,
         kernel: Kernel,
-        theta: NDArray[np.float64],
-        inputs: NDArray[np.float64],
-        outputs: NDArray[np.float64],
+        theta: Floats,
+        inputs: Floats,
+        outputs: Floats,
         input_scaling: Scaling,
         output_scaling: Scaling,
     ) -> GaussianProcess:
@@ -97,11 +97,11 @@ class GaussianProcess:
         return cls(kernel, theta, x, y, input_scaling, output_scaling, factor, cho_solve((factor, True), y))
 
     @property
-    def noise(self) -> NDArray[np.float64]:
+    def noise(self) -> Floats:
         """(V,) noise variance of an observation, in the outputs' units squared."""
         return _noise(self.theta) * self.output_scaling.scale**2
 
-    def predict(self, inputs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, inputs: Floats) -> tuple[Floats, Floats]:
         """Mean and variance of the noise-free function at `inputs` (m, D): (m, V) each."""
         x = self.input_scaling.apply(inputs)
         cross = self.kernel.matrix(self.theta[:-1], x, self.inputs)
@@ -111,7 +111,7 @@ class GaussianProcess:
         mean = cross @ self.dual * scale + self.output_scaling.centre
         return mean, np.maximum(variance, 1e-12)[:, None] * scale**2
 
-    def covariance(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def covariance(self, a: Floats, b: Floats) -> Floats:
         """(m_a, m_b) posterior covariance of the noise-free function, in standardised units.
 
         Multiply by `output_scaling.scale[v]²` for output v.
@@ -122,7 +122,7 @@ class GaussianProcess:
         right = solve_triangular(self.factor, self.kernel.matrix(theta, self.inputs, b), lower=True)
         return self.kernel.matrix(theta, a, b) - left.T @ right
 
-    def condition(self, inputs: NDArray[np.float64], outputs: NDArray[np.float64]) -> GaussianProcess:
+    def condition(self, inputs: Floats, outputs: Floats) -> GaussianProcess:
         """The process with k more observations, at the same hyperparameters: (k, D) and (k, V).
 
         The Cholesky factor is extended by k rows, O(n² k), not computed anew.
@@ -143,7 +143,7 @@ class GaussianProcess:
             dual=cho_solve((factor, True), all_outputs),
         )
 
-    def believe(self, inputs: NDArray[np.float64]) -> GaussianProcess:
+    def believe(self, inputs: Floats) -> GaussianProcess:
         """The process as if pending points (k, D) came out as predicted.
 
         The kriging believer of Ginsbourger et al. 2010: it leaves the mean as it is and takes the doubt away.
@@ -160,11 +160,11 @@ class GaussianProcess:
 
 
 def fit_process(
-    inputs: NDArray[np.float64],
-    outputs: NDArray[np.float64],
+    inputs: Floats,
+    outputs: Floats,
     *,
     kernel: Kernel | None = None,
-    starts: Sequence[NDArray[np.float64]] = (),
+    starts: Sequence[Floats] = (),
     iterations: int = 100,
     input_scaling: Scaling | None = None,
     output_scaling: Scaling | None = None,
@@ -219,9 +219,7 @@ def fit_process(
     return GaussianProcess.at(kernel, best, inputs, outputs, input_scaling, output_scaling)
 
 
-def objective(
-    kernel: Kernel, theta: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
+def objective(kernel: Kernel, theta: Floats, x: Floats, y: Floats) -> tuple[float, Floats]:
     """Negative log posterior of hyperparameters without constants, and its gradient (p + 1,).
 
     ½ Σ_v y_vᵀ K⁻¹ y_v + V/2 log det K + penalty; with α = K⁻¹ y its derivative by K is ½ (V K⁻¹ − Σ_v α_v α_vᵀ).
@@ -249,6 +247,6 @@ def objective(
     return value + penalty + 0.5 * z * z, np.append(pullback(gradient) + slope, noise)
 
 
-def _noise(theta: NDArray[np.float64]) -> float:
+def _noise(theta: Floats) -> float:
     """Noise variance in standardised units."""
     return float(np.exp(theta[-1])) + _JITTER

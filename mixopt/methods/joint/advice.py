@@ -15,8 +15,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.methods.base import Estimate
     from mixopt.methods.ddo.design import Design
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
@@ -49,7 +48,7 @@ class Advice:
     design: Design
     mixture: Mixture
     bounds: Bounds
-    prices: NDArray[np.float64]
+    prices: Floats
     supply: Supply | None
     missing: tuple[str, ...]
 
@@ -154,7 +153,7 @@ class Advice:
             losses=self._own_losses(),
         )
 
-    def _line(self, index: int, base: NDArray[np.float64], role: NDArray[np.int64], law: dict[str, float]) -> Line:
+    def _line(self, index: int, base: Floats, role: Ints, law: dict[str, float]) -> Line:
         """The law along one domain's tokens, with the runs of the design on that line."""
         fit = self.fit.fit
         on_line = [i for i, cell in enumerate(self.design.cells) if cell.domain in (None, index)]

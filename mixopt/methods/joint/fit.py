@@ -17,8 +17,7 @@ from mixopt.methods.joint.runs import counted, least_cells
 from mixopt.objective import score_noise
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.methods.joint.runs import Cells
     from mixopt.objective import Objective
 
@@ -41,11 +40,11 @@ class Noise:
         source: `repeats`, `residuals` or `assumed`: what set the objective's noise.
     """
 
-    covariance: NDArray[np.float64]
+    covariance: Floats
     freedom: float
     source: Literal["repeats", "residuals", "assumed"]
 
-    def draw(self, count: int, runs: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, count: int, runs: int, rng: np.random.Generator) -> Floats:
         """(B, n, T) errors of n runs; an estimated covariance makes them Student's t."""
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -74,8 +73,8 @@ class FormFit:
     cells: Cells
     objective: Objective
     base: float
-    y: NDArray[np.float64]
-    measured: NDArray[np.float64]
+    y: Floats
+    measured: Floats
     law: Law
     noise: Noise
 
@@ -111,22 +110,22 @@ class FormFit:
         return replace(self, objective=objective, measured=measured, base=float(measured.mean()))
 
     @property
-    def sd(self) -> NDArray[np.float64]:
+    def sd(self) -> Floats:
         """(C, T) standard deviations of the cells' effects."""
         return self.cells.layout.spread[:, None] * np.sqrt(np.diag(self.noise.covariance))
 
-    def aggregate(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    def aggregate(self, targets: Floats) -> Floats:
         """The objective (…) of targets (…, T)."""
         if isinstance(self.form, Additive):
             return targets[..., 0] * self.base
         runs = self.cells.runs
         return self.objective.value(targets, runs.eval_domains, runs.domains)
 
-    def predict(self, law: Law, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, law: Law, tokens: Floats) -> Floats:
         """(B, P) objective of (P, K) tokens."""
         return self.aggregate(evaluate(self.form, law, tokens))
 
-    def left_out(self, groups: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def left_out(self, groups: Bools) -> Floats:
         """(G, C) the objective of every cell, by laws that have not seen the cells of each of the groups (G, C)."""
         sd = np.where(groups[:, :, None], np.inf, self.sd)
         y = np.broadcast_to(self.y, sd.shape)
@@ -152,11 +151,7 @@ class FormFit:
 
 
 def _fit_with_noise(
-    form: Additive | PerDomain,
-    cells: Cells,
-    y: NDArray[np.float64],
-    observed: NDArray[np.float64],
-    assumed: NDArray[np.float64],
+    form: Additive | PerDomain, cells: Cells, y: Floats, observed: Floats, assumed: Floats
 ) -> tuple[Law, Noise]:
     """Law and noise in turn. The noise is that of repeats, else what is assumed; the residuals' where greater."""
     layout = cells.layout
@@ -186,7 +181,7 @@ def _fit_with_noise(
     return law, Noise(correlation * sd[:, None] * sd, degrees, source)
 
 
-def _correlation(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _correlation(errors: Floats) -> Floats:
     """(T, T) of errors (…, T) about zero; none for a target without errors."""
     norm = np.sqrt((errors**2).sum(axis=0))
     scaled = errors / np.where(norm > 0, norm, 1.0)
@@ -232,11 +227,11 @@ def score(checked: Checked) -> float:
     return float(np.hypot(checked.error, ahead.error if ahead else 0.0))
 
 
-def _error(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+def _error(predicted: Floats, measured: Floats) -> float:
     return float(np.sqrt(np.mean((predicted / measured - 1) ** 2)))
 
 
-def _spearman(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float | None:
+def _spearman(predicted: Floats, measured: Floats) -> float | None:
     from scipy.stats import rankdata
 
     one, other = rankdata(np.round(predicted, 12)), rankdata(np.round(measured, 12))

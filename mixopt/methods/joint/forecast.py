@@ -14,9 +14,7 @@ from mixopt.mixture import total_variation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
     from mixopt.mixture import Mixture
@@ -42,7 +40,7 @@ class Forecast:
         cls,
         fit: JointFit,
         laws: JointReplicates,
-        drawn: NDArray[np.float64],
+        drawn: Floats,
         target: int,
         recommended: Mixture,
         others: Mapping[str, Mixture],

@@ -19,8 +19,7 @@ from mixopt.methods.joint.runs import Cells, counted
 from mixopt.solve import PowerSum, Solution, TransferLaws, solve_simplex, solve_transfer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.objective import Objective
     from mixopt.solve import Bounds
@@ -100,11 +99,11 @@ class JointFit:
         """Cross-validation of the form chosen."""
         return self.cross_validation[self.form]
 
-    def predict(self, tokens_by_domain: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, tokens_by_domain: Floats) -> Floats:
         """The objective (…), in its units, of training on (…, K) tokens."""
         return _predict(self.fit, self.fit.law, tokens_by_domain)[0]
 
-    def losses(self, tokens_by_domain: NDArray[np.float64]) -> NDArray[np.float64]:
+    def losses(self, tokens_by_domain: Floats) -> Floats:
         """(…, V) losses, nats/token, of training on (…, K) tokens.
 
         Raises:
@@ -120,7 +119,7 @@ class JointFit:
         """The best mixture for `total_tokens` within bounds, with the prices of the bounds."""
         return _solve(self.fit, self.fit.law, total_tokens, bounds, 0)
 
-    def optimum(self, total_tokens: float, bounds: Bounds) -> tuple[NDArray[np.float64], float]:
+    def optimum(self, total_tokens: float, bounds: Bounds) -> tuple[Floats, float]:
         """Weights (K,) of the best mixture for `total_tokens`, and its predicted objective."""
         weights = self.solve(total_tokens, bounds).weights
         return weights, float(self.predict(weights * total_tokens))
@@ -213,15 +212,15 @@ class JointReplicates:
     fit: FormFit
     law: Law
 
-    def optima(self, total_tokens: float, bounds: Bounds) -> NDArray[np.float64]:
+    def optima(self, total_tokens: float, bounds: Bounds) -> Floats:
         """(B, K) the best mixture under each law."""
         return _solve(self.fit, self.law, total_tokens, bounds).weights
 
-    def predict(self, tokens_by_domain: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, tokens_by_domain: Floats) -> Floats:
         """(B, …) objective of (…, K) tokens under each law: without what the form itself gets wrong."""
         return _predict(self.fit, self.law, tokens_by_domain)
 
-    def predict_own(self, weights: NDArray[np.float64], total_tokens: float) -> NDArray[np.float64]:
+    def predict_own(self, weights: Floats, total_tokens: float) -> Floats:
         """(B,) objective of each law's own mixture (B, K)."""
         tokens = weights * total_tokens
         # In blocks, as every law is asked of every mixture of its block.
@@ -231,7 +230,7 @@ class JointReplicates:
         return np.concatenate(own)
 
 
-def _predict(fit: FormFit, law: Law, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+def _predict(fit: FormFit, law: Law, tokens: Floats) -> Floats:
     flat = np.atleast_2d(tokens.reshape(-1, tokens.shape[-1]))
     return fit.predict(law, flat).reshape(-1, *tokens.shape[:-1])
 

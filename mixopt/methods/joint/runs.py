@@ -19,8 +19,7 @@ from mixopt.task_objective import Downstream, TaskError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
     from mixopt.objective import Objective
     from mixopt.solve.transfer import Aggregate
@@ -45,10 +44,10 @@ class Cells:
     """
 
     runs: History
-    index: NDArray[np.int64]
-    tokens: NDArray[np.float64]
+    index: Ints
+    tokens: Floats
     layout: RunEffects
-    own: NDArray[np.intp]
+    own: Indices
 
     @classmethod
     def of(cls, history: History) -> Cells:
@@ -84,12 +83,12 @@ class Cells:
         return self.tokens.shape[0]
 
     @property
-    def totals(self) -> NDArray[np.float64]:
+    def totals(self) -> Floats:
         """(C,) tokens."""
         return self.tokens.sum(axis=1)
 
     @property
-    def largest_scale(self) -> NDArray[np.bool_]:
+    def largest_scale(self) -> Bools:
         """(C,) the cells of the largest scale; none where lengths form one group.
 
         Runs of one of DDO's designs differ in length too (up to 5/3 with three domains and factor 3), or, at one
@@ -114,7 +113,7 @@ def least_cells(domains: int) -> int:
     return max(5, domains + 1)
 
 
-def _group(tokens: NDArray[np.float64]) -> NDArray[np.int64]:
+def _group(tokens: Floats) -> Ints:
     """(n,) cell of each run: that of the first run before it with nearly its amounts."""
     small = _SMALL * tokens.sum(axis=1).min(initial=np.inf) if len(tokens) else 1.0
     logs = np.log(tokens + small)
@@ -128,7 +127,7 @@ def _group(tokens: NDArray[np.float64]) -> NDArray[np.int64]:
     return index
 
 
-def _require_variation(domains: tuple[str, ...], tokens: NDArray[np.float64]) -> None:
+def _require_variation(domains: tuple[str, ...], tokens: Floats) -> None:
     unit = np.maximum(tokens.mean(axis=0), 1e-300)
     shares = tokens / unit
     still = np.flatnonzero(np.ptp(shares, axis=0) < _NO_DIRECTION)
@@ -148,7 +147,7 @@ def _require_variation(domains: tuple[str, ...], tokens: NDArray[np.float64]) ->
 
 def counted(
     objective: Objective, history: History, trained_on: Sequence[str] | None = None
-) -> tuple[NDArray[np.float64], Aggregate]:
+) -> tuple[Floats, Aggregate]:
     """How an objective aggregates losses: shares (V,), and whether losses, perplexities or the greatest loss.
 
     Args:

@@ -14,8 +14,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.swarm.fit import OneShotFit
     from mixopt.methods.swarm.pareto import Front
     from mixopt.methods.swarm.runs import Swarm
@@ -126,9 +125,7 @@ def _not_convex(fit: OneShotFit) -> list[str]:
     return [f"the law is not convex: the optimum is {how}, and another may be as good"]
 
 
-def swarm_points(
-    swarm: Swarm, values: NDArray[np.float64], fit: OneShotFit | None = None
-) -> tuple[SwarmPoint, ...]:
+def swarm_points(swarm: Swarm, values: Floats, fit: OneShotFit | None = None) -> tuple[SwarmPoint, ...]:
     """Every mixture of a swarm, with what was measured (C,) and what the law says of it."""
     fitted = left_out = [None] * len(swarm)
     if fit is not None:

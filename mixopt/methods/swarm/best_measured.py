@@ -16,8 +16,7 @@ from mixopt.mixture import total_variation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.mixture import Mixture
@@ -37,21 +36,14 @@ class BestMeasured:
     """
 
     cell: int
-    values: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    drawn: NDArray[np.float64]
-    draws: NDArray[np.float64]
+    values: Floats
+    spread: Floats
+    drawn: Floats
+    draws: Floats
     optimism: float
 
     @classmethod
-    def of(
-        cls,
-        swarm: Swarm,
-        values: NDArray[np.float64],
-        noise: float,
-        allowed: NDArray[np.bool_],
-        replicates: int,
-    ) -> BestMeasured:
+    def of(cls, swarm: Swarm, values: Floats, noise: float, allowed: Bools, replicates: int) -> BestMeasured:
         """Choose, and resample (parametric bootstrap).
 
         Each replicate takes the measured objectives for true and adds noise: its winner shows how open the choice

@@ -20,8 +20,7 @@ from mixopt.solve.projection import project
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Indices
     from mixopt.solve import Bounds
 
 Kind = Literal["dirichlet", "two-level", "sobol", "lattice"]
@@ -88,7 +87,7 @@ def make_design(
     natural: Mixture,
     bounds: Bounds,
     anchors: Sequence[Mixture] = (),
-    seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    seen: Callable[[Floats], Floats] | None = None,
 ) -> tuple[Mixture, ...]:
     """The mixtures to train on.
 
@@ -145,9 +144,7 @@ def make_design(
 class _Distinct:
     """Rows (n, m) that are all different, as asked for and as runs see them."""
 
-    def __init__(
-        self, width: int, near: float, seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None
-    ) -> None:
+    def __init__(self, width: int, near: float, seen: Callable[[Floats], Floats] | None) -> None:
         self._near, self._seen = near, seen
         self._asked, self._trained = np.empty((_BLOCK, width)), np.empty((_BLOCK, width))
         self._count = 0
@@ -155,7 +152,7 @@ class _Distinct:
     def __len__(self) -> int:
         return self._count
 
-    def takes(self, row: NDArray[np.float64]) -> bool:
+    def takes(self, row: Floats) -> bool:
         """Keep a row (m,) if there is none like it; whether it was kept."""
         if not self._is_new(row, self._asked):
             return False
@@ -168,16 +165,16 @@ class _Distinct:
         self._count += 1
         return True
 
-    def _is_new(self, row: NDArray[np.float64], rows: NDArray[np.float64]) -> bool:
+    def _is_new(self, row: Floats, rows: Floats) -> bool:
         there = rows[: self._count]
         return not len(there) or float(total_variation(there, row).min()) > self._near
 
 
-def _mixture(domains: tuple[str, ...], row: NDArray[np.float64]) -> Mixture:
+def _mixture(domains: tuple[str, ...], row: Floats) -> Mixture:
     return Mixture.of_array(domains, row)
 
 
-def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterator[NDArray[np.float64]]:
+def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterator[Floats]:
     """Draws one by one, as many as it may take to find different ones."""
     if settings.kind == "sobol":
         from scipy.stats import qmc
@@ -187,7 +184,7 @@ def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterato
         yield from uniform_within(sobol.random_base2(max(1, math.ceil(math.log2(4 * settings.runs)))), bounds)
         return
     # Typed, as a power of floats might be complex.
-    shares: NDArray[np.float64] = np.power(natural.array, settings.temperature, dtype=np.float64)
+    shares: Floats = np.power(natural.array, settings.temperature, dtype=np.float64)
     shares = np.where(natural.array > 0, shares, 0.0)
     sources = _sources(settings.groups, bounds.domains) if settings.kind == "two-level" else None
     levels = np.geomspace(*settings.strengths, _STRENGTHS, dtype=np.float64)
@@ -201,11 +198,11 @@ def _rows(settings: DesignSettings, natural: Mixture, bounds: Bounds) -> Iterato
             yield from _two_level(strengths, shares, sources, bounds, rng)
 
 
-def _outer(strengths: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+def _outer(strengths: Floats, shares: Floats) -> Floats:
     return strengths[:, None] * shares
 
 
-def _sources(groups: Mapping[str, tuple[str, ...]], domains: tuple[str, ...]) -> list[NDArray[np.intp]]:
+def _sources(groups: Mapping[str, tuple[str, ...]], domains: tuple[str, ...]) -> list[Indices]:
     """Domains of each source, by position."""
     seen: dict[str, str] = {}
     for source, names in groups.items():
@@ -224,12 +221,8 @@ def _sources(groups: Mapping[str, tuple[str, ...]], domains: tuple[str, ...]) ->
 
 
 def _two_level(
-    strengths: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    sources: list[NDArray[np.intp]],
-    bounds: Bounds,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+    strengths: Floats, shares: Floats, sources: list[Indices], bounds: Bounds, rng: np.random.Generator
+) -> Floats:
     """(n, m): weights of sources, each within what its topics can take, and of topics within their source's."""
     totals = np.array([shares[topics].sum() for topics in sources])
     floors = np.array([bounds.floors[topics].sum() for topics in sources])

@@ -25,8 +25,7 @@ from mixopt.solve import Bounds
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation
     from mixopt.methods.swarm.searcher import OneShot
@@ -72,7 +71,7 @@ class Frozen:
         return (VIRTUAL, *self.new)
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Floats:
         """(K, L) coordinates to weights."""
         matrix = np.zeros((len(self.domains), len(self.coordinates)))
         shares = self.earlier.to_dict()
@@ -91,7 +90,7 @@ class Frozen:
         """Weights of coordinates, by name, as weights of domains."""
         return self.expand(Mixture.normalised(weights)).to_dict()
 
-    def named(self, coordinates: NDArray[np.float64]) -> Mixture:
+    def named(self, coordinates: Floats) -> Mixture:
         """Coordinates (L,) as a mixture of domains."""
         return Mixture.of_array(self.domains, self.matrix @ coordinates)
 
@@ -100,7 +99,7 @@ class Frozen:
         old = sum(amounts[name] for name in self.earlier.domains)
         return {VIRTUAL: old, **{name: amounts[name] for name in self.new}}
 
-    def shares(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def shares(self, weights: Floats) -> Floats:
         """(L,) coordinates of weights (K,) of all domains."""
         return np.array(list(self.reduce(dict(zip(self.domains, weights.tolist(), strict=True))).values()))
 
@@ -110,7 +109,7 @@ class Frozen:
         old = min(tokens[name] / share for name, share in shares.items() if share > 0)
         return {VIRTUAL: old, **{name: tokens[name] for name in self.new}}
 
-    def floors(self, floor: float) -> NDArray[np.float64]:
+    def floors(self, floor: float) -> Floats:
         """(L,) least coordinates that give every domain `floor`.
 
         Raises:

@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 def extension(
-    problem: Problem,
-    study: str,
-    asked: Callable[[int], OneShotSettings],
-    floor: float | str | None,
-    target: Scale,
+    problem: Problem, study: str, asked: Callable[[int], OneShotSettings], floor: float | str | None, target: Scale
 ) -> Extension:
     """The search over the new domains and an earlier study's mixture as one.
 

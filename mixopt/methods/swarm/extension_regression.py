@@ -14,7 +14,8 @@ from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 class WithEarlierRuns(Regressor):
@@ -30,13 +31,7 @@ class WithEarlierRuns(Regressor):
         losses: (C, V) their losses; NaN where a domain was not measured.
     """
 
-    def __init__(
-        self,
-        base: Regressor,
-        matrix: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        losses: NDArray[np.float64],
-    ) -> None:
+    def __init__(self, base: Regressor, matrix: Floats, weights: Floats, losses: Floats) -> None:
         self._base, self._matrix, self._weights = base, matrix, weights
         self._known = np.asarray(np.isfinite(losses).all(axis=0))
         self._losses = losses[:, self._known]
@@ -46,16 +41,14 @@ class WithEarlierRuns(Regressor):
         """What the laws of the new losses need."""
         return self._base.least_runs(domains)
 
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> Fitted:
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> Fitted:
         """Fit old and new losses apart."""
         known = self._known
         old = self._base.fit(*self._with_earlier(weights, losses), seed=seed)
         new = self._base.fit(weights, losses[:, ~known], seed=seed) if not known.all() else None
         return _Both(old, new, self._matrix, known)
 
-    def left_out(
-        self, weights: NDArray[np.float64], losses: NDArray[np.float64], folds: NDArray[np.bool_], *, seed: int
-    ) -> NDArray[np.float64]:
+    def left_out(self, weights: Floats, losses: Floats, folds: Bools, *, seed: int) -> Floats:
         """(G, R, V) predictions as the base makes them; no fold leaves earlier runs out."""
         known = self._known
         seen = np.pad(folds, ((0, 0), (0, len(self._weights))))
@@ -63,9 +56,7 @@ class WithEarlierRuns(Regressor):
         new = self._base.left_out(weights, losses[:, ~known], folds, seed=seed) if not known.all() else None
         return _merged(known, old, new, -1)
 
-    def _with_earlier(
-        self, weights: NDArray[np.float64], losses: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _with_earlier(self, weights: Floats, losses: Floats) -> tuple[Floats, Floats]:
         """(R + C, K) weights and (R + C, old losses) of the swarm and the earlier runs."""
         return (
             np.concatenate([weights @ self._matrix.T, self._weights]),
@@ -79,10 +70,10 @@ class _Both(Fitted):
 
     old: Fitted
     new: Fitted | None
-    matrix: NDArray[np.float64]
-    known: NDArray[np.bool_]
+    matrix: Floats
+    known: Bools
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of coordinates (…, L)."""
         return _merged(
             self.known,
@@ -91,7 +82,7 @@ class _Both(Fitted):
             -1,
         )
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(…, V, L), by the chain rule."""
         old = self.old.jacobian(weights @ self.matrix.T)
         new = self.new.jacobian(weights) if self.new else None
@@ -99,7 +90,7 @@ class _Both(Fitted):
             return None
         return _merged(self.known, old @ self.matrix, new, -2)
 
-    def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def sd(self, weights: Floats) -> Floats | None:
         """(…, V)."""
         old = self.old.sd(weights @ self.matrix.T)
         new = self.new.sd(weights) if self.new else None
@@ -107,7 +98,7 @@ class _Both(Fitted):
             return None
         return _merged(self.known, old, new, -1)
 
-    def convex(self, weights: cp.Variable, losses: NDArray[np.intp]) -> cp.Expression | None:
+    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression | None:
         """Convex where both are: an affine map of a variable keeps it so."""
         import cvxpy as cp
 
@@ -147,12 +138,12 @@ class _BothReplicates(Replicates):
     def __len__(self) -> int:
         return len(self.old)
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, L) or (B, P, L) coordinates."""
         old = self.old.predict(weights @ self.law.matrix.T)
         return _merged(self.law.known, old, self.new.predict(weights) if self.new else None, -1)
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(B, P, V, L)."""
         old = self.old.jacobian(weights @ self.law.matrix.T)
         new = self.new.jacobian(weights) if self.new else None
@@ -161,9 +152,7 @@ class _BothReplicates(Replicates):
         return _merged(self.law.known, old @ self.law.matrix, new, -2)
 
 
-def _merged(
-    known: NDArray[np.bool_], old: NDArray[np.float64], new: NDArray[np.float64] | None, axis: int
-) -> NDArray[np.float64]:
+def _merged(known: Bools, old: Floats, new: Floats | None, axis: int) -> Floats:
     """Numbers of old and new losses in the order of all (V,) losses, which `known` tells apart."""
     if new is None:
         return old

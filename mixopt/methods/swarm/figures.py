@@ -57,12 +57,7 @@ def _left_out(answer: Recommendation, swarm: Sequence[SwarmPoint], law: SwarmLaw
 def _learning(curve: Sequence[LearningPoint]) -> Panel:
     runs = [point.runs for point in curve]
     line = Line(
-        look=LAW,
-        x=runs,
-        y=[point.rmse for point in curve],
-        dots=True,
-        about="error",
-        say="{y:.4g} of {x} mixtures",
+        look=LAW, x=runs, y=[point.rmse for point in curve], dots=True, about="error", say="{y:.4g} of {x} mixtures"
     )
     return Panel(
         marks=[line],

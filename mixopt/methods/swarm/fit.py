@@ -21,8 +21,7 @@ from mixopt.solve.simplex import with_multipliers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.candidates import Candidates
     from mixopt.methods.swarm.optimum import Optimum
@@ -74,9 +73,9 @@ class OneShotFit:
     fitted: Fitted
     evidence: LawChoice
     objective: Objective
-    values: NDArray[np.float64]
+    values: Floats
     candidates: Candidates
-    prior: NDArray[np.float64]
+    prior: Floats
     kl: float
 
     @classmethod
@@ -86,7 +85,7 @@ class OneShotFit:
         regressors: Sequence[Regressor],
         objective: Objective,
         candidates: Candidates,
-        prior: NDArray[np.float64],
+        prior: Floats,
         kl: float,
     ) -> OneShotFit:
         """Choose a law by cross-validation and fit it to every mixture.
@@ -125,7 +124,7 @@ class OneShotFit:
         """The mixture advised."""
         return self.candidates.minimise(self.surface(self.objective))
 
-    def under(self, objective: Objective) -> NDArray[np.float64]:
+    def under(self, objective: Objective) -> Floats:
         """(K,) the optimum under another objective, from the same law."""
         return self.candidates.minimise(self.surface(objective)).weights
 
@@ -166,7 +165,7 @@ class OneShotReplicates:
 
     fit: OneShotFit
     laws: Surface
-    drawn: NDArray[np.float64]
+    drawn: Floats
 
     @cached_property
     def optimism(self) -> float:
@@ -206,7 +205,7 @@ class OneShotReplicates:
         usual = float(total_variation(weights, weights.mean(axis=0)).mean()) or 1.0
         return forecast(best, said, optimism=self.optimism, between=between, usual=usual)
 
-    def _misfit(self, weights: NDArray[np.float64]) -> float:
+    def _misfit(self, weights: Floats) -> float:
         """The law's error on the quarter of the swarm, left out, that is nearest to a mixture (K,).
 
         Errors are greatest among mixtures of one domain, which say little of the others.

@@ -16,8 +16,7 @@ from mixopt.solve.bounds import SLACK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.solve import Bounds
 
 # Nobody trains more, and a step too small for many domains would fill the memory.
@@ -48,7 +47,7 @@ def lattice_size(parts: int, bounds: Bounds) -> int:
     return ways[parts]
 
 
-def lattice(parts: int, bounds: Bounds) -> NDArray[np.float64]:
+def lattice(parts: int, bounds: Bounds) -> Floats:
     """The lattice's mixtures (n, m), in lexicographic order.
 
     Raises:
@@ -90,7 +89,7 @@ def parts_of_count(count: int, bounds: Bounds) -> int:
     return best
 
 
-def _whole(parts: int, bounds: Bounds) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _whole(parts: int, bounds: Bounds) -> tuple[Ints, Ints]:
     """Bounds in parts of 1/S, inwards to whole ones."""
     low = np.ceil(bounds.floors * parts - SLACK * parts).astype(np.int64)
     high = np.floor(np.minimum(bounds.caps, 1) * parts + SLACK * parts).astype(np.int64)

@@ -16,8 +16,7 @@ from mixopt.methods.swarm.regressors.cross_validation import Score, folds_of, rm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.methods.swarm.regressors.base import Regressor
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.objective import Objective
@@ -44,7 +43,7 @@ class Checked:
     """
 
     title: str
-    left_out: NDArray[np.float64]
+    left_out: Floats
     objective: Score
     losses: dict[str, Score]
 
@@ -134,12 +133,7 @@ class LawChoice:
 
 
 def _check(
-    swarm: Swarm,
-    regressor: Regressor,
-    objective: Objective,
-    values: NDArray[np.float64],
-    folds: NDArray[np.bool_],
-    ahead: Checked | None,
+    swarm: Swarm, regressor: Regressor, objective: Objective, values: Floats, folds: Bools, ahead: Checked | None
 ) -> Checked | str:
     """A law on every mixture, left out; why not, where a costly one is far behind the best so far."""
     domains = swarm.history.eval_domains
@@ -163,14 +157,14 @@ def _check(
     return Checked(regressor.title, left_out, Score.of(left_out, values, folds), by_loss)
 
 
-def _no_more(one: NDArray[np.float64], best: NDArray[np.float64], errors: float = 1.0) -> bool:
+def _no_more(one: Floats, best: Floats, errors: float = 1.0) -> bool:
     """Whether the mean of (C,) is at most so many standard errors of the paired difference above the best's."""
     more = one - best
     return bool(more.mean() <= errors * more.std(ddof=1) / np.sqrt(len(more)))
 
 
 def _learning_curve(
-    swarm: Swarm, regressor: Regressor, objective: Objective, values: NDArray[np.float64], rmse: float
+    swarm: Swarm, regressor: Regressor, objective: Objective, values: Floats, rmse: float
 ) -> tuple[tuple[int, float], ...]:
     """Mixtures fitted to and error on the others, for random parts of the swarm; the last is the folds'."""
     count, rng = len(swarm), np.random.default_rng(0)

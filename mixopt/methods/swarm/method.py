@@ -49,8 +49,7 @@ class SwarmOptions(OneShotOptions):
         "Mixtures to train [four a domain, 16 or more].", shown=True, ge=1, le=100_000, trains=True
     )
     design: Literal["dirichlet", "two-level", "sobol", "lattice"] | None = option(
-        "dirichlet, two-level, sobol or lattice [dirichlet; two-level with groups].",
-        trains=True,
+        "dirichlet, two-level, sobol or lattice [dirichlet; two-level with groups].", trains=True
     )
     strengths: Numbers = option(
         "Least and greatest sum of Dirichlet parameters: mixtures of a few domains to near natural ones.",
@@ -59,21 +58,13 @@ class SwarmOptions(OneShotOptions):
         trains=True,
     )
     temperature: float = option(
-        "Power of the natural shares around which mixtures are drawn; 0: uniform.",
-        0.5,
-        ge=0,
-        le=1,
-        trains=True,
+        "Power of the natural shares around which mixtures are drawn; 0: uniform.", 0.5, ge=0, le=1, trains=True
     )
     groups: dict[str, tuple[str, ...]] | None = option(
-        "For two-level: the domains of each source.",
-        example="{SOURCE: [DOMAIN, DOMAIN]}",
-        trains=True,
+        "For two-level: the domains of each source.", example="{SOURCE: [DOMAIN, DOMAIN]}", trains=True
     )
     extend: str | None = option(
-        "A finished study whose mixture is kept, while new domains are added.",
-        shown=True,
-        trains=True,
+        "A finished study whose mixture is kept, while new domains are added.", shown=True, trains=True
     )
 
 

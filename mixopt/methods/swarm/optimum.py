@@ -17,8 +17,8 @@ from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
 
+    from mixopt.arrays import Floats
     from mixopt.solve import Bounds
 
 # RegMix averages the best 128 of 100,000 drawn mixtures (Liu et al. 2024, section 3.3): about one in 800.
@@ -47,11 +47,11 @@ class Function(Protocol):
 
     def smoothed(self, sharpness: float) -> Self: ...  # noqa: D102
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """(B, P) values of (P, K) or (B, P, K) mixtures."""
         ...
 
-    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def slope(self, weights: Floats) -> Floats | None:
         """(B, P, K) derivatives at (B, P, K) mixtures; None where it is not smooth."""
         ...
 
@@ -70,12 +70,12 @@ class Optimum:
         convex: whether it is the global minimum of a convex programme.
     """
 
-    weights: NDArray[np.float64]
+    weights: Floats
     value: float
     convex: bool
 
 
-def minimise(surface: Function, bounds: Bounds, prior: NDArray[np.float64], seed: int = 0) -> Optimum:
+def minimise(surface: Function, bounds: Bounds, prior: Floats, seed: int = 0) -> Optimum:
     """The minimum of one surface.
 
     Args:
@@ -98,13 +98,13 @@ def minimise(surface: Function, bounds: Bounds, prior: NDArray[np.float64], seed
 def search(
     surface: Function,
     bounds: Bounds,
-    prior: NDArray[np.float64],
-    starts: NDArray[np.float64],
+    prior: Floats,
+    starts: Floats,
     seed: int = 0,
     draws: int = _DRAWS,
     descents: int = _DESCENTS,
     steps: int = _STEPS,
-) -> NDArray[np.float64]:
+) -> Floats:
     """(B, K) minima of B surfaces, convex or not.
 
     Mixtures are drawn over all that bounds allow, evenly and around the prior; then, in rounds, ever nearer to the
@@ -145,7 +145,7 @@ def search(
     return best.mean(axis=1)  # bounds are convex, so that a mean of mixtures keeps to them
 
 
-def drawn(bounds: Bounds, prior: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def drawn(bounds: Bounds, prior: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Half of the mixtures evenly over all that bounds allow, half around the prior at various distances."""
     size = prior.size
     even = np.ones((count // 2, size))
@@ -155,9 +155,7 @@ def drawn(bounds: Bounds, prior: NDArray[np.float64], count: int, rng: np.random
     return dirichlet_within(np.concatenate([even, around]), bounds.floors, bounds.caps, rng)
 
 
-def _around(
-    best: NDArray[np.float64], strength: float, count: int, bounds: Bounds, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _around(best: Floats, strength: float, count: int, bounds: Bounds, rng: np.random.Generator) -> Floats:
     """(B, count, K) mixtures near the best (B, S, K) of each surface, projected onto the bounds."""
     size = best.shape[-1]
     centres = best[:, rng.integers(best.shape[1], size=count)]
@@ -166,7 +164,7 @@ def _around(
     return project(drawn, bounds.floors, bounds.caps)
 
 
-def _programme(surface: Function, bounds: Bounds) -> NDArray[np.float64] | None:
+def _programme(surface: Function, bounds: Bounds) -> Floats | None:
     """The minimum of a convex surface to about 1e-5, by cvxpy and Clarabel; None for one that is not convex."""
     import cvxpy as cp
 
@@ -188,9 +186,7 @@ def _programme(surface: Function, bounds: Bounds) -> NDArray[np.float64] | None:
     return np.asarray(value, dtype=np.float64)
 
 
-def _descend(
-    surface: Function, weights: NDArray[np.float64], bounds: Bounds, steps: int = _STEPS
-) -> NDArray[np.float64]:
+def _descend(surface: Function, weights: Floats, bounds: Bounds, steps: int = _STEPS) -> Floats:
     """(B, P, K) mixtures downhill from (B, P, K), all at once; F never rises."""
     if not surface.kinked:
         return _gradient_descent(surface, weights, bounds, steps)
@@ -202,9 +198,7 @@ def _descend(
     return np.where(better[..., None], found, weights)
 
 
-def _gradient_descent(
-    surface: Function, weights: NDArray[np.float64], bounds: Bounds, steps: int
-) -> NDArray[np.float64]:
+def _gradient_descent(surface: Function, weights: Floats, bounds: Bounds, steps: int) -> Floats:
     """Projected gradient descent of a smooth surface.
 
     Steps are Barzilai and Borwein's (1988), shortened until F falls.
@@ -234,12 +228,8 @@ def _gradient_descent(
 
 
 def _backtrack(
-    surface: Function,
-    weights: NDArray[np.float64],
-    value: NDArray[np.float64],
-    direction: NDArray[np.float64],
-    promised: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    surface: Function, weights: Floats, value: Floats, direction: Floats, promised: Floats
+) -> tuple[Floats, Floats]:
     """The first of the steps 1, ½, ¼ … along a direction by which F falls, and F after it; no step where none does.
 
     Args:

@@ -14,8 +14,8 @@ from mixopt.methods.swarm.optimum import drawn, minimise
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
 
+    from mixopt.arrays import Floats, Indices
     from mixopt.methods.swarm.predicted_objective import Surface
     from mixopt.solve import Bounds
 
@@ -35,8 +35,8 @@ class Front:
         convex: whether every point is the minimum of a convex programme, so that none is missed.
     """
 
-    weights: NDArray[np.float64]
-    values: NDArray[np.float64]
+    weights: Floats
+    values: Floats
     convex: bool
 
 
@@ -64,14 +64,14 @@ class Sum:
         """The sum of smooth maxima."""
         return replace(self, parts=tuple(part.smoothed(sharpness) for part in self.parts))
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """(1, P)."""
         found = [share * part.value(weights) for part, share in zip(self.parts, self.shares, strict=True)]
         return np.sum(found, axis=0)
 
-    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def slope(self, weights: Floats) -> Floats | None:
         """(1, P, K); None where a law is not smooth."""
-        total: NDArray[np.float64] = np.zeros(())
+        total: Floats = np.zeros(())
         for part, share in zip(self.parts, self.shares, strict=True):
             slope = part.slope(weights)
             if slope is None:
@@ -90,7 +90,7 @@ class Sum:
         return total
 
 
-def pareto_front(one: Surface, other: Surface, bounds: Bounds, prior: NDArray[np.float64], seed: int = 0) -> Front:
+def pareto_front(one: Surface, other: Surface, bounds: Bounds, prior: Floats, seed: int = 0) -> Front:
     """The front by weighted sums: the minima of (1 − λ) F/range_F + λ G/range_G for λ from 0 to 1.
 
     Where both laws are convex that is all of the front, at eleven points (Boyd and Vandenberghe 2004, section
@@ -121,12 +121,12 @@ def pareto_front(one: Surface, other: Surface, bounds: Bounds, prior: NDArray[np
     return Front(found[kept], values[kept], convex)
 
 
-def _values(one: Surface, other: Surface, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _values(one: Surface, other: Surface, weights: Floats) -> Floats:
     """(P, 2)."""
     return np.stack([one.value(weights)[0], other.value(weights)[0]], axis=1)
 
 
-def _thinned(rows: NDArray[np.intp], scaled: NDArray[np.float64]) -> NDArray[np.intp]:
+def _thinned(rows: Indices, scaled: Floats) -> Indices:
     """The rows without those that differ from the one kept before by little, the last one kept in any case."""
     kept = [rows[0]]
     for row in rows[1:]:
@@ -135,7 +135,7 @@ def _thinned(rows: NDArray[np.intp], scaled: NDArray[np.float64]) -> NDArray[np.
     return np.array(kept)
 
 
-def non_dominated(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def non_dominated(values: Floats) -> Indices:
     """Rows of (P, objectives) that no other row is at most equal to everywhere and below somewhere."""
     # Below in [i, j]: i is as good as j everywhere and better somewhere.
     below = (values[:, None] <= values[None]).all(axis=2) & (values[:, None] < values[None]).any(axis=2)

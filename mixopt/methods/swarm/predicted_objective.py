@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import cvxpy as cp
-    from numpy.typing import NDArray
 
+    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.swarm.regressors.base import Fitted, Replicates
     from mixopt.objective import Objective
@@ -31,11 +31,11 @@ class Laws(Protocol):
 
     def __len__(self) -> int: ...
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         ...
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(B, P, V, K) derivatives by the weights; None where a law is not smooth."""
         ...
 
@@ -49,11 +49,11 @@ class Single:
     def __len__(self) -> int:
         return 1
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(1, P, V) losses of (P, K) or (1, P, K) mixtures."""
         return self.fitted.predict(weights.reshape(-1, weights.shape[-1]))[None]
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(1, P, V, K) derivatives."""
         found = self.fitted.jacobian(weights.reshape(-1, weights.shape[-1]))
         return None if found is None else found[None]
@@ -74,16 +74,16 @@ class Pull:
     """
 
     strength: float
-    prior: NDArray[np.float64]
+    prior: Floats
     scale: float
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """(…) what is added to the objective of mixtures (…, K)."""
         from scipy.special import rel_entr
 
         return self.strength * self.scale * rel_entr(weights, self.prior).sum(axis=-1)
 
-    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slope(self, weights: Floats) -> Floats:
         """(…, K) its derivatives, held finite at weights of 0."""
         prior = np.maximum(self.prior, 1e-12)
         return self.strength * self.scale * (np.log(np.maximum(weights, 1e-9) / prior) + 1)
@@ -110,7 +110,7 @@ class Surface:
     """
 
     laws: Laws
-    share: NDArray[np.float64]
+    share: Floats
     aggregate: Aggregate
     pull: Pull | None = None
     fitted: Fitted | None = None
@@ -149,7 +149,7 @@ class Surface:
     def __len__(self) -> int:
         return len(self.laws)
 
-    def value(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, weights: Floats) -> Floats:
         """(B, P) F of (P, K) or (B, P, K) mixtures."""
         value = aggregated(self.laws.predict(weights), self.share, self.aggregate, self.sharpness)
         return value if self.pull is None else value + self.pull.value(weights)
@@ -163,7 +163,7 @@ class Surface:
         """The same with a smooth maximum, for descents."""
         return replace(self, sharpness=sharpness)
 
-    def slope(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def slope(self, weights: Floats) -> Floats | None:
         """(B, P, K) ∂F/∂w of (B, P, K) mixtures; None where a law is not smooth."""
         jacobian = self.laws.jacobian(weights)
         if jacobian is None:
@@ -190,12 +190,7 @@ class Surface:
         return value if self.pull is None else value + self.pull.expression(weights)
 
 
-def aggregated(
-    losses: NDArray[np.float64],
-    share: NDArray[np.float64],
-    aggregate: Aggregate,
-    sharpness: float | None = None,
-) -> NDArray[np.float64]:
+def aggregated(losses: Floats, share: Floats, aggregate: Aggregate, sharpness: float | None = None) -> Floats:
     """(…) objectives of losses (…, V); with `sharpness` the greatest loss is a smooth one."""
     if aggregate == "max":
         some = losses[..., share > 0]
@@ -206,9 +201,7 @@ def aggregated(
     return (perplexities(losses) if aggregate == "sum_exp" else losses) @ share
 
 
-def _outer_slope(
-    losses: NDArray[np.float64], share: NDArray[np.float64], aggregate: Aggregate, sharpness: float | None
-) -> NDArray[np.float64]:
+def _outer_slope(losses: Floats, share: Floats, aggregate: Aggregate, sharpness: float | None) -> Floats:
     """(…, V) derivatives of `aggregated` by the losses; of the greatest loss, by one that is greatest."""
     if aggregate == "sum":
         return np.broadcast_to(share, losses.shape)
@@ -221,7 +214,7 @@ def _outer_slope(
     return part / part.sum(axis=-1, keepdims=True)
 
 
-def check_prior(prior: NDArray[np.float64], floors: NDArray[np.float64], domains: tuple[str, ...]) -> None:
+def check_prior(prior: Floats, floors: Floats, domains: tuple[str, ...]) -> None:
     """Refuse a pull towards a mixture without a domain that has a floor: KL would be infinite everywhere.
 
     Raises:

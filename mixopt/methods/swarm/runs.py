@@ -19,8 +19,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats, Ints
     from mixopt.history import History
     from mixopt.objective import Objective
 
@@ -45,9 +44,9 @@ class Swarm:
     """
 
     history: History
-    index: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    index: Ints
+    weights: Floats
+    losses: Floats
     layout: RunEffects
     trained: tuple[str, ...]
 
@@ -88,7 +87,7 @@ class Swarm:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def objective(self, objective: Objective) -> NDArray[np.float64]:
+    def objective(self, objective: Objective) -> Floats:
         """(C,) the objective of each mixture at the average seed.
 
         Raises:
@@ -124,9 +123,7 @@ class Swarm:
         return [self.history.runs[row] for row in np.flatnonzero(self.index == cell)]
 
 
-def check_varied(
-    where: str, domains: Sequence[str], weights: NDArray[np.float64], caps: NDArray[np.float64]
-) -> None:
+def check_varied(where: str, domains: Sequence[str], weights: Floats, caps: Floats) -> None:
     """Refuse mixtures that never change the share of a domain that the answer may use.
 
     Args:
@@ -164,7 +161,7 @@ def check_duplicates(history: History) -> None:
         seen[key] = run
 
 
-def _group(weights: NDArray[np.float64]) -> NDArray[np.int64]:
+def _group(weights: Floats) -> Ints:
     """(R,) cell of each run: that of the first run before it with nearly its mixture."""
     index = np.full(len(weights), -1, dtype=np.int64)
     count = 0

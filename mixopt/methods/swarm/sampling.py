@@ -16,8 +16,7 @@ import numpy as np
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.solve import Bounds
 
 _SWEEPS = 30
@@ -26,12 +25,7 @@ _GRID = 4097
 _TINY = 1e-12
 
 
-def dirichlet_within(
-    concentration: NDArray[np.float64],
-    floors: NDArray[np.float64],
-    caps: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+def dirichlet_within(concentration: Floats, floors: Floats, caps: Floats, rng: np.random.Generator) -> Floats:
     """Draws of Dirichlet(a) conditioned on floors and caps, one a row.
 
     Rows that satisfy the bounds as drawn stay. The others go through a Gibbs sampler over pairs: given all else,
@@ -64,13 +58,7 @@ def dirichlet_within(
     return weights
 
 
-def _gibbs(
-    weights: NDArray[np.float64],
-    alpha: NDArray[np.float64],
-    floors: NDArray[np.float64],
-    caps: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+def _gibbs(weights: Floats, alpha: Floats, floors: Floats, caps: Floats, rng: np.random.Generator) -> Floats:
     """The chain after `_SWEEPS` sweeps of disjoint pairs, all rows at once; shapes (n, m)."""
     from scipy.special import betainc, betaincinv
 
@@ -94,7 +82,7 @@ def _gibbs(
     return weights
 
 
-def uniform_within(cube: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+def uniform_within(cube: Floats, bounds: Bounds) -> Floats:
     """The map of the unit cube onto mixtures between bounds that turns uniform points into uniform ones.
 
     Rosenblatt's (1952): each weight is drawn from its distribution given those before it. Where no cap binds this
@@ -124,7 +112,7 @@ def uniform_within(cube: NDArray[np.float64], bounds: Bounds) -> NDArray[np.floa
     return project(weights, bounds.floors, bounds.caps)
 
 
-def _conditional(cube: NDArray[np.float64], widths: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+def _conditional(cube: Floats, widths: Floats, total: float) -> Floats:
     """(n, m) uniform on {Σv = total, 0 ≤ v ≤ widths}, one variable after the other."""
     count, size = len(cube), len(widths)
     if total <= _TINY:
@@ -148,14 +136,14 @@ def _conditional(cube: NDArray[np.float64], widths: NDArray[np.float64], total: 
     return values * total
 
 
-def _distribution_roots(caps: NDArray[np.float64], sums: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _distribution_roots(caps: Floats, sums: Floats) -> list[Floats]:
     """F_k(s)^(1/d) for the sum of the variables k, k + 1, …, each uniform on [0, caps], d of them.
 
     F is proportional to s^d up to the smallest cap, so its d-th root is linear there and interpolates well. Each F
     is scaled to 1 at its end, which cancels in conditional distributions.
     """
     size = len(caps)
-    roots: list[NDArray[np.float64]] = [np.empty(0)] * size
+    roots: list[Floats] = [np.empty(0)] * size
     roots[-1] = np.minimum(sums, caps[-1]) / caps[-1]
     for k in range(size - 2, -1, -1):
         degree, after = size - k, roots[k + 1]

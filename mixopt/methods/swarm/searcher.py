@@ -35,8 +35,7 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.swarm.regressors.base import Regressor
 
@@ -75,14 +74,14 @@ class OneShotSettings:
     regressors: Sequence[Regressor] | None = None
     objective: Objective = field(default_factory=MeanPerplexity)
     seeds: tuple[int, ...] = (0,)
-    floor: str | float | NDArray[np.float64] = 0.0
+    floor: str | float | Floats = 0.0
     run_supply: Supply | None = None
     supply: Supply | None = None
     kl: float = 0.0
     pareto: tuple[Objective, Objective] | None = None
     noise: float = 0.003
     replicates: int = 200
-    seen: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    seen: Callable[[Floats], Floats] | None = None
     confirm: int = 0
 
     def __post_init__(self) -> None:
@@ -203,7 +202,7 @@ class OneShot(Searcher):
             for seed in self.settings.seeds
         ]
 
-    def predict(self, history: History, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, history: History, weights: Floats) -> Floats:
         """(P,) the objective of mixtures (P, K) at the swarm's scale, by its law.
 
         Raises:
@@ -214,7 +213,7 @@ class OneShot(Searcher):
         fit = self._fit(self._swarm(history), self.settings.regressors)
         return fit.surface(self.settings.objective).bare.value(weights)[0]
 
-    def _next_best(self, swarm: Swarm, ran: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def _next_best(self, swarm: Swarm, ran: Floats) -> Floats | None:
         """(K,) the mixture to confirm next, by the law or, without one, by the swarm's own measurements."""
         if self.settings.regressors is not None:
             fit = self._fit(swarm, self.settings.regressors)
@@ -231,7 +230,7 @@ class OneShot(Searcher):
         """Whether mixtures are confirmed at the swarm's own scale."""
         return self._target.place == (self.model, self.tokens)
 
-    def _at_target(self, history: History) -> NDArray[np.bool_]:
+    def _at_target(self, history: History) -> Bools:
         """(R,) which runs are at the scale that mixtures are confirmed at."""
         return np.array(list(map(self._target.holds, history.parameters, history.tokens)), dtype=np.bool_)
 
@@ -372,7 +371,7 @@ class OneShot(Searcher):
         """Tokens that the answer is for: the target's where they are known, else a run's."""
         return int(self.settings.supply.target_tokens) if self.settings.supply else self.tokens
 
-    def _allowed(self, swarm: Swarm) -> NDArray[np.bool_]:
+    def _allowed(self, swarm: Swarm) -> Bools:
         """(C,) the mixtures within the target's bounds, to a run's rounding.
 
         Raises:
@@ -391,7 +390,7 @@ class OneShot(Searcher):
     def _others(self, swarm: Swarm) -> list[Objective]:
         return other_objectives(self.settings.objective, swarm.history.eval_domains)
 
-    def _named(self, weights: NDArray[np.float64]) -> Mixture:
+    def _named(self, weights: Floats) -> Mixture:
         return Mixture.of_array(self.natural.domains, weights)
 
 

@@ -257,11 +257,7 @@ def _versus(own: Side, baseline: Side) -> Versus:
 
 
 def _identity(
-    entries: Mapping[str, Entry],
-    baselines: Sequence[str],
-    objective: Objective,
-    metric: Metric,
-    tasks: SharedTasks,
+    entries: Mapping[str, Entry], baselines: Sequence[str], objective: Objective, metric: Metric, tasks: SharedTasks
 ) -> str:
     weights = objective.weights.to_dict() if isinstance(objective, WeightedLoss) else None
     content = [

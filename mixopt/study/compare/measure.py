@@ -21,8 +21,7 @@ from mixopt.task_objective import UNITS, Downstream, TaskError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.objective import Objective
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
@@ -58,7 +57,7 @@ class Yardstick:
     averaged: tuple[str, ...]
     tasks: SharedTasks
 
-    def value(self, chosen: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(self, chosen: Floats, errors: Floats) -> Floats:
         """The objective (S,) of losses or bits (S, V) and errors of tasks (S, T).
 
         Raises:
@@ -73,7 +72,7 @@ class Yardstick:
             )
         return values
 
-    def along(self, chosen: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def along(self, chosen: Floats) -> Floats | None:
         """The objective (…) of losses or bits (…, V) inside runs; None where it reads tasks."""
         if tasks_of(self.objective, self.tasks.domains):
             return None
@@ -140,7 +139,7 @@ class Side:
 
 
 def _domain_scores(
-    runs: Sequence[Run], domains: Sequence[str], losses: NDArray[np.float64], bits: NDArray[np.float64] | None
+    runs: Sequence[Run], domains: Sequence[str], losses: Floats, bits: Floats | None
 ) -> dict[str, DomainScore]:
     """Each domain's score from (S, V) losses and bits."""
     return {
@@ -164,16 +163,16 @@ def _weights(runs: Sequence[Run]) -> dict[str, float]:
     return Mixture.normalised(seen).to_dict()
 
 
-def _measured(values: NDArray[np.float64]) -> Measured:
+def _measured(values: Floats) -> Measured:
     return Measured.of(values.tolist())
 
 
-def _bits(runs: Sequence[Run], domains: Sequence[str]) -> NDArray[np.float64] | None:
+def _bits(runs: Sequence[Run], domains: Sequence[str]) -> Floats | None:
     rows = [[result.domains[domain].bits_per_byte for domain in domains] for _, result in runs]
     return None if any(value is None for row in rows for value in row) else np.array(rows, dtype=np.float64)
 
 
-def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: NDArray[np.float64]) -> ValueCurve | None:
+def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: Floats) -> ValueCurve | None:
     """The objective at each point, of runs that were evaluated at the same tokens.
 
     Args:

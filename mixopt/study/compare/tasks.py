@@ -20,8 +20,7 @@ from mixopt.study.tasks import lacking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.comparison import Entry
     from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Watch
@@ -69,17 +68,14 @@ class SharedTasks:
         for score in sorted(known, key=lambda score: score.items):
             chosen.setdefault((score.task, score.shots), {})[score.seed] = score
         names = labels(sorted(chosen))
-        return cls(
-            found,
-            {names[task]: tuple(score.identity for score in chosen[task].values()) for task in names},
-        )
+        return cls(found, {names[task]: tuple(score.identity for score in chosen[task].values()) for task in names})
 
     @property
     def domains(self) -> tuple[str, ...]:
         """As objectives name them: T of `task:NAME`."""
         return tuple(f"{TASK_PREFIX}{label}" for label in self.identities)
 
-    def errors(self, runs: Sequence[str]) -> NDArray[np.float64]:
+    def errors(self, runs: Sequence[str]) -> Floats:
         """(S, T) errors, 1 − score."""
         parts = [[self._of(run, label) for label in self.identities] for run in runs]
         means = [[np.mean([score.error for score in some]) for some in row] for row in parts]

@@ -17,12 +17,11 @@ from mixopt.units import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mixopt.arrays import Floats
     from mixopt.study.compare.measure import Side
 
 
-def first_crossing(tokens: NDArray[np.float64], values: NDArray[np.float64], target: float) -> float | None:
+def first_crossing(tokens: Floats, values: Floats, target: float) -> float | None:
     """Tokens at which a falling curve is first at or below `target`.
 
     Between two points the curve is the monotone cubic through the running minimum over log tokens (Fritsch and
@@ -56,12 +55,7 @@ def first_crossing(tokens: NDArray[np.float64], values: NDArray[np.float64], tar
 
 
 def reach(
-    tokens: Sequence[int],
-    values: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    baseline_tokens: int,
-    *,
-    paired: bool = True,
+    tokens: Sequence[int], values: Floats, targets: Floats, baseline_tokens: int, *, paired: bool = True
 ) -> Reach:
     """Tokens that a mixture needs to be as good as a baseline is at its end.
 
@@ -141,9 +135,5 @@ def reached(own: Side, baseline: Side, at_end: bool) -> Reach:
     rows = pairs or list(range(len(own.entry.seeds)))
     targets = [ends[own.entry.seeds[row]] if pairs else baseline.entry.objective.value for row in rows]
     return reach(
-        curve.tokens,
-        np.array(curve.values)[rows],
-        np.array(targets),
-        baseline.entry.tokens,
-        paired=bool(pairs),
+        curve.tokens, np.array(curve.values)[rows], np.array(targets), baseline.entry.tokens, paired=bool(pairs)
     )

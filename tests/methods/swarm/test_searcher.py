@@ -225,10 +225,7 @@ def test_too_few_runs_are_refused_before_they_are_trained():
     ("settings", "message"),
     [
         ({"kl": 0.1, "regressors": None}, r"kl: .*best measured"),
-        (
-            {"pareto": (MeanLoss(), WorstLoss()), "regressors": None},
-            r"pareto: .*predicted",
-        ),
+        ({"pareto": (MeanLoss(), WorstLoss()), "regressors": None}, r"pareto: .*predicted"),
         ({"seeds": ()}, r"seeds: .*different numbers"),
         ({"kl": -1.0}, r"kl: .*at least 0"),
     ],

@@ -123,11 +123,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
     with Store(tmp_path / "results") as store:
 
         def record(study_id: str, command: str, **config: object) -> None:
-            content = {
-                "fingerprint": study.manifest.fingerprint,
-                "domains": list(study.domains),
-                **config,
-            }
+            content = {"fingerprint": study.manifest.fingerprint, "domains": list(study.domains), **config}
             store.save_study(study_id, command, content, [])
             folder = store.folder / "studies" / study_id
             folder.mkdir(parents=True)
@@ -150,10 +146,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
 
 
 def test_two_mixtures_of_one_name_are_refused(study: Study, tmp_path: Path):
-    with (
-        Store(tmp_path / "results") as store,
-        pytest.raises(ConfigError, match=r"called 'a'; .*NAME=natural"),
-    ):
+    with Store(tmp_path / "results") as store, pytest.raises(ConfigError, match=r"called 'a'; .*NAME=natural"):
         plan_mixtures(study, [Contender("uniform", "a"), Contender("natural", "a")], 4096, [0], store)
 
 

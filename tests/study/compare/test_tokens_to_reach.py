@@ -52,10 +52,7 @@ def test_a_rise_through_noise_does_not_move_a_later_crossing_out_of_its_interval
     assert 3 < found < 4
 
 
-@given(
-    st.lists(st.floats(0.1, 10), min_size=2, max_size=12),
-    st.floats(0.05, 12),
-)
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=12), st.floats(0.05, 12))
 def test_a_crossing_lies_where_the_curve_goes_through_the_target(values: list[float], target: float):
     tokens = np.arange(1, len(values) + 1) * 100.0
     found = first_crossing(tokens, np.array(values), target)

@@ -18,7 +18,8 @@ from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 class Replicates(ABC):
@@ -29,14 +30,14 @@ class Replicates(ABC):
         """B."""
 
     @abstractmethod
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses that each replicate predicts.
 
         Args:
             weights: (P, K) for the same mixtures in every replicate, or (B, P, K) for each one's own.
         """
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:  # noqa: ARG002
+    def jacobian(self, weights: Floats) -> Floats | None:  # noqa: ARG002
         """(B, P, V, K) derivatives of `predict` by the weights; None where the law is not smooth."""
         return None
 
@@ -45,7 +46,7 @@ class Fitted(ABC):
     """A regressor, fitted."""
 
     @abstractmethod
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) predicted losses of mixtures (…, K)."""
 
     @abstractmethod
@@ -56,15 +57,15 @@ class Fitted(ABC):
     def replicates(self, count: int, seed: int) -> Replicates:
         """B laws of resampled runs; the same for the same seed."""
 
-    def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:  # noqa: ARG002
+    def sd(self, weights: Floats) -> Floats | None:  # noqa: ARG002
         """(…, V) standard deviations of predictions, without a run's own noise; None for a law that has none."""
         return None
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:  # noqa: ARG002
+    def jacobian(self, weights: Floats) -> Floats | None:  # noqa: ARG002
         """(…, V, K) derivatives of `predict` by the weights; None where the law is not smooth."""
         return None
 
-    def convex(self, weights: cp.Variable, losses: NDArray[np.intp]) -> cp.Expression | None:  # noqa: ARG002
+    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression | None:  # noqa: ARG002
         """Predicted losses as a convex cvxpy expression of shape (len(losses),).
 
         Args:
@@ -95,7 +96,7 @@ class Regressor(ABC):
         """How many runs of different mixtures a fit of K domains needs."""
 
     @abstractmethod
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> Fitted:
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> Fitted:
         """Learn V losses.
 
         Args:
@@ -107,14 +108,12 @@ class Regressor(ABC):
             ConfigError: too few runs, or numbers that are not finite.
         """
 
-    def left_out(
-        self, weights: NDArray[np.float64], losses: NDArray[np.float64], folds: NDArray[np.bool_], *, seed: int
-    ) -> NDArray[np.float64]:
+    def left_out(self, weights: Floats, losses: Floats, folds: Bools, *, seed: int) -> Floats:
         """(G, R, V) predictions for all runs by fits that have not seen the runs of each fold (G, R)."""
         fits = (self.fit(weights[~held], losses[~held], seed=seed) for held in folds)
         return np.stack([fit.predict(weights) for fit in fits])
 
-    def check(self, weights: NDArray[np.float64], losses: NDArray[np.float64]) -> None:
+    def check(self, weights: Floats, losses: Floats) -> None:
         """Refuse what cannot be fitted.
 
         Raises:
@@ -151,7 +150,7 @@ class Refits(Replicates):
     def __len__(self) -> int:
         return len(self._fits)
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         each = np.broadcast_to(weights, (len(self), *weights.shape[-2:]))
         return np.stack([fit.predict(own) for fit, own in zip(self._fits, each, strict=True)])

@@ -13,12 +13,12 @@ import numpy as np
 from mixopt.methods.swarm.evidence import LawScore
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Bools, Floats
 
 _FOLDS = 10
 
 
-def folds_of(mixtures: int) -> NDArray[np.bool_]:
+def folds_of(mixtures: int) -> Bools:
     """(G, C) which mixtures each fold leaves out: every one once, in ten folds, or alone where there are fewer."""
     size = min(mixtures, _FOLDS)
     fold_of = np.empty(mixtures, dtype=np.int64)
@@ -26,7 +26,7 @@ def folds_of(mixtures: int) -> NDArray[np.bool_]:
     return fold_of == np.arange(size)[:, None]
 
 
-def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+def spearman(one: Floats, other: Floats) -> float | None:
     """Rank correlation; None where either is constant."""
     from scipy.stats import rankdata
 
@@ -36,7 +36,7 @@ def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | No
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def rms(errors: NDArray[np.float64]) -> float:
+def rms(errors: Floats) -> float:
     """Root mean square."""
     return float(np.sqrt((errors**2).mean()))
 
@@ -60,7 +60,7 @@ class Score:
     doubt: float
 
     @classmethod
-    def of(cls, predicted: NDArray[np.float64], measured: NDArray[np.float64], folds: NDArray[np.bool_]) -> Score:
+    def of(cls, predicted: Floats, measured: Floats, folds: Bools) -> Score:
         """Compare (C,) predictions, each by a fit that has not seen its fold of (G, C), with (C,) measurements."""
         means = np.array([measured[~fold].mean() for fold in folds])[folds.argmax(axis=0)]
         gains = (means - measured) ** 2 - (predicted - measured) ** 2

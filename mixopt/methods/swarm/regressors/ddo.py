@@ -19,7 +19,8 @@ from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 # (A, a, b) of the starts, the same for all domains; losses are in units of their means.
 _STARTS = np.log([(0.1, 0.1, 0.3), (0.1, 1.0, 1.0), (1.0, 1.0, 1.0)])
@@ -43,7 +44,7 @@ class AdditiveRegressor(Regressor):
         """One a domain besides a base, as in DDO's own design."""
         return max(5, domains + 1)
 
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> AdditiveFit:  # noqa: ARG002
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> AdditiveFit:  # noqa: ARG002
         """Fit all losses at once; nothing is random."""
         self.check(weights, losses)
         form, unit = Additive.of(weights), losses.mean(axis=0)
@@ -53,12 +54,12 @@ class AdditiveRegressor(Regressor):
 
     def left_out(
         self,
-        weights: NDArray[np.float64],
-        losses: NDArray[np.float64],
-        folds: NDArray[np.bool_],
+        weights: Floats,
+        losses: Floats,
+        folds: Bools,
         *,
         seed: int,  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """(G, R, V) predictions by laws that have not seen a fold, all folds and losses in one batch."""
         for held in folds:
             self.check(weights[~held], losses[~held])
@@ -68,7 +69,7 @@ class AdditiveRegressor(Regressor):
         return evaluate(form, law, weights) * unit
 
 
-def _fit(form: Additive, y: NDArray[np.float64], seen: NDArray[np.float64]) -> tuple[Law, NDArray[np.float64]]:
+def _fit(form: Additive, y: Floats, seen: Floats) -> tuple[Law, Floats]:
     """Laws of (B, R, V) losses, and the noise (B, V) of residuals, in turn; runs not `seen` (B, R) are left out."""
     starts = np.repeat(_STARTS, form.x.shape[1], axis=1)[:, None, None]
     out = np.where(seen > 0, 0.0, np.inf)[..., None]
@@ -78,7 +79,7 @@ def _fit(form: Additive, y: NDArray[np.float64], seen: NDArray[np.float64]) -> t
     return law, _noise(law, seen)
 
 
-def _noise(law: Law, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+def _noise(law: Law, seen: Floats) -> Floats:
     """(B, V) standard deviations of the residuals, for the parameters that the runs determine."""
     freedom = np.maximum(seen.sum(axis=1)[:, None] - law.used, 1.0)
     squares = (seen[..., None] * law.weight * law.residual**2).sum(axis=1)
@@ -98,24 +99,24 @@ class AdditiveFit(Fitted):
     """
 
     form: Additive
-    unit: NDArray[np.float64]
-    y: NDArray[np.float64]
+    unit: Floats
+    y: Floats
     law: Law
-    noise: NDArray[np.float64]
+    noise: Floats
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of mixtures (…, K)."""
         flat = weights.reshape(-1, weights.shape[-1])
         return (evaluate(self.form, self.law, flat)[0] * self.unit).reshape(*weights.shape[:-1], -1)
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, weights: Floats) -> Floats:
         """(…, V, K): −A b (a + w)^(−b−1)."""
         amplitude, offset, exponent = self._parts
         base = offset + weights[..., None, :] / self.form.unit
         slope = -amplitude * exponent * base ** (-exponent - 1)
         return slope / self.form.unit * self.unit[:, None]
 
-    def convex(self, weights: cp.Variable, losses: NDArray[np.intp]) -> cp.Expression:
+    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression:
         """The sums of powers, as exp(−b log(a + w)), which is convex."""
         import cvxpy as cp
 
@@ -126,7 +127,7 @@ class AdditiveFit(Fitted):
         unit = self.unit[losses]
         return unit * self.law.floor[0, losses] + cp.sum(cp.multiply(unit[:, None] * amplitude, powers), axis=1)
 
-    def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sd(self, weights: Floats) -> Floats:
         """(…, V) of the fitted losses, to first order in θ and its prior."""
         flat = weights.reshape(-1, weights.shape[-1])
         by_theta = self._by_theta(flat) - self._laplace.mean[:, None]
@@ -168,11 +169,11 @@ class AdditiveFit(Fitted):
         }
 
     @property
-    def _parts(self) -> tuple[NDArray[np.float64], ...]:
+    def _parts(self) -> tuple[Floats, ...]:
         """A, a and b, (V, K) each, in the units of the form."""
         return tuple(np.split(np.exp(self.law.theta[0]), 3, axis=-1))
 
-    def _by_theta(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _by_theta(self, weights: Floats) -> Floats:
         """(V, P, 3K) derivatives of the curves of (P, K) mixtures."""
         form, theta = replace(self.form, x=weights / self.form.unit), self.law.theta[0]
         return form.jacobian(theta, form.curve(theta)).values
@@ -198,9 +199,9 @@ class _Laplace:
         covariance: (V, 3K, 3K) of θ.
     """
 
-    mean: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    mean: Floats
+    precision: Floats
+    covariance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,18 +213,18 @@ class AdditiveReplicates(Replicates):
     def __len__(self) -> int:
         return len(self.fit.law.floor)
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         amplitude, base, exponent = self._terms(weights)
         return (self.fit.law.floor[:, None] + (amplitude * base**-exponent).sum(axis=-1)) * self.fit.unit
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, weights: Floats) -> Floats:
         """(B, P, V, K)."""
         amplitude, base, exponent = self._terms(weights)
         slope = -amplitude * exponent * base ** (-exponent - 1)
         return slope / self.fit.form.unit * self.fit.unit[:, None]
 
-    def _terms(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    def _terms(self, weights: Floats) -> tuple[Floats, ...]:
         """A (B, 1, V, K), a + w (B, P, V, K) and b (B, 1, V, K)."""
         amplitude, offset, exponent = np.split(np.exp(self.fit.law.theta)[:, None], 3, axis=-1)
         return amplitude, offset + weights[..., None, :] / self.fit.form.unit, exponent

@@ -16,7 +16,8 @@ from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Bools, Floats, Indices
 
 
 class ExponentialRegressor(Regressor):
@@ -34,7 +35,7 @@ class ExponentialRegressor(Regressor):
         """A slope a domain and the floor, and one run more to see that they err."""
         return domains + 2
 
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> ExponentialFit:  # noqa: ARG002
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> ExponentialFit:  # noqa: ARG002
         """Fit all losses at once; nothing is random."""
         self.check(weights, losses)
         law = fit_mixing_law(weights, losses.T, negative=self.negative, robust=self.robust)
@@ -42,12 +43,12 @@ class ExponentialRegressor(Regressor):
 
     def left_out(
         self,
-        weights: NDArray[np.float64],
-        losses: NDArray[np.float64],
-        folds: NDArray[np.bool_],
+        weights: Floats,
+        losses: Floats,
+        folds: Bools,
         *,
         seed: int,  # noqa: ARG002
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """(G, R, V) predictions by laws that have not seen a fold, all folds and losses in one batch."""
         for held in folds:
             self.check(weights[~held], losses[~held])
@@ -70,24 +71,24 @@ class ExponentialFit(Fitted):
         robust: fitted with Huber's loss.
     """
 
-    weights: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    weights: Floats
+    losses: Floats
     law: MixingLaw
     robust: bool
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of mixtures (…, K)."""
         return self.law.floor + self._reducible(weights)
 
-    def _reducible(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _reducible(self, weights: Floats) -> Floats:
         flat = weights.reshape(-1, weights.shape[-1])
         return self.law.reducible(flat).T.reshape(*weights.shape[:-1], -1)
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, weights: Floats) -> Floats:
         """(…, V, K): the reducible loss times its slopes."""
         return self._reducible(weights)[..., None] * self.law.slope
 
-    def convex(self, weights: cp.Variable, losses: NDArray[np.intp]) -> cp.Expression | None:
+    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression | None:
         """c + exp(t·w), convex where k > 0."""
         import cvxpy as cp
 
@@ -95,7 +96,7 @@ class ExponentialFit(Fitted):
             return None
         return self.law.floor[losses] + cp.exp(self.law.slope[losses] @ weights)
 
-    def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sd(self, weights: Floats) -> Floats:
         """(…, V) standard errors of the fitted losses, to first order (Seber and Wild 1989, section 5.1)."""
         flat = weights.reshape(-1, weights.shape[-1])
         variance = self._laplace.leverage(flat, self.law.reducible(flat)) * self._laplace.variance[:, None]
@@ -146,13 +147,13 @@ class _Laplace:
         runs: R.
     """
 
-    inverse: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    inverse: Floats
+    mean: Floats
+    variance: Floats
     runs: int
 
     @classmethod
-    def of(cls, weights: NDArray[np.float64], losses: NDArray[np.float64], law: MixingLaw) -> _Laplace:
+    def of(cls, weights: Floats, losses: Floats, law: MixingLaw) -> _Laplace:
         runs, domains = weights.shape
         by_slope = law.reducible(weights)[..., None] * weights  # (V, R, K)
         mean = by_slope.mean(axis=1) * (law.floor > 0)[:, None]
@@ -165,7 +166,7 @@ class _Laplace:
         variance = (rest**2).sum(axis=1) / max(runs - domains - 1, 1)
         return cls(inverse, mean, variance, runs)
 
-    def leverage(self, weights: NDArray[np.float64], reducible: NDArray[np.float64]) -> NDArray[np.float64]:
+    def leverage(self, weights: Floats, reducible: Floats) -> Floats:
         """(V, P) variances of fitted losses, in variances of the residuals, of (P, K) mixtures."""
         by_slope = reducible[..., None] * weights - self.mean[:, None]
         return np.einsum("vpk,vkl,vpl->vp", by_slope, self.inverse, by_slope, optimize=True) + 1 / self.runs
@@ -180,12 +181,12 @@ class ExponentialReplicates(Replicates):
     def __len__(self) -> int:
         return len(self.law.floor)
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         own = weights if weights.ndim == 2 else weights[:, None]
         return np.swapaxes(self.law.predict(own), 1, 2)
 
-    def jacobian(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, weights: Floats) -> Floats:
         """(B, P, V, K)."""
         own = weights if weights.ndim == 2 else weights[:, None]
         return np.swapaxes(self.law.reducible(own), 1, 2)[..., None] * self.law.slope[:, None]

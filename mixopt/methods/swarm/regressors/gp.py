@@ -18,7 +18,7 @@ from mixopt.methods.gp.process import GaussianProcess, Scaling, fit_process
 from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mixopt.arrays import Floats
 
 # Hyperparameters of a longer table are fitted to this many of its runs, drawn at random; all runs are conditioned
 # on. An iteration costs the cube of its runs, and 2K hyperparameters do not need more.
@@ -39,7 +39,7 @@ class GaussianProcessRegressor(Regressor):
         """A run a domain: its priors carry the hyperparameters that so few leave open."""
         return max(5, domains)
 
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> ProcessFit:
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> ProcessFit:
         """Fit every loss; the seed draws the runs that hyperparameters of a long table are fitted to."""
         self.check(weights, losses)
         features, runs = np.sqrt(weights), len(weights)
@@ -63,7 +63,7 @@ class ProcessFit(Fitted):
 
     processes: tuple[GaussianProcess, ...]
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) posterior means at mixtures (…, K)."""
         features = np.sqrt(weights.reshape(-1, weights.shape[-1]))
         means = np.empty((len(features), len(self.processes)))
@@ -73,7 +73,7 @@ class ProcessFit(Fitted):
                 means[block, v] = _in_units(process, _covariances(process, features[block]) @ process.dual[:, 0])
         return means.reshape(*weights.shape[:-1], -1)
 
-    def sd(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sd(self, weights: Floats) -> Floats:
         """(…, V) posterior standard deviations."""
         features = np.sqrt(weights.reshape(-1, weights.shape[-1]))
         variance = np.concatenate([process.predict(features)[1] for process in self.processes], axis=1)
@@ -99,12 +99,12 @@ class ProcessFit(Fitted):
         }
 
 
-def _covariances(process: GaussianProcess, features: NDArray[np.float64]) -> NDArray[np.float64]:
+def _covariances(process: GaussianProcess, features: Floats) -> Floats:
     """(P, R) prior covariances of mixtures and runs."""
     return process.kernel.matrix(process.theta[:-1], process.input_scaling.apply(features), process.inputs)
 
 
-def _in_units(process: GaussianProcess, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _in_units(process: GaussianProcess, values: Floats) -> Floats:
     """Standardised losses in nats/token."""
     return values * process.output_scaling.scale[0] + process.output_scaling.centre[0]
 
@@ -124,11 +124,11 @@ class _Paths:
         dual: (B, R) covariance⁻¹ · (losses − drawn prior − drawn noise).
     """
 
-    frequency: NDArray[np.float64]
-    phase: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    dual: NDArray[np.float64]
+    frequency: Floats
+    phase: Floats
+    amplitude: Floats
+    offset: Floats
+    dual: Floats
 
     @classmethod
     def draw(cls, process: GaussianProcess, count: int, rng: np.random.Generator) -> _Paths:
@@ -145,7 +145,7 @@ class _Paths:
         rest = process.outputs[:, 0] - prior - noise * rng.standard_normal((count, runs))
         return cls(frequency, phase, amplitude, offset, cho_solve((process.factor, True), rest.T).T)
 
-    def values(self, process: GaussianProcess, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(self, process: GaussianProcess, features: Floats) -> Floats:
         """(B, P) in nats/token, at (P, K) or (B, P, K) features."""
         waves = np.cos(process.input_scaling.apply(features) @ self.frequency.T + self.phase)
         flat = features.reshape(-1, features.shape[-1])
@@ -172,7 +172,7 @@ class ProcessSamples(Replicates):
     def __len__(self) -> int:
         return len(self.paths[0].offset)
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         features = np.sqrt(weights)
         return np.stack(

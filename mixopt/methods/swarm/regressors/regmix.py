@@ -15,7 +15,8 @@ from mixopt.methods.swarm.regressors.base import Fitted, Refits, Regressor
 
 if TYPE_CHECKING:
     import lightgbm
-    from numpy.typing import NDArray
+
+    from mixopt.arrays import Floats, Indices
 
 # Published: rate 0.01, 1,000 trees at most, stop after 3 without progress, leaves of 20 runs. A rate of 0.03 is as
 # accurate on RegMix's tables and three times as fast; leaves of 20 cannot split 64 runs (Spearman 0.40 against 0.89
@@ -37,7 +38,7 @@ class RegMix(Regressor):
         """Enough for folds and leaves; a run a domain."""
         return max(_LEAST_RUNS, domains)
 
-    def fit(self, weights: NDArray[np.float64], losses: NDArray[np.float64], *, seed: int) -> TreesFit:
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> TreesFit:
         """Choose the number of trees of every loss by its folds, then fit to all runs."""
         self.check(weights, losses)
         models = [_fit(weights, y, seed) for y in losses.T]
@@ -58,7 +59,7 @@ def _parameters(runs: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _fit(weights: NDArray[np.float64], losses: NDArray[np.float64], seed: int) -> lightgbm.Booster:
+def _fit(weights: Floats, losses: Floats, seed: int) -> lightgbm.Booster:
     import lightgbm
 
     data = lightgbm.Dataset(weights, losses, params=_parameters(len(weights), seed), free_raw_data=False)
@@ -102,11 +103,11 @@ def _train(data: lightgbm.Dataset, trees: int, seed: int) -> lightgbm.Booster:
 class TreesFit(Fitted):
     """Models of V losses, with the runs that they are of."""
 
-    weights: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    weights: Floats
+    losses: Floats
     models: tuple[lightgbm.Booster, ...]
 
-    def predict(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of mixtures (…, K)."""
         flat = weights.reshape(-1, weights.shape[-1])
         predicted = [np.asarray(model.predict(flat, num_threads=1)) for model in self.models]
@@ -117,7 +118,7 @@ class TreesFit(Fitted):
         rng = np.random.default_rng(seed)
         return Refits([self._refit(rng.integers(len(self.weights), size=len(self.weights))) for _ in range(count)])
 
-    def _refit(self, rows: NDArray[np.intp]) -> TreesFit:
+    def _refit(self, rows: Indices) -> TreesFit:
         import lightgbm
 
         weights, losses = self.weights[rows], self.losses[rows]

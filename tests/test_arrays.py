@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mixopt.arrays_json import from_json, to_json
+from mixopt.arrays import from_json, to_json
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""Arrays, and state that holds them, as JSON values: exact, and a third of the size of numbers in text."""
+"""Arrays by what they hold, for annotations (docstrings give shapes), and as JSON values: exact, and compact."""
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.intp]
+Bools: TypeAlias = NDArray[np.bool_]
 
 _ARRAY = "numpy array"
 
