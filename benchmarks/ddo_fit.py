@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 from scipy.optimize import least_squares
+from simplex_references import convex_programme
 
 from mixopt.laws.power import Prior, fit_power
 from mixopt.solve import Bounds, PowerSum, solve_simplex
@@ -86,7 +87,7 @@ def main() -> None:
         bounds = Bounds.free([str(i) for i in range(domains)])
         start = time.perf_counter()
         for b in range(options.reference_solves):
-            solve_simplex(problem(fit.a[b], fit.b[b]), bounds, "cvxpy")
+            solve_simplex(problem(fit.a[b], fit.b[b]), bounds, convex_programme)
         per_solve = (time.perf_counter() - start) / options.reference_solves
         reference = options.replicates * (domains * per_fit + per_solve)
         print(

@@ -29,8 +29,8 @@ import torch
 
 from mixopt.methods.swarm.optimum import minimise
 from mixopt.methods.swarm.predicted_objective import Single, Surface
+from mixopt.methods.swarm.regressors.exponential import LogLinear
 from mixopt.methods.swarm.regressors.gp import GaussianProcessRegressor
-from mixopt.methods.swarm.regressors.loglinear import LogLinear
 from mixopt.solve import Bounds
 
 if TYPE_CHECKING:

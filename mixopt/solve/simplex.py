@@ -1,39 +1,40 @@
-"""One function in front of three solvers, and the multipliers of their answer."""
+"""Minimise a sum of powers by bisection on the multiplier of Σw = 1, for a whole batch at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.solve.bounds import AT_BOUND, SLACK
-from mixopt.solve.convex import convex_programme
-from mixopt.solve.kkt import kkt_bisection
 from mixopt.solve.problem import PowerSum, Solution
-from mixopt.solve.projected_gradient import projected_gradient
 from mixopt.solve.projection import project
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mixopt.arrays import Floats
     from mixopt.solve.bounds import Bounds
 
-Method = Literal["kkt", "gradient", "cvxpy"]
+    Minimiser = Callable[[PowerSum, Floats, Floats], Floats]
+
+_HALVINGS = 90
 
 
-def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solution:
+def solve_simplex(law: PowerSum, bounds: Bounds, minimise: Minimiser | None = None) -> Solution:
     """The mixture that minimises F(w) = Σ_j s_j (a_j + u_j w_j)^(−b_j) within bounds.
 
-    The three methods agree to 1e-6 in the weights. Flat domains (s_j b_j = 0) get their floors; where every other
+    Flat domains (s_j b_j = 0) get their floors; where every other
     domain is at its cap, what is left is shared among the flat ones as evenly above their floors as caps allow.
 
     Args:
         law: one problem (m,) or a batch (…, m).
         bounds: floors and caps, the same for the whole batch.
-        method: `kkt` (bisection, the fastest on a batch), `gradient` (projected), `cvxpy` (one at a time).
+        minimise: another solver to hold against `kkt_bisection`, the default.
 
     Raises:
-        ConfigError: an unknown method; a domain whose law is infinite at its cap; cvxpy fails.
+        ConfigError: a domain whose law is infinite at its cap.
     """
     floors, caps = bounds.floors, bounds.caps
     flat = law.flat
@@ -51,22 +52,49 @@ def solve_simplex(law: PowerSum, bounds: Bounds, method: Method = "kkt") -> Solu
         if undecided.any():
             part = law.at(undecided)
             tight = np.where(part.flat, floors, caps)
-            weights[undecided] = _minimise(part, floors, tight, method)
+            weights[undecided] = (minimise or kkt_bisection)(part, floors, tight)
     return with_multipliers(weights, law.value(weights), law.slope(weights), floors, caps)
 
 
-def _minimise(law: PowerSum, floors: Floats, caps: Floats, method: Method) -> Floats:
-    """(…, m) minimisers; `caps` is (…, m)."""
-    if method == "kkt":
-        return kkt_bisection(law, floors, caps)
-    if method == "gradient":
-        return projected_gradient(law, floors, caps)
-    if method == "cvxpy":
-        weights = np.empty(law.shape)
-        for index in np.ndindex(law.shape[:-1]):
-            weights[index] = convex_programme(law.at(*index), floors, caps[index])
-        return weights
-    raise ConfigError(f"solver: expected kkt, gradient or cvxpy, found {method!r}")
+def kkt_bisection(law: PowerSum, floors: Floats, caps: Floats) -> Floats:
+    """Weights (…, m) that satisfy the Karush-Kuhn-Tucker conditions of min F.
+
+    At no bound −∂F/∂w_j = s_j b_j u_j (a_j + u_j w_j)^(−b_j−1) equals the multiplier ν, so
+    w_j(ν) = clip(((s_j b_j u_j / ν)^(1/(b_j+1)) − a_j) / u_j, floor_j, cap_j), which falls in ν: log ν is bisected
+    until Σ w_j(ν) = 1. Flat domains stay at their floors.
+
+    Args:
+        law: the problem.
+        floors: (m,) with a sum below 1.
+        caps: (m,) whose sum over domains that are not flat, with the floors of the flat ones, is at least 1.
+    """
+    rate = law.amplitude * law.exponent * law.scale
+    with np.errstate(divide="ignore"):
+        log_rate = np.log(rate)
+
+    def weights(log_nu: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            amount = np.exp((log_rate - log_nu[..., None]) / (law.exponent + 1))
+        return np.clip((amount - law.offset) / law.scale, floors, caps)
+
+    # Below the least slope at the caps every domain is at its cap; above the greatest slope at
+    # floor + (1 − Σ floors)/m none is higher than that, so the sum is at most 1.
+    share = floors + (1 - floors.sum()) / floors.size
+    low = _log_slope(law, log_rate, caps, empty=np.inf).min(axis=-1)
+    high = np.maximum(low, _log_slope(law, log_rate, share, empty=-np.inf).max(axis=-1))
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        enough = weights(middle).sum(axis=-1) >= 1
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return weights(low)
+
+
+def _log_slope(law: PowerSum, log_rate: Floats, weights: Floats, empty: float) -> Floats:
+    """log(−∂F/∂w_j), with `empty` for the flat domains; in logarithms, as slopes over- and underflow."""
+    amount = law.offset + law.scale * weights
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_slope = log_rate - (law.exponent + 1) * np.log(amount)
+    return np.where(law.flat, empty, log_slope)
 
 
 def with_multipliers(weights: Floats, objective: Floats, slope: Floats, floors: Floats, caps: Floats) -> Solution:

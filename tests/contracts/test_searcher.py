@@ -21,8 +21,7 @@ from mixopt.methods.adso.searcher import Adso, AdsoSettings
 from mixopt.methods.autoscale.searcher import AutoScale
 from mixopt.methods.base import Recommendation, Role
 from mixopt.methods.ddo.design import Design
-from mixopt.methods.ddo.joint_searcher import JointDdo
-from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings, JointDdo
 from mixopt.methods.doremi.rounds import DoremiSettings
 from mixopt.methods.doremi.searcher import Doremi
 from mixopt.methods.registry import method_names

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mixopt.history import empty_history
-from mixopt.methods.autoscale.figures import scaling_figure
+from mixopt.methods.autoscale.evidence import scaling_figure
 from mixopt.methods.autoscale.method import AUTOSCALE
 from mixopt.methods.autoscale.optima import Optima, extrapolate_optima
 from mixopt.methods.autoscale.searcher import AutoScale

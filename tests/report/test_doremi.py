@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixopt.methods.doremi.figures import weights_figure
+from mixopt.methods.doremi.evidence import weights_figure
 from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.mixture import Mixture
 from mixopt.report.png import draw

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from mixopt.display.figure import Points
-from mixopt.methods.ddo.joint_searcher import JointDdo
 from mixopt.methods.ddo.method import DDO
-from mixopt.methods.ddo.searcher import DdoSettings
-from mixopt.methods.joint.figures import law_figure
+from mixopt.methods.ddo.searcher import DdoSettings, JointDdo
+from mixopt.methods.joint.evidence import law_figure
 from mixopt.mixture import Mixture
 from mixopt.report.recommendation import save_recommendation
 from tests.methods.world import TransferWorld

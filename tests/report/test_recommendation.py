@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Recommendation
-from mixopt.methods.ddo.figures import laws_figure
+from mixopt.methods.ddo.evidence import laws_figure
 from mixopt.methods.ddo.method import DDO
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture, distinct

@@ -121,7 +121,7 @@ class SequentialMethod(Method[SingleFidelityOptions]):
 
     def tables(self, answer: Recommendation) -> list[Table]:
         """The scales."""
-        from mixopt.methods.adso.figures import scales_table
+        from mixopt.methods.adso.evidence import scales_table
 
         return [scales_table(answer.evidence)] if isinstance(answer.evidence, AdsoEvidence) else []
 

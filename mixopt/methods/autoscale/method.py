@@ -56,7 +56,7 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
     def searcher(self, problem: Problem, settings: AutoscaleOptions) -> AutoScale:
         """DDO at each scale, or at those that a table has, for the target."""
         from mixopt.methods.autoscale.searcher import AutoScale
-        from mixopt.methods.ddo.resolution import check_resolution
+        from mixopt.methods.ddo.analysis import check_resolution
         from mixopt.methods.ddo.searcher import DdoSettings
 
         target = settings.target_tokens
@@ -115,8 +115,8 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
 
     def figures(self, answer: Recommendation) -> list[Figure]:
         """How the optimum moves with scale, and how far the joint law is from each run."""
-        from mixopt.methods.autoscale.figures import scaling_figure
-        from mixopt.methods.joint.figures import law_figure
+        from mixopt.methods.autoscale.evidence import scaling_figure
+        from mixopt.methods.joint.evidence import law_figure
 
         found = answer.evidence
         if not isinstance(found, AutoScaleEvidence):
@@ -126,8 +126,8 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
 
     def tables(self, answer: Recommendation) -> list[Table]:
         """The predictors, the scales, the hold-out check, and the joint law."""
-        from mixopt.methods.autoscale.figures import scaling_tables
-        from mixopt.methods.joint.figures import law_tables
+        from mixopt.methods.autoscale.evidence import scaling_tables
+        from mixopt.methods.joint.evidence import law_tables
 
         found = answer.evidence
         if not isinstance(found, AutoScaleEvidence):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mixopt.methods.autoscale.choice import Choice, HoldOut
     from mixopt.methods.autoscale.extrapolate import Growth
     from mixopt.methods.autoscale.scales import Geometric, Joint, Predictor, Scale
-    from mixopt.methods.joint.forecast import Forecast
+    from mixopt.methods.joint.advice import Forecast
     from mixopt.solve import Bounds, Supply
 
 # Along the path from the smallest scale to the target.

@@ -19,7 +19,7 @@ from mixopt.methods.autoscale.scales import Geometric, Joint, Scale
 from mixopt.methods.autoscale.warnings import warn
 from mixopt.methods.base import Proposal, Recommendation, Searcher, limits
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
-from mixopt.methods.joint.forecast import Forecast
+from mixopt.methods.joint.advice import Forecast
 from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
 from mixopt.objective import other_objectives

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
 
+
 Perturb = Literal["add", "replace"]
 
 # Runs hold whole batches and sequences, so realised amounts differ a little from those asked for. A run belongs to

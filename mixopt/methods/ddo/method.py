@@ -51,10 +51,9 @@ class DdoMethod(Method[DdoOptions]):
 
     def searcher(self, problem: Problem, settings: DdoOptions) -> Searcher:
         """DDO around the reference mixture, or around the base run that a table has."""
+        from mixopt.methods.ddo.analysis import check_resolution
         from mixopt.methods.ddo.design import find_design
-        from mixopt.methods.ddo.joint_searcher import JointDdo
-        from mixopt.methods.ddo.resolution import check_resolution
-        from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+        from mixopt.methods.ddo.searcher import Ddo, DdoSettings, JointDdo
 
         if problem.history is not None:
             design = find_design(problem.history)
@@ -82,8 +81,8 @@ class DdoMethod(Method[DdoOptions]):
 
     def figures(self, answer: Recommendation) -> list[Figure]:
         """The law of each domain; of a joint law, how far it is from each run."""
-        from mixopt.methods.ddo.figures import laws_figure
-        from mixopt.methods.joint.figures import law_figure
+        from mixopt.methods.ddo.evidence import laws_figure
+        from mixopt.methods.joint.evidence import law_figure
 
         found = answer.evidence
         if isinstance(found, JointEvidence):
@@ -93,8 +92,8 @@ class DdoMethod(Method[DdoOptions]):
 
     def tables(self, answer: Recommendation) -> list[Table]:
         """The laws' parameters."""
-        from mixopt.methods.ddo.figures import laws_table
-        from mixopt.methods.joint.figures import law_tables
+        from mixopt.methods.ddo.evidence import laws_table
+        from mixopt.methods.joint.evidence import law_tables
 
         found = answer.evidence
         if isinstance(found, JointEvidence):

@@ -6,7 +6,7 @@ Source: Kang et al. 2024 (AutoScale, v1), section 2.2: Eq. 2 and Algorithm 1.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Proposal, Recommendation, Searcher, limits
@@ -15,6 +15,8 @@ from mixopt.methods.ddo.analysis import Analysis, Sweep
 from mixopt.methods.ddo.design import Design, Perturb
 from mixopt.methods.ddo.fit import PRESETS, Preset, Replicates
 from mixopt.methods.intervals import Prediction, forecast, weight_intervals
+from mixopt.methods.joint.advice import Advice, Forecast
+from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective, other_objectives
 from mixopt.solve import Supply, make_bounds
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.ddo.design import Cell
+    from mixopt.methods.joint.fit import FormName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,3 +190,89 @@ class Ddo(Searcher):
 
         others = {name: prediction(baseline) for name, baseline in self.baselines.items()}
         return forecast(prediction(mixture), others, optimism=base * replicates.optimism)
+
+
+class JointDdo(Ddo):
+    """A `Searcher` that asks for DDO's runs and answers from a law of all runs that there are.
+
+    Where DDO fits a law to each domain's own line of runs, this one fits them together, and runs that are on no
+    line (verified mixtures, other scales) count too.
+    """
+
+    def __init__(
+        self,
+        reference: Mixture,
+        tokens: int,
+        settings: DdoSettings | None = None,
+        baselines: Mapping[str, Mixture] | None = None,
+        form: Literal["auto"] | FormName = "auto",
+    ) -> None:
+        """Set up the search; see `mixopt.methods.ddo.searcher.Ddo`.
+
+        Args:
+            reference: the base run's mixture.
+            tokens: the base run's tokens, and those that the answer is for.
+            settings: None for the defaults; the preset must be `default`, as the joint law has priors of its own.
+            baselines: mixtures to predict beside the reference and the uniform one, by name.
+            form: of the law, `auto` for the one that predicts left-out runs better.
+
+        Raises:
+            ConfigError: settings, bounds or mixtures that do not fit together.
+        """
+        super().__init__(reference, tokens, settings, baselines)
+        if self.settings.preset != "default":
+            raise ConfigError(
+                f"preset: {self.settings.preset!r} is of laws fitted line by line; with fit joint leave it out, or "
+                "choose fit lines"
+            )
+        self.form: Literal["auto"] | FormName = form
+
+    def recommend(self, history: History) -> Recommendation:
+        """The optimum at the base's total tokens, with intervals and warnings; every run of the history counts.
+
+        Raises:
+            ConfigError: too few runs for a law, other domains, or models of several sizes.
+        """
+        settings, total = self.settings, self.design.tokens
+        found = self.design.match(history, settings.seeds)  # refuses other domains
+        fit = JointFit.of(history, settings.objective, form=self.form, noise=settings.noise)
+        replicates = fit.replicates(settings.replicates)
+        solution = fit.solve(total, self.bounds)
+        mixture = self._named(solution.weights)
+        drawn = replicates.optima(total, self.bounds)
+        forecast = Forecast.of(fit, replicates, drawn, total, mixture, self.baselines)
+        roles = [str(cell.role) for index, cell in enumerate(self.design.cells) if index not in found]
+        advice = Advice(
+            fit=fit,
+            replicates=replicates,
+            design=self.design,
+            mixture=mixture,
+            bounds=self.bounds,
+            prices=solution.bound_multipliers,
+            supply=settings.supply,
+            missing=tuple(roles),
+        )
+        return Recommendation(
+            method=f"DDO, joint law {fit.form}, perturb {self.design.perturb}",
+            objective=settings.objective.name,
+            tokens=total,
+            mixture=mixture,
+            intervals=weight_intervals(mixture, drawn),
+            predicted=forecast.predicted,
+            gains=forecast.gains,
+            multipliers=self.bounds.prices(mixture.array, solution.bound_multipliers),
+            other_objectives={
+                other.name: self._named(fit.under(other).optimum(total, self.bounds)[0]).to_dict()
+                for other in other_objectives(settings.objective, history.eval_domains)
+            },
+            warnings=advice.warnings(self.baselines, forecast.gains),
+            runs=fit.fit.cells.runs.runs,
+            **limits(mixture, self.bounds, settings.supply),
+            units=settings.objective.units,
+            baselines=self.baselines,
+            noise=fit.run_noise,
+            evidence=advice.evidence(),
+        )
+
+    def _named(self, weights: Floats) -> Mixture:
+        return Mixture.of_array(self.design.reference.domains, weights)

@@ -114,7 +114,7 @@ class DoremiMethod(Method[DoremiOptions]):
 
     def figures(self, answer: Recommendation) -> list[Figure]:
         """What the proxies did."""
-        from mixopt.methods.doremi.figures import weights_figure
+        from mixopt.methods.doremi.evidence import weights_figure
 
         return [weights_figure(answer, answer.evidence)] if isinstance(answer.evidence, DoremiEvidence) else []
 

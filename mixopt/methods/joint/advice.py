@@ -9,7 +9,9 @@ import numpy as np
 
 from mixopt.methods.ddo.advice import warn_of_bounds, warn_of_gains, warn_of_repetition
 from mixopt.methods.ddo.evidence import Curve, Line, Points
+from mixopt.methods.intervals import Prediction, forecast
 from mixopt.methods.joint.evidence import JointEvidence, OwnLoss
+from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
     from mixopt.mixture import Mixture
     from mixopt.solve import Bounds, Supply
+
 
 _CURVE_POINTS = 60
 # A run that counts for less than this in the robust fit is far from the law.
@@ -197,3 +200,61 @@ class Advice:
             )
             for v, domain in enumerate(fit.cells.runs.eval_domains)
         }
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predictions at the target.
+
+    Attributes:
+        predicted: the objective of `recommended` and of each other mixture, by name; none if `impossible`.
+        gains: relative improvement of the recommended mixture over each other one, by name.
+        impossible: the law's least value where it cannot be right (a loss not above 0, a perplexity not above 1),
+            for whichever of the mixtures; else None.
+    """
+
+    predicted: dict[str, Estimate]
+    gains: dict[str, Estimate]
+    impossible: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        fit: JointFit,
+        laws: JointReplicates,
+        drawn: Floats,
+        target: int,
+        recommended: Mixture,
+        others: Mapping[str, Mixture],
+    ) -> Forecast:
+        """Predict, with 95 % intervals: the law's replicates, and what it missed of runs that it had not seen.
+
+        A mixture chosen on noisy runs promises too much; the optimism is Efron's (2004), as in
+        `mixopt.methods.ddo.fit.resample`: what each replicate promises for its own optimum, less what the law
+        says of it. It widens the recommended mixture's intervals to the worse side.
+
+        Args:
+            fit: the law.
+            laws: its replicates.
+            drawn: (B, K) the optimum at the target under each of them.
+            target: tokens.
+            recommended: the mixture advised.
+            others: mixtures to compare with, by name.
+        """
+        promised = laws.predict_own(drawn, target)
+        optimism = max(0.0, float((fit.predict(target * drawn) - promised).mean()))
+        misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
+        # That of differences is of runs as far apart as the law's own; of nearer mixtures it is less in proportion.
+        shares = fit.fit.cells.tokens / fit.fit.cells.totals[:, None]
+        usual = float(total_variation(shares, shares.mean(axis=0)).mean())
+
+        def prediction(mixture: Mixture) -> Prediction:
+            amounts = target * mixture.array
+            value = float(fit.predict(amounts))
+            return Prediction(mixture.array, value, laws.predict(amounts), misfit * value)
+
+        best, found = prediction(recommended), {name: prediction(mixture) for name, mixture in others.items()}
+        lowest = min(one.value for one in (best, *found.values()))
+        if lowest <= (1.0 if fit.fit.objective.units == "perplexity" else 0.0):
+            return cls({}, {}, lowest)
+        return cls(*forecast(best, found, optimism=optimism, between=dict.fromkeys(found, between), usual=usual))

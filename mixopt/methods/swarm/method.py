@@ -118,7 +118,7 @@ class _OneShotMethod(Method[OneShotOptions]):
             )
         extend = getattr(settings, "extend", None)
         if extend:
-            from mixopt.methods.swarm.extension_of_study import extension
+            from mixopt.methods.swarm.extension import extension
 
             _, target = _scales(problem, settings.target_tokens, measured=False)
             return extension(problem, extend, partial(self._asked, problem, settings), settings.floor, target)
@@ -135,7 +135,7 @@ class _OneShotMethod(Method[OneShotOptions]):
 
     def figures(self, answer: Recommendation) -> list[Figure]:
         """The law on mixtures left out, and the front of two objectives."""
-        from mixopt.methods.swarm.figures import evidence_figure, pareto_figure
+        from mixopt.methods.swarm.evidence import evidence_figure, pareto_figure
 
         found = answer.evidence
         if not isinstance(found, SwarmEvidence):
@@ -145,7 +145,7 @@ class _OneShotMethod(Method[OneShotOptions]):
 
     def tables(self, answer: Recommendation) -> list[Table]:
         """The front, the laws that were tried, and the swarm."""
-        from mixopt.methods.swarm.figures import evidence_tables, front_table, swarm_table
+        from mixopt.methods.swarm.evidence import evidence_tables, front_table, swarm_table
 
         found = answer.evidence
         if not isinstance(found, SwarmEvidence):

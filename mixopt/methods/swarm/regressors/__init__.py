@@ -8,8 +8,8 @@ LAWS: Registry[type[Regressor]] = Registry(
     "law",
     "mixopt.laws",
     {
-        "loglinear": "mixopt.methods.swarm.regressors.loglinear:LogLinear",
-        "mixing-law": "mixopt.methods.swarm.regressors.mixing_law:MixingLawRegressor",
+        "loglinear": "mixopt.methods.swarm.regressors.exponential:LogLinear",
+        "mixing-law": "mixopt.methods.swarm.regressors.exponential:MixingLawRegressor",
         "ddo": "mixopt.methods.swarm.regressors.ddo:AdditiveRegressor",
         "gp": "mixopt.methods.swarm.regressors.gp:GaussianProcessRegressor",
         "regmix": "mixopt.methods.swarm.regressors.regmix:RegMix",

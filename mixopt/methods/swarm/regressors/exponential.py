@@ -190,3 +190,19 @@ class ExponentialReplicates(Replicates):
         """(B, P, V, K)."""
         own = weights if weights.ndim == 2 else weights[:, None]
         return np.swapaxes(self.law.reducible(own), 1, 2)[..., None] * self.law.slope[:, None]
+
+
+class LogLinear(ExponentialRegressor):
+    """Least squares from four starts; the published recipe takes Huber's loss and 300 starts of L-BFGS."""
+
+    name = "loglinear"
+    title = "log-linear law"
+
+
+class MixingLawRegressor(ExponentialRegressor):
+    """The log-linear law where k_v > 0; a loss may also flatten as it rises (k_v < 0), and outliers count less."""
+
+    name = "mixing-law"
+    title = "Data Mixing Laws' exponential law"
+    negative = True
+    robust = True

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mixopt.methods.joint.forecast import Forecast
+from mixopt.methods.joint.advice import Forecast
 from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity
