@@ -27,9 +27,9 @@ from mixopt.data.tokens import TokenData
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
+from mixopt.train.device import Runtime
 from mixopt.train.loop import train
 from mixopt.train.optim import learning_rate, make_adamw
-from mixopt.train.runtime import Runtime
 from mixopt.units import parse_count
 
 

@@ -1,7 +1,7 @@
 """RunSpec: everything that changes the numbers of one training run, and nothing else.
 
 Its hash is the run's identity, so a finished run is found again by whoever asks for the same numbers. Device,
-worker count, precision of the device and paths are not here: see `mixopt.train.runtime`.
+worker count, precision of the device and paths are not here: see `mixopt.train.device`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate.offline import taskfile
+from mixopt.evaluate.offline.continuation import multiple_choice
 from mixopt.evaluate.suites import Suite
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _read(name: str, path: Path) -> EvalTask:
     if not items:
         raise DataError(f"--tasks {name}: the split has no items: {path} has no examples; leave it out")
     separator = content.get("few_shot_example_separator", "\n")
-    return taskfile.multiple_choice(
+    return multiple_choice(
         name,
         items,
         description="{{prefix}}",  # a field, so that braces in it are not read as a template

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import DataError
-from mixopt.evaluate import hub
+from mixopt.evaluate import harness_setup as setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ def hub_rows(task: Task) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
     import datasets
 
     name, config = task.hub
-    lost = hub.unreachable()
+    lost = setup.unreachable()
     try:
-        with hub.offline(lost is not None):
+        with setup.offline(lost is not None):
             found = datasets.load_dataset(name, config)
             splits = {split: found[split] for split in task.splits}
     # The hub's client raises many kinds: connection, HTTP status, unknown name, gated data.

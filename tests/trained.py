@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mixopt.data.manifest import Manifest
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from tests.corpus import documents
 
 if TYPE_CHECKING:

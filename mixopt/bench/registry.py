@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from mixopt.bench.stall import place_of, rows_of
+from mixopt.bench.executor import place_of, rows_of
 from mixopt.errors import ConfigError, first_problem
 from mixopt.history import empty_history
 from mixopt.methods.adso.choice import runs_paid

@@ -1,4 +1,4 @@
-"""One replay: a searcher asks, the till sells until the budget is spent, the judge scores it afterwards."""
+"""One replay: a searcher asks for runs of a table until the budget is spent; what it recommends is scored."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from mixopt.bench.ledger import Ledger, TableExecutor
-from mixopt.bench.stall import Stall
+from mixopt.bench.executor import Ledger, TableExecutor, TableRuns
 from mixopt.errors import ConfigError
 from mixopt.methods.search_loop import search_loop
 from mixopt.methods.swarm.regressors.cross_validation import spearman
@@ -20,11 +19,12 @@ if TYPE_CHECKING:
 
     from mixopt.arrays import Floats, Indices
     from mixopt.bench.base import Table
+    from mixopt.bench.executor import TableRun
     from mixopt.bench.score import Truth
-    from mixopt.bench.stall import TableRun
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
     from mixopt.result import RunResult
+
 
 # Regret is reported at these costs, in target runs; a replay goes on to the last of them at least.
 COSTS = (1.0, 2.0, 5.0, 10.0)
@@ -95,7 +95,7 @@ def replay(
     Args:
         searcher: a new one, of the table's problem.
         table: the runs.
-        truth: the objective of every candidate, for the judge alone.
+        truth: the objective of every candidate, which the searcher never sees.
         seed: of the replay.
         top: how many of the best candidates count as the top.
         budget: most to spend, in target runs; None to go on until the top is reached and `least` is spent.
@@ -104,24 +104,24 @@ def replay(
     Raises:
         ConfigError: a budget below one target run, or runs that the table does not have.
     """
-    game = _Game(searcher, Stall(table), truth, truth.top(top), budget, least)
+    session = _Session(searcher, TableRuns(table), truth, truth.top(top), budget, least)
     refused = None
     try:
-        search_loop(game, game.plan, game.do, game.history)
+        search_loop(session, session.plan, session.do, session.history)
     except _Refusal as refusal:
         refused = str(refusal)
-    rows = np.array([(run.row, run.fidelity) for run in game.bought], dtype=np.intp).reshape(-1, 2)
-    advised, recommended = np.array(game.advice).reshape(-1, 2).T
+    rows = np.array([(run.row, run.fidelity) for run in session.bought], dtype=np.intp).reshape(-1, 2)
+    advised, recommended = np.array(session.advice).reshape(-1, 2).T
     return Replay(
         seed=seed,
-        spent=np.array(game.spent),
+        spent=np.array(session.spent),
         mixture=rows[:, 0],
         fidelity=rows[:, 1],
         advised=advised,
         recommended=recommended.astype(np.intp),
         regret=np.array([truth.regret(int(row)) for row in recommended]),
-        reached=game.reached,
-        rank_correlation=game.correlation,
+        reached=session.reached,
+        rank_correlation=session.correlation,
         refused=refused,
     )
 
@@ -130,17 +130,18 @@ class _Refusal(Exception):  # noqa: N818 (no mistake of anybody's)
     """A method says that it can do nothing with what it was sold."""
 
 
-class _Game:
-    """A searcher, the till and the judge, as the steps of `search_loop`; as a searcher it passes on to its own."""
+class _Session:
+    """A searcher, the executor and the scores, as steps of `search_loop`; it passes on to its own searcher."""
 
     wants: frozenset[str] = frozenset()
 
     def __init__(
-        self, searcher: Searcher, stall: Stall, truth: Truth, best: set[int], budget: float | None, least: float
+        self, searcher: Searcher, runs: TableRuns, truth: Truth, best: set[int], budget: float | None, least: float
     ) -> None:
-        self._searcher, self._stall, self._truth, self._best = searcher, stall, truth, best
-        self._goes_on, self._least, self._target = budget is None, least, len(stall.table.fidelities) - 1
-        self._till = TableExecutor(stall.find, Ledger(math.inf if budget is None else budget))
+        self._searcher, self._table_runs = searcher, runs
+        self._truth, self._best = truth, best
+        self._goes_on, self._least, self._target = budget is None, least, len(runs.table.fidelities) - 1
+        self._executor = TableExecutor(runs.find, Ledger(math.inf if budget is None else budget))
         self._paid: dict[str, RunResult] = {}
         self.bought: list[TableRun] = []
         self.spent: list[float] = []
@@ -149,11 +150,11 @@ class _Game:
 
     @property
     def is_over(self) -> bool:
-        """Whether the judge has seen enough."""
-        return self._goes_on and self._till.ledger.spent >= self._least and not math.isnan(self.reached)
+        """Whether enough was seen."""
+        return self._goes_on and self._executor.ledger.spent >= self._least and not math.isnan(self.reached)
 
     def ask(self, history: History) -> list[Proposal]:
-        """What the searcher asks for, until the judge has seen enough."""
+        """What the searcher asks for, until enough was seen."""
         try:
             return [] if self.is_over else self._searcher.ask(history)
         except ConfigError as error:
@@ -168,37 +169,37 @@ class _Game:
         except ConfigError as error:
             raise _Refusal(str(error)) from error
         self.advice.append(
-            (self._till.ledger.spent, self._stall.row_of(found.mixture, self._target, "recommended"))
+            (self._executor.ledger.spent, self._table_runs.row_of(found.mixture, self._target, "recommended"))
         )
         return found
 
     def plan(self, proposals: Sequence[Proposal]) -> list[TableRun]:
         """Proposals as runs of the table."""
-        return [self._stall.run_of(proposal) for proposal in proposals]
+        return [self._table_runs.run_of(proposal) for proposal in proposals]
 
     def do(self, runs: Sequence[TableRun]) -> None:
-        """Buy runs, in their order, for as long as the game goes on."""
+        """Buy runs, in their order, until enough was seen."""
         if self.bought:
             self._look(runs)
-        for run, ended in self._till.run(runs, lambda _: None):
+        for run, ended in self._executor.run(runs, lambda _: None):
             result = ended.result
             if result and result.status == "finished":
                 self._paid[run.run_id] = result
                 self.bought.append(run)
-                self.spent.append(self._till.ledger.spent)
+                self.spent.append(self._executor.ledger.spent)
                 if math.isnan(self.reached) and run.fidelity == self._target and run.row in self._best:
-                    self.reached = self._till.ledger.spent
+                    self.reached = self._executor.ledger.spent
             if self.is_over:
                 break
 
     def history(self, run_ids: Sequence[str]) -> History:
         """What was paid for."""
-        return self._stall.history(self._paid, run_ids)
+        return self._table_runs.history(self._paid, run_ids)
 
     def _look(self, runs: Sequence[TableRun]) -> None:
         """What the searcher would recommend, and how it ranks the candidates, before it goes on."""
-        history, spent = self.history([run.run_id for run in self.bought]), self._till.ledger.spent
-        after = spent + sum(self._stall.table.fidelities[run.fidelity].cost for run in runs)
+        history, spent = self.history([run.run_id for run in self.bought]), self._executor.ledger.spent
+        after = spent + sum(self._table_runs.table.fidelities[run.fidelity].cost for run in runs)
         checks = CHECKS * (1 + 1e-9)
         if ((spent <= checks) & (after > checks)).any():
             with contextlib.suppress(_Refusal):  # not yet
@@ -206,6 +207,6 @@ class _Game:
         first = math.isnan(self.correlation) and any(run.fidelity == self._target for run in runs)
         if first and isinstance(self._searcher, Predicts):
             with contextlib.suppress(ConfigError):
-                said = self._searcher.predict(history, self._stall.table.mixtures[self._truth.rows])
+                said = self._searcher.predict(history, self._table_runs.table.mixtures[self._truth.rows])
                 found = spearman(said, self._truth.values)
                 self.correlation = math.nan if found is None else found

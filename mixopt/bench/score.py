@@ -1,4 +1,4 @@
-"""What the judge of a replay knows and methods do not: the truth, regret, and random search in closed form.
+"""What methods of a replay do not know: the truth, regret, and random search in closed form.
 
 Symbols: M candidates (mixtures with a run at the target), k of them at the top, n draws without replacement.
 """

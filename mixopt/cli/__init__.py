@@ -25,7 +25,7 @@ from mixopt.cli import (
     search,
     train,
 )
-from mixopt.cli.listing import listing
+from mixopt.cli.mixtures import listing
 from mixopt.version import __version__
 
 

@@ -101,14 +101,13 @@ def bench(
 
     Example: `mixopt bench regmix-60m --objective pile_cc --methods adso,single-fidelity,random`
     """
+    from mixopt.bench.base import objective_weights
     from mixopt.bench.bench import bench as run_bench
-    from mixopt.bench.objective import objective_weights
     from mixopt.bench.score import parse_top
     from mixopt.bench.tables import with_costs
     from mixopt.cli.common import parse_settings, print_files
     from mixopt.report.bench import print_bench, regret_figure
-    from mixopt.report.console import page
-    from mixopt.report.files import write_files
+    from mixopt.report.console import page, write_files
 
     found = _table(table, csv, surrogate, domains, fidelities, pool, curves=curves)
     found = with_costs(found, costs) if costs else found

@@ -178,7 +178,7 @@ def _print_manifest(manifest: Manifest, folder: Path, quiet: bool, as_json: bool
         return
     if quiet:
         return
-    from mixopt.data.sample import sample_texts
+    from mixopt.data.estimate import sample_texts
     from mixopt.units import format_count
 
     samples = sample_texts(folder, manifest)

@@ -89,7 +89,7 @@ def evaluate(
 
     from mixopt.errors import ConfigError
     from mixopt.report.console import page
-    from mixopt.report.eval_progress import EvalProgress
+    from mixopt.report.progress import EvalProgress
     from mixopt.report.scores_table import print_scores, scores_dict
     from mixopt.store import Store
     from mixopt.study.config import StudyConfig

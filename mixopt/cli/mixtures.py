@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def listing(lines: Callable[[], Mapping[str, str]]) -> type[TyperCommand]:
+    """A command in whose help the word LIST stands for a line a name.
+
+    Args:
+        lines: what to say of each name.
+    """
+
+    class Listing(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            told = "\n\n".join(f"- **{name}**: {text}" for name, text in lines().items())
+            self.help = (self.help or "").replace("LIST", told)
+            super().format_help(ctx, formatter)
+
+    return Listing
 
 
 def mixtures(
@@ -31,8 +51,7 @@ def mixtures(
         chosen = [entry.to_dict() for entry in entries.values()]
         typer.echo(json.dumps(entries[name].to_dict() if name else chosen))
         return
-    from mixopt.report.console import page, print_table
-    from mixopt.report.mixtures import print_published, published_table
+    from mixopt.report.console import page, print_published, print_table, published_table
 
     if name is None:
         print_table(published_table(list(entries.values())), page())

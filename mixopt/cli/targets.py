@@ -95,7 +95,7 @@ def _draw(name: str, entry: Entry, runs: Sequence[Run], folder: Path) -> list[Pa
     """The pictures of a target's runs, written to `folder`."""
     import pandas as pd
 
-    from mixopt.report.files import write_files
+    from mixopt.report.console import write_files
     from mixopt.report.online import trace_figures
     from mixopt.report.png import png
     from mixopt.report.target import losses_figure

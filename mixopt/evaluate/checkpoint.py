@@ -42,11 +42,11 @@ def find(word: str) -> Path:
         )
     from huggingface_hub import snapshot_download
 
-    from mixopt.evaluate import hub
+    from mixopt.evaluate import harness_setup as setup
 
-    reachable = hub.unreachable() is None
+    reachable = setup.unreachable() is None
     patterns = ["config.json", "*.safetensors", "*.safetensors.index.json", *_TOKENIZER]
-    with hub.offline(not reachable):
+    with setup.offline(not reachable):
         try:
             return Path(snapshot_download(word, allow_patterns=patterns))
         except Exception as error:  # the hub's client has many kinds

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.evaluate import harness_setup as setup
-from mixopt.evaluate import hub
 from mixopt.evaluation import Outcome
 from mixopt.score import Score
 
@@ -57,8 +56,8 @@ def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> 
     from mixopt.train.device import use_device
 
     outcomes = []
-    reachable = all(task.files for task in tasks) or hub.unreachable() is None
-    with use_device(runtime) as device, hub.offline(not reachable), setup.one_process():
+    reachable = all(task.files for task in tasks) or setup.unreachable() is None
+    with use_device(runtime) as device, setup.offline(not reachable), setup.one_process():
         # A checkpoint that was written anew is another one.
         key = (checkpoint, checkpoint.stat().st_mtime_ns, device, runtime.batch_size)
         if key not in _last:

@@ -25,6 +25,42 @@ if TYPE_CHECKING:
     from mixopt.evaluation import EvalRuntime, EvalTask
     from mixopt.train.device import Device
 
+
+# Seconds to wait for its first answer.
+_PATIENCE = 5.0
+
+
+def unreachable() -> str | None:
+    """Why the hub, or the mirror in `HF_ENDPOINT`, does not answer; None where it does, whatever it says."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:  # the client's library has its own kinds of errors, by version
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+@contextlib.contextmanager
+def offline(on: bool) -> Iterator[None]:
+    """Let the hub's libraries use their caches only: else each request is tried again for minutes."""
+    import datasets.config
+    from huggingface_hub import constants
+
+    places = ((constants, "HF_HUB_OFFLINE"), (datasets.config, "HF_HUB_OFFLINE"))
+    before = [getattr(module, name) for module, name in places]
+    try:
+        for module, name in places if on else ():
+            setattr(module, name, True)
+        yield
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
 # Most items of a forward pass. On a CPU, 100 questions with 0.4M parameters take 1.3 s of CPU with 8 to 64, 2.2 s
 # with 1 and 1.9 s with 256.
 _ITEMS = {"cpu": 32, "cuda": 256}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mixopt.evaluation import EvalTask, Evaluator
     from mixopt.methods.base import Role
     from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Runtime
 
 # A job that fails this often is given up, and the others go on.
 ATTEMPTS = 3
@@ -78,7 +78,7 @@ class Evaluation:
     """A model that is there, and tasks to evaluate it on.
 
     Attributes:
-        run_id: whose scores these are (see `mixopt.store.scores`): its run, or what identifies the checkpoint.
+        run_id: whose scores these are (see `mixopt.store.task_errors`): its run, or what identifies the checkpoint.
         folder: the model, as the driver sees it.
         content: identity of what is in `folder` (`mixopt.evaluate.checkpoint.digest`).
         tasks: at least one; all of them are lost where one brings its worker down.

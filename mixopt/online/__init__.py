@@ -1,7 +1,7 @@
 """Mixture policies in users' own training: plain PyTorch here, Hugging Face's Trainer in `mixopt.online.hf`."""
 
 from mixopt.online.controller import OnlineMixture, StepLosses
-from mixopt.online.losses import sequence_losses
+from mixopt.online.shared_losses import sequence_losses
 from mixopt.online.stream import DOMAIN_KEY, MixtureStream
 from mixopt.online.windows import TokenWindows, token_windows
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor, distributed
 
 from mixopt.arrays import from_json, to_json
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
-from mixopt.online.losses import DomainSums
-from mixopt.online.processes import gather, rank_and_size
-from mixopt.online.shared_losses import PlanBoard
+from mixopt.online.shared_losses import DomainSums, PlanBoard
 from mixopt.online.stream import MixtureStream
 from mixopt.policy import Course, LossWeighting, MixturePolicy, make_policy, options_in, weighs_losses
 
@@ -25,6 +24,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mixopt.arrays import Floats, Ints
+
+
+def rank_and_size() -> tuple[int, int]:
+    """This process's rank, and how many there are; (0, 1) alone."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def gather(row: Tensor) -> Floats:
+    """The rows (C,) of all processes, (N, C) by rank, the same in every process.
+
+    Gathered and not reduced: sums that the host makes in the order of the ranks are bitwise equal everywhere.
+    """
+    _, size = rank_and_size()
+    rows = [torch.empty_like(row) for _ in range(size)]
+    if size > 1:
+        distributed.all_gather(rows, row)
+    else:
+        rows = [row]
+    return torch.stack(rows).cpu().numpy().astype(np.float64)
+
 
 # Steps that are planned when training stands at one: that one and the next. The policy's protocol allows no more
 # (losses may come one step late), and workers need no less to load while the device computes.

@@ -18,7 +18,7 @@ POLICIES: Registry[type[Policy]] = Registry(
     "policy",
     "mixopt.policies",
     {
-        "static": "mixopt.policy.static:Static",
+        "static": "mixopt.policy.schedule:Static",
         "ado": "mixopt.policy.ado:Ado",
         "odm": "mixopt.policy.odm:Odm",
         "schedule": "mixopt.policy.schedule:Schedule",

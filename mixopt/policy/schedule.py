@@ -78,3 +78,26 @@ def _parse(text: str) -> list[tuple[int, Mixture]]:
             f'schedule: pieces: expected JSON like [[1000000, {{"web": 0.5, "code": 0.5}}]], found {text!r:.60} '
             f"({error})"
         ) from error
+
+
+class Static(Policy):
+    """A `MixturePolicy` that keeps its prior and learns nothing."""
+
+    summary = "the prior at every step"
+
+    def __init__(self, prior: Mixture) -> None:
+        self._weights = prior.array
+
+    def weights(self, step: int) -> Floats:  # noqa: ARG002
+        """The prior."""
+        return self._weights
+
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
+        """Nothing is learnt."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """No state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """No state."""

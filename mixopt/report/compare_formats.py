@@ -59,7 +59,7 @@ def save_comparison(comparison: Comparison, folder: str | Path, plots: bool = Tr
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from mixopt.report.files import write_files
+    from mixopt.report.console import write_files
 
     contents = {name: render(comparison, form).encode() for name, form in _FILES.items()}
     if plots:

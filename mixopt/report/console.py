@@ -12,10 +12,17 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
+from mixopt.display.table import Column, number, table, word
+from mixopt.errors import ConfigError
+from mixopt.files import replacing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from mixopt.display.table import Cell, Table
+    from mixopt.published import Published
+
 
 _PAGE = 120
 _STYLES = {"strong": "bold", "good": "green", "bad": "red", "quiet": "dim"}
@@ -63,3 +70,42 @@ def bullets(sentences: Iterable[str]) -> Grid:
     for sentence in sentences:
         drawn.add_row("[yellow]•[/yellow]", escape(sentence))
     return drawn
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write `contents` (by file name) into `folder`, which is made on demand; the files written.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            with replacing(folder / name) as unfinished:
+                unfinished.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(
+            f"output folder {folder}: cannot be written ({error}); choose another with --out"
+        ) from error
+    return [folder / name for name in contents]
+
+
+def published_table(entries: Sequence[Published]) -> Table:
+    """A row a mixture: name, domains, where it comes from."""
+    rows = [
+        [word(entry.name, "strong"), number(len(entry.amounts), "{:d}"), word(entry.source, "long")]
+        for entry in entries
+    ]
+    return table(
+        "published", "Published mixtures", [Column("name"), Column("domains"), Column("source", words=True)], rows
+    )
+
+
+def print_published(entry: Published, console: Console) -> None:
+    """One mixture with its weights, the largest first."""
+    tokenizer = f"; tokens of {entry.tokenizer}" if entry.tokenizer else ""
+    console.print(f"[bold]{entry.name}[/bold]  {escape(entry.data)}{escape(tokenizer)}", highlight=False)
+    console.print(f"[dim]{escape(entry.source)}[/dim]", highlight=False)
+    weights = sorted(entry.mixture.to_dict().items(), key=lambda item: -item[1])
+    rows = [[word(domain), number(weight, "{:.4f}")] for domain, weight in weights]
+    console.print(grid(table("published", entry.name, [Column("domain"), Column("weight")], rows)))

@@ -201,7 +201,7 @@ def save_recommendation(
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from mixopt.report.files import write_files
+    from mixopt.report.console import write_files
 
     text = json.dumps(recommendation.to_dict(), indent=2, allow_nan=False) + "\n"
     contents = {"recommendation.json": text.encode()}

@@ -13,10 +13,9 @@ from mixopt.history import RunTrace
 from mixopt.result import DomainResult, RunResult
 from mixopt.role import Role
 from mixopt.spec import RunSpec
-from mixopt.store import curves, frames, points, task_errors, traces
-from mixopt.store.database import Database
-from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS, run_rows
-from mixopt.store.scores import ScoreTable
+from mixopt.store import curves, frames, task_errors, traces
+from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS, Database, run_rows
+from mixopt.store.task_errors import ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -224,7 +223,7 @@ class Store:
             history = task_errors.with_errors(history, tasks, self.scores.of(history.runs))
         if traces:
             history = replace(history, traces=self._traces(history.runs))
-        return points.with_curves(history, self._curve) if curves else history
+        return frames.with_curves(history, self._curve) if curves else history
 
     def _traces(self, run_ids: Iterable[str]) -> dict[str, RunTrace]:
         policies = {run_id: self.get(run_id)[0].policy for run_id in run_ids}

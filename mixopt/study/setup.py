@@ -17,7 +17,7 @@ from mixopt.study.config import StudyConfig
 from mixopt.study.expected import load_or_expect
 from mixopt.study.masks import masks_whole_words, vocabulary_rows
 from mixopt.trackers import Trackers
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from mixopt.units import format_count
 
 if TYPE_CHECKING:

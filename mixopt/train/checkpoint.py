@@ -22,8 +22,7 @@ from safetensors.torch import load_file, save_file
 from mixopt.arrays import from_json, to_json
 from mixopt.data.tokenizer import give_mask_token
 from mixopt.errors import DataError
-from mixopt.train.parallel import ALONE
-from mixopt.train.sharding import gather, is_sharded, split_like
+from mixopt.train.parallel import ALONE, gather, is_sharded, split_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

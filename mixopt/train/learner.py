@@ -20,8 +20,8 @@ from mixopt.train.batches import Batches, token_losses
 from mixopt.train.checkpoint import load_final
 from mixopt.train.evaluate import validation_losses, validation_windows
 from mixopt.train.optim import learning_rate, make_adamw
+from mixopt.train.parallel import shard
 from mixopt.train.reweighting import Reweighting
-from mixopt.train.sharding import shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from mixopt.policy import MixturePolicy
     from mixopt.spec import RunSpec
     from mixopt.train.batches import Batch
-    from mixopt.train.device import Device
+    from mixopt.train.device import Device, Runtime
     from mixopt.train.parallel import Group
-    from mixopt.train.runtime import Runtime
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,8 @@ from mixopt.policy import make_policy
 from mixopt.result import DomainResult, RunResult
 from mixopt.train.batches import draw_numbers
 from mixopt.train.checkpoint import load_checkpoint, save_checkpoint, save_final
-from mixopt.train.curve import Curve
 from mixopt.train.device import use_device
-from mixopt.train.evaluate import bits_per_byte
-from mixopt.train.late import LateLosses
+from mixopt.train.evaluate import Curve, bits_per_byte
 from mixopt.train.learner import Learner
 from mixopt.train.parallel import Group
 from mixopt.train.recorded import recorded, trace_of
@@ -34,10 +32,48 @@ from mixopt.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
+    from mixopt.arrays import Floats, Ints
     from mixopt.result import Status
     from mixopt.spec import RunSpec
-    from mixopt.train.device import Device
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Device, Runtime
+
+
+class LateLosses:
+    """One step's summed losses by domain: the copy starts now, and `sums` waits for it.
+
+    Args:
+        step: which step.
+        sums: (K,) summed losses, nats, on the device.
+        tokens: (K,) training tokens by domain.
+        targets: (K,) those that the losses are of: all of a causal model's, the masked ones of a masked one's.
+    """
+
+    def __init__(self, step: int, sums: Tensor, tokens: Ints, targets: Ints) -> None:
+        self.step, self.tokens, self.targets = step, tokens, targets
+        self._copied: torch.cuda.Event | None = None
+        self._host = sums
+        if sums.is_cuda:
+            self._host = torch.empty(sums.shape, dtype=sums.dtype, pin_memory=True)
+            self._host.copy_(sums, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def sums(self) -> Floats:
+        """(K,) summed losses, nats."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._host.numpy().astype(np.float64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint between the step and its reading."""
+        return {"step": self.step, "sums": self.sums(), "tokens": self.tokens, "targets": self.targets}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> LateLosses:
+        """The inverse of `state_dict`."""
+        return cls(state["step"], torch.from_numpy(state["sums"]), state["tokens"], state["targets"])
 
 
 def train(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | None = None) -> RunResult:

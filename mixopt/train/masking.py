@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from blake3 import blake3
 
-from mixopt.data.permutation import mix
+from mixopt.data.sampler import mix
 from mixopt.models.bert import MASKED_SHARE
 
 if TYPE_CHECKING:

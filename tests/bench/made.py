@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.bench.base import Fidelity, Table
+from mixopt.bench.executor import place_of
 from mixopt.bench.replay import Replay, replay
 from mixopt.bench.score import Truth
-from mixopt.bench.stall import place_of
 from mixopt.methods.base import Proposal, Recommendation, Role
 from mixopt.mixture import Mixture
 

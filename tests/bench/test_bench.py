@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from mixopt.bench.base import objective_weights
 from mixopt.bench.bench import bench
-from mixopt.bench.objective import objective_weights
 from mixopt.bench.registry import USUAL, Asked
 from mixopt.bench.replay import COSTS
 from mixopt.bench.score import random_reach

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mixopt.bench.objective import objective_weights
+from mixopt.bench.base import objective_weights
 from mixopt.bench.pool import Job
 from mixopt.bench.registry import Asked
 from mixopt.bench.score import random_reach

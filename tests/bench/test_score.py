@@ -1,4 +1,4 @@
-"""The judge's truth, and random search in closed form."""
+"""The truth, and random search in closed form."""
 
 from __future__ import annotations
 

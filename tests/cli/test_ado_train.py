@@ -229,7 +229,7 @@ def test_a_run_whose_losses_are_no_numbers_ends_as_diverged_with_its_trace(
     mixopt: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mixopt.errors import ExecutorError
-    from mixopt.train.late import LateLosses
+    from mixopt.train.loop import LateLosses
 
     sums = LateLosses.sums
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mixopt.bench.ledger import TableExecutor
+from mixopt.bench.executor import TableExecutor
 from mixopt.errors import DataError, MixoptError, StoreError
 from mixopt.evaluation import EvalRuntime
 from mixopt.execute.base import Evaluation, Event, Job
 from mixopt.execute.inline import InlineExecutor
 from mixopt.methods.base import Role
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from tests.execute import evaluators, trainers
 from tests.execute.evaluators import task
 

@@ -10,7 +10,7 @@ import pytest
 
 from mixopt.errors import DataError
 from mixopt.evaluate import checkpoint as checkpoints
-from mixopt.evaluate import hub
+from mixopt.evaluate import harness_setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def test_no_such_folder(word: str) -> None:
 
 
 def test_a_name_on_the_hub_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(hub, "unreachable", lambda: "no network")
+    monkeypatch.setattr(harness_setup, "unreachable", lambda: "no network")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match=r"owner/model: .*hub does not answer"):
         checkpoints.find("owner/model")

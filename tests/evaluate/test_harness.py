@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import DataError
-from mixopt.evaluate import harness_setup, hub, tasks_index
+from mixopt.evaluate import harness_setup, tasks_index
 from mixopt.evaluate.harness import score
 from mixopt.evaluate.tasks import presets, resolve
 from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
@@ -120,7 +120,7 @@ def test_the_batch_size_changes_rounding_at_most(checkpoint: Path, task_folder: 
 def test_what_cannot_be_had_says_so_and_the_others_go_on(
     checkpoint: Path, task_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "unreachable", lambda: "no network")
+    monkeypatch.setattr(harness_setup, "unreachable", lambda: "no network")
     monkeypatch.setattr(
         tasks_index, "lm_eval_tasks", lambda: {"sciq": tasks_index.Entry(kind="task", path="sciq/sciq.yaml")}
     )
@@ -249,7 +249,7 @@ def test_the_index_is_kept_for_its_version_and_made_again_for_another(
 def test_a_group_of_lm_eval_has_the_mean_of_its_tasks(
     checkpoint: Path, lm_eval_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "unreachable", lambda: "no network")
+    monkeypatch.setattr(harness_setup, "unreachable", lambda: "no network")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", lm_eval_folder.parent / "datasets")
     for name, items in (("small", 4), ("large", 12)):
         folder = write_tasks(lm_eval_folder / name, items=items, absolute=True)

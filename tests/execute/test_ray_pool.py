@@ -18,7 +18,7 @@ from mixopt.execute.inline import InlineExecutor
 from mixopt.execute.ray_pool import RayExecutor
 from mixopt.execute.ray_session import _require_answer, ray_session
 from mixopt.methods.base import Role
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from tests.execute import trainers
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from mixopt.methods.base import Role
 from mixopt.mixture import Mixture
 from mixopt.study import Study
 from mixopt.study.loop import job_of
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from tests.execute import trainers
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Runtime
 
 DOMAINS = ("code", "prose", "legal")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate import hub
+from mixopt.evaluate import harness_setup
 from mixopt_finetune import resolve, sources, suite
 from mixopt_finetune.catalogue import TASKS
 from mixopt_finetune.settings import FineTuning
@@ -125,7 +125,7 @@ def test_rows_of_the_hub_are_read_by_split(monkeypatch):
 
     rows = {"train": [RTE, {**RTE, "label": 0}], "validation": [{**RTE, "label": 0}, RTE], "test": []}
     asked = []
-    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    monkeypatch.setattr(harness_setup, "unreachable", lambda: None)
     monkeypatch.setattr(datasets, "load_dataset", lambda *names: asked.append(names) or rows)
     (task,) = tasks(["glue_rte"])
     examples = sources.read(task)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mixopt.errors import DataError
-from mixopt.evaluate import hub
+from mixopt.evaluate import harness_setup
 from mixopt.evaluation import EvalRuntime
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
@@ -105,7 +105,7 @@ def test_tasks_with_two_metrics_or_two_splits_have_their_mean_as_main(bert, tmp_
 
 
 def test_a_task_that_cannot_be_had_says_so_and_the_others_go_on(bert, task_data, monkeypatch):
-    monkeypatch.setattr(hub, "unreachable", lambda: "Name or service not known")
+    monkeypatch.setattr(harness_setup, "unreachable", lambda: "Name or service not known")
     tasks = resolve(["glue_cola", "glue_rte"], task_data, limit=16, epochs=1)
     lost, found = score(bert, tasks)
     assert lost.scores == ()

@@ -123,7 +123,7 @@ def test_a_full_disk_while_writing_a_curve_leaves_no_row(table: Path, monkeypatc
 
 
 def test_a_table_that_somebody_holds(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixopt.store.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("mixopt.store.schema.BUSY_SECONDS", 0.05)
     other = sqlite3.connect(table / "mixopt.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError, match="another process"), Store(table) as store:

@@ -18,7 +18,7 @@ from mixopt.result import DomainResult, RunResult
 from mixopt.role import Role
 from mixopt.store import Store, export_runs, import_runs
 from mixopt.store.runs_csv import read_runs
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 from tests.execute.trainers import DOMAINS, law, make_spec
 
 if TYPE_CHECKING:

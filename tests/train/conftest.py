@@ -7,7 +7,7 @@ import pytest
 from mixopt.data.manifest import Manifest
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec
-from mixopt.train.runtime import Runtime
+from mixopt.train.device import Runtime
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mixopt.mixture import Mixture
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Runtime
     from tests.pair import Pair
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Runtime
     from tests.pair import Pair
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from mixopt.policy import make_policy, refit
 from mixopt.spec import PolicySpec
-from mixopt.train.late import LateLosses
-from mixopt.train.loop import train
+from mixopt.train.loop import LateLosses, train
 from mixopt.train.recorded import recorded, trace_of
 from tests.train.processes import Case, run_case
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mixopt.spec import RunSpec
-    from mixopt.train.runtime import Runtime
+    from mixopt.train.device import Runtime
 
 WEIGHTS = (0.5, 0.3, 0.2)
 # Fits after steps 5, 15, 25 and 35, each used four steps later: in between it is under way.

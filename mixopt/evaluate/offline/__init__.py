@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.evaluate.offline import taskfile
 from mixopt.evaluate.offline.cloze import cloze_items
-from mixopt.evaluate.offline.continuation import continuation_items
+from mixopt.evaluate.offline.continuation import continuation_items, last_word, multiple_choice
 from mixopt.evaluate.offline.generated import arithmetic_items, bracket_items
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def tasks(
 
 @lru_cache(maxsize=16)
 def _generated(name: str, seed: int) -> EvalTask:
-    return taskfile.multiple_choice(name, _GENERATED[name](ITEMS, random.Random(f"{name}-{seed}")))
+    return multiple_choice(name, _GENERATED[name](ITEMS, random.Random(f"{name}-{seed}")))
 
 
 def _from_documents(name: str, data_dir: str | Path | None, seed: int) -> dict[str, EvalTask]:
@@ -128,9 +127,9 @@ def _domain_task(name: str, kind: str, domain: str, folder: Path, fingerprint: s
     held_out, rng = _held_out(folder, fingerprint), random.Random(f"{name}-{seed}")
     if kind == _CONTINUATION:
         items = continuation_items(held_out, domain, ITEMS, rng)
-        return taskfile.multiple_choice(name, items, metrics=CONTINUATION_METRICS) if items else None
+        return multiple_choice(name, items, metrics=CONTINUATION_METRICS) if items else None
     items = cloze_items(held_out, domain, ITEMS, rng)
-    return taskfile.last_word(name, items) if items else None
+    return last_word(name, items) if items else None
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 """Generated problems, in fours that share their four answers: brackets to close, numbers to work out.
 
-Each answer of a group is right for one of its problems; see `mixopt.evaluate.offline.fours`.
+Each answer of a group is right for one of its problems; see `mixopt.evaluate.offline.cloze`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from mixopt.evaluate.offline.fours import CHOICES, shared_answers
+from mixopt.evaluate.offline.cloze import CHOICES, shared_answers
 
 if TYPE_CHECKING:
     import random

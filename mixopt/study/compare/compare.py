@@ -12,10 +12,9 @@ from mixopt.errors import ConfigError
 from mixopt.objective import WeightedLoss, parse_objective, tasks_of
 from mixopt.store import Store
 from mixopt.store.task_errors import by_label
-from mixopt.study.compare.checks import check_comparable
 from mixopt.study.compare.contenders import Contender, default_contenders, group_runs, plan_mixtures, recorded
 from mixopt.study.compare.measure import Side, Yardstick, in_bits
-from mixopt.study.compare.pairs import versus
+from mixopt.study.compare.pairs import check_comparable, versus
 from mixopt.study.compare.tasks import SharedTasks, evaluate_runs, tally
 from mixopt.study.compare.tokens_to_reach import reached
 from mixopt.study.loop import train_missing

@@ -14,7 +14,7 @@ from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
-from mixopt.store.points import validation_points
+from mixopt.store.frames import validation_points
 from mixopt.study.compare.pairs import Scores
 from mixopt.task_objective import UNITS, Downstream, TaskError
 

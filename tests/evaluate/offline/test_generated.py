@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.evaluate import offline
-from mixopt.evaluate.offline.fours import shared_answers
+from mixopt.evaluate.offline.cloze import shared_answers
 from mixopt.evaluate.offline.generated import arithmetic_items, bracket_items
 
 SEEDS = st.integers(0, 2**32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixopt.store.points import validation_points
+from mixopt.store.frames import validation_points
 
 
 def test_points_are_in_order_and_a_domain_that_was_not_measured_is_nan():

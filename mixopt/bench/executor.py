@@ -1,27 +1,92 @@
-"""A table's runs as jobs, results and a history: what stands between a searcher and the numbers."""
+"""A table in an executor's place: it looks finished runs up, and hands out none that was not paid for."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from mixopt.bench.ledger import looked_up
 from mixopt.errors import ConfigError
 from mixopt.history import History
 from mixopt.methods.candidates import Rows
 from mixopt.methods.swarm.designs import SAME
-from mixopt.mixture import Mixture
-from mixopt.result import DomainResult, RunResult
-from mixopt.store.points import with_curves
+from mixopt.mixture import Mixture, total_variation
+from mixopt.result import DomainResult, Ended, RunResult
+from mixopt.store.frames import with_curves
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from mixopt.bench.base import Fidelity, Table
     from mixopt.methods.base import Proposal
+    from mixopt.methods.search_loop import Run
+
+
+R = TypeVar("R", bound="Run")
+
+# A run that nobody waited for.
+looked_up = partial(RunResult, train_seconds=0.0, seconds=0.0, device="table")
+
+
+class Ledger:
+    """What was spent of a budget, in target runs.
+
+    Raises:
+        ConfigError: the budget does not pay for a single target run.
+    """
+
+    def __init__(self, budget: float = math.inf) -> None:
+        if not budget >= 1:
+            raise ConfigError(f"budget: expected at least 1 (one run at the target), found {budget:g}")
+        self.budget, self.spent = budget, 0.0
+
+    def charge(self, cost: float) -> bool:
+        """Pay for a run if the budget does, within rounding of the sum; whether it was paid for."""
+        affordable = self.spent + cost <= self.budget * (1 + 1e-9)
+        self.spent += cost if affordable else 0.0
+        return affordable
+
+
+class TableExecutor:
+    """An `Executor` whose runs were made long ago.
+
+    A job that there is no run for, or that the budget does not cover, has failed; its numbers stay where they are.
+
+    Args:
+        find: the run of an id, and its cost in target runs; None where there is none.
+        ledger: pays.
+    """
+
+    def __init__(self, find: Callable[[str], tuple[RunResult, float] | None], ledger: Ledger | None = None) -> None:
+        self._find, self.ledger = find, ledger or Ledger()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def workers(self) -> int:
+        """One look-up at a time."""
+        return 1
+
+    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, Ended]]:  # noqa: ARG002
+        """Look `jobs` up in order; see `Executor.run`. A look-up has no events."""
+        for job in jobs:
+            found = self._find(job.run_id)
+            if found is not None and self.ledger.charge(found[1]):
+                yield job, Ended(found[0])
+                continue
+            left = self.ledger.budget - self.ledger.spent
+            error = f"it costs {found[1]:g} target runs, and {left:g} are left" if found else "there is no such run"
+            lost = looked_up(
+                run_id=job.run_id, status="failed", domains={}, tokens=0, parameters=0, flops=0.0, error=error
+            )
+            yield job, Ended(lost)
 
 
 def place_of(fidelity: Fidelity) -> tuple[str | None, int]:
@@ -49,8 +114,8 @@ class TableRun:
 
 
 @dataclass(frozen=True, eq=False)
-class Stall:
-    """What a table has for sale."""
+class TableRuns:
+    """What a table has, as jobs, results and a history."""
 
     table: Table
 
@@ -78,7 +143,7 @@ class Stall:
             ConfigError: there is none; the message says what the mixture is for (`role`).
         """
         table = self.table
-        away = 0.5 * np.abs(table.mixtures - mixture.ordered(table.domains).array).sum(axis=1)
+        away = total_variation(table.mixtures, mixture.ordered(table.domains).array)
         away[~table.available[fidelity]] = np.inf
         row = int(away.argmin())
         if away[row] > SAME:

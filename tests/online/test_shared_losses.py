@@ -7,7 +7,7 @@ import torch
 
 from mixopt.errors import DataError
 from mixopt.online import sequence_losses
-from mixopt.online.losses import DomainSums
+from mixopt.online.shared_losses import DomainSums
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
