@@ -15,8 +15,7 @@ from mixopt.methods.joint.runs import counted
 from mixopt.methods.task_advice import bounded
 from mixopt.mixture import Mixture
 from mixopt.objective import other_objectives, parse_objective, score_noise, tasks_of, weighted
-from mixopt.store.runs_csv import read_runs
-from mixopt.store.score_columns import only_needed
+from mixopt.store.runs_csv import only_needed, read_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

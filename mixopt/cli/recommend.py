@@ -54,8 +54,7 @@ def _run(
     from mixopt.mixture import Mixture
     from mixopt.objective import parse_objective
     from mixopt.report.recommendation import print_recommendation, save_recommendation
-    from mixopt.store.runs_csv import read_runs
-    from mixopt.store.score_columns import only_needed
+    from mixopt.store.runs_csv import only_needed, read_runs
     from mixopt.study.config import method_settings
     from mixopt.units import parse_count
 

@@ -16,40 +16,35 @@ is told of it in a note (RegMix's published rows sum to 0.996 to 1.003); a row f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.history import History
+from mixopt.objective import tasks_of
+from mixopt.score import TASK_PREFIX
 from mixopt.store.csv_table import CsvTable, read_table
-from mixopt.store.score_columns import KINDS, ScoreColumns
+from mixopt.task_objective import is_task
 from mixopt.units import parse_count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from mixopt.arrays import Floats
+    from mixopt.objective import Objective
 
 _IDS = ("run", "run_id")
 _LABELS = ("name", "index")
 _PLAIN = ("tokens", "seed", "params")
 _LOSSES = ("loss", "ppl", "masked_loss")
+_SCORES = SCORE, ERROR, DEVIATION = ("score", "error", "score_se")
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """A table with a row a run.
-
-    Attributes:
-        names: of the runs.
-        table: the other columns.
-    """
-
-    names: list[str]
-    table: CsvTable
-
-
-def _read(path: str | Path) -> _Runs:
+def _read(path: str | Path) -> tuple[list[str], CsvTable]:
+    """Names of the runs, and a table of the other columns, a row a run."""
     table = read_table(path, "runs file", "run")
     columns = dict(table.columns)
     ids = [name for name in _IDS if name in columns]
@@ -64,7 +59,7 @@ def _read(path: str | Path) -> _Runs:
             raise ConfigError(f"runs file {path}, line {line}: run {run!r} is there already, on line {first[run]}")
         first[run] = line
     labels = tuple(f"run {name!r}" for name in names)
-    return _Runs(names, replace(table, columns=columns, labels=labels))
+    return names, replace(table, columns=columns, labels=labels)
 
 
 def read_runs(
@@ -83,21 +78,20 @@ def read_runs(
     Raises:
         ConfigError: a file is not as the module's description says; the message names file, line and column.
     """
-    runs = _read(path)
-    table = runs.table
+    names, table = _read(path)
     notes: list[str] = []
     weights = _weights(table, bare=metrics is not None, notes=notes)
     if metrics is None:
-        scores = ScoreColumns.of(table)
-        losses = _losses(table, bare=False, alone=not scores.errors)
+        errors, deviations = _errors(table)
+        losses = _losses(table, bare=False, alone=not errors)
     else:
-        measured = _join(runs, _read(metrics))
-        scores = ScoreColumns.of(measured)
-        bare = [name for name in measured.columns if name.partition(".")[0] not in (*_LOSSES, *KINDS)]
+        measured = _join(names, table, *_read(metrics))
+        errors, deviations = _errors(measured)
+        bare = [name for name in measured.columns if name.partition(".")[0] not in (*_LOSSES, *_SCORES)]
         if [name for name in bare if name not in _LABELS + _PLAIN]:
             notes.append(f"{measured.path}: columns without `loss.` or `ppl.` are taken as losses in nats/token")
-        losses = _losses(measured, bare=True, alone=not scores.errors)
-    count = len(runs.names)
+        losses = _losses(measured, bare=True, alone=not errors)
+    count = len(names)
     if "tokens" in table.columns:
         if tokens is not None:
             raise ConfigError(f"runs file {table.path}: it has a column `tokens`; leave the option --tokens out")
@@ -107,16 +101,19 @@ def read_runs(
     else:
         raise ConfigError(f"runs file {table.path}: no column `tokens`; add it, or give --tokens for every run")
     seeds = [round(seed) for seed in table.numbers("seed")] if "seed" in table.columns else [0] * count
+    measures = [*losses.values(), *errors.values()]
+    exact = np.zeros((count, len(losses)))
     history = History(
-        runs=tuple(runs.names),
+        runs=tuple(names),
         domains=tuple(weights),
-        eval_domains=tuple(losses),
+        eval_domains=(*losses, *(f"{TASK_PREFIX}{task}" for task in errors)),
         tokens_seen=np.stack(list(weights.values()), axis=1) * np.array(total, dtype=np.float64)[:, None],
-        losses=np.array(list(losses.values())).reshape(len(losses), count).T,
+        losses=np.column_stack(measures),
+        standard_errors=np.column_stack([exact, *deviations.values()]) if errors else None,
         seeds=np.array(seeds, dtype=np.int64),
         parameters=np.array(_parameters(table), dtype=np.int64),
     )
-    return scores.beside(history), notes
+    return history, notes
 
 
 def _parameters(table: CsvTable) -> list[int]:
@@ -128,7 +125,7 @@ def _parameters(table: CsvTable) -> list[int]:
     ]
 
 
-def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, np.ndarray]:
+def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, Floats]:
     """Weights by domain, (R,) each; every row sums to 1."""
     names = {name.removeprefix("w."): name for name in table.columns if name.startswith("w.")}
     if not names and bare:
@@ -141,15 +138,15 @@ def _weights(table: CsvTable, bare: bool, notes: list[str]) -> dict[str, np.ndar
     return table.weights(names, notes)
 
 
-def _losses(table: CsvTable, bare: bool, alone: bool) -> dict[str, np.ndarray]:
+def _losses(table: CsvTable, bare: bool, alone: bool) -> dict[str, Floats]:
     """Losses by evaluation domain in nats/token, (R,) each; none is an error where they stand alone."""
-    losses: dict[str, np.ndarray] = {}
+    losses: dict[str, Floats] = {}
     kinds: set[bool] = set()
     for name in table.columns:
         kind, dot, domain = name.partition(".")
         if dot and kind in _LOSSES:
             values = np.array(table.numbers(name))
-        elif bare and name not in _LABELS + _PLAIN and kind not in KINDS:
+        elif bare and name not in _LABELS + _PLAIN and kind not in _SCORES:
             kind, domain, values = "loss", name, np.array(table.numbers(name))
         else:
             continue
@@ -178,16 +175,56 @@ def _losses(table: CsvTable, bare: bool, alone: bool) -> dict[str, np.ndarray]:
     return losses
 
 
-def _join(ratios: _Runs, metrics: _Runs) -> CsvTable:
+def _join(runs: list[str], ratios: CsvTable, measured: list[str], metrics: CsvTable) -> CsvTable:
     """`metrics` in the order of `ratios`; both must hold the same runs."""
-    for one, other in ((ratios, metrics), (metrics, ratios)):
-        lost = [run for run in one.names if run not in set(other.names)]
+    for one, other, own, others in ((ratios, metrics, runs, measured), (metrics, ratios, measured, runs)):
+        known = set(others)
+        lost = [run for run in own if run not in known]
         if lost:
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            raise ConfigError(f"runs files: run {lost[0]!r}{more} is in {one.path} but not in {other.path}")
+    order = [measured.index(run) for run in runs]
+    columns = {name: [cells[i] for i in order] for name, cells in metrics.columns.items()}
+    return replace(metrics, lines=[metrics.lines[i] for i in order], columns=columns, labels=ratios.labels)
+
+
+def _errors(table: CsvTable) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Errors by task, (R,) each, and their standard errors, 0 where the table has none."""
+    found: dict[str, dict[str, Floats]] = {kind: {} for kind in _SCORES}
+    for name in table.columns:
+        kind, dot, task = name.partition(".")
+        if not dot or kind not in _SCORES:
+            continue
+        values = np.array(table.numbers(name))
+        # A correlation (Matthews) may be below 0.
+        least, most = {SCORE: (-1.0, 1.0)}.get(kind, (0.0, np.inf))
+        bad = np.flatnonzero((values < least) | (values > most))
+        if bad.size:
+            what = "a share from 0 to 1, not percent" if kind == SCORE else "a number of at least 0"
             raise ConfigError(
-                f"runs files: run {lost[0]!r}{more} is in {one.table.path} but not in {other.table.path}"
+                f"{table.where(int(bad[0]))}: column {name!r}: expected {what}, found {values[bad[0]]:g}"
             )
-    order = [metrics.names.index(run) for run in ratios.names]
-    table = metrics.table
-    columns = {name: [cells[i] for i in order] for name, cells in table.columns.items()}
-    return replace(table, lines=[table.lines[i] for i in order], columns=columns, labels=ratios.table.labels)
+        found[kind][task] = values
+    scores, errors, deviations = (found[kind] for kind in _SCORES)
+    for task in scores:
+        if task in errors:
+            raise ConfigError(f"{table.what} {table.path}: {task!r} has a score and an error; keep one column")
+    for task in deviations:
+        if task not in {**scores, **errors}:
+            raise ConfigError(f"{table.what} {table.path}: score_se.{task} has no column score.{task} beside it")
+    errors = {**{task: 1 - values for task, values in scores.items()}, **errors}
+    zero = np.zeros(len(table.lines))
+    return errors, {task: deviations.get(task, zero) for task in errors}
+
+
+def only_needed(history: History, objectives: Iterable[Objective]) -> History:
+    """The history without the tasks that no objective reads: laws need not be fitted to them."""
+    read = {task for objective in objectives for task in tasks_of(objective, history.eval_domains)}
+    keep = [column for column, domain in enumerate(history.eval_domains) if domain in read or not is_task(domain)]
+    deviations = history.standard_errors
+    return replace(
+        history,
+        eval_domains=tuple(history.eval_domains[column] for column in keep),
+        losses=history.losses[:, keep],
+        standard_errors=None if deviations is None or not read else deviations[:, keep],
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixopt.model_spec import ModelSpec
-    from mixopt.study.config_sections import DataSection, ExecutorSection
+    from mixopt.study.config import DataSection, ExecutorSection
 
 # Dense bfloat16 TFLOP/s of one GPU with its tensor cores: the makers' data sheets, without sparsity.
 PEAK_TFLOPS = {

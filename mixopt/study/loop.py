@@ -12,6 +12,7 @@ from mixopt.errors import ConfigError, ExecutorError
 from mixopt.execute.base import Evaluation, Event, Job, Quiet
 from mixopt.methods.base import Role
 from mixopt.methods.search_loop import search_loop
+from mixopt.store import Store
 from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared
 from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_notes
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
     from mixopt.spec import RunSpec
-    from mixopt.store import Store
     from mixopt.study.study import Study
 
 
@@ -76,6 +76,34 @@ def run_study(
     if tasks:
         return with_task_notes(study, recommendation, history_of(list(asked)), tasks, store)
     return recommendation
+
+
+def search(study: Study, watch: Watch | None = None) -> Recommendation:
+    """The best mixture by the method that the study's `method` section names.
+
+    Runs that the results table has are used again; the others are trained and recorded.
+
+    Raises:
+        MixoptError: something in the study, the data, the table or the executor has to be mended.
+    """
+    searcher = study.searcher()
+    with Store(study.config.results) as store, study.executor() as executor:
+        return run_study(study, searcher, store, executor, watch)
+
+
+def ddo(study: Study, watch: Watch | None = None) -> Recommendation:
+    """`search` by DDO: the best mixture at the study's scale."""
+    return search(study.under("ddo"), watch)
+
+
+def autoscale(study: Study, watch: Watch | None = None) -> Recommendation:
+    """`search` by AutoScale: the best mixture for `method.target_tokens`, beyond what can be afforded."""
+    return search(study.under("autoscale"), watch)
+
+
+def doremi(study: Study, watch: Watch | None = None) -> Recommendation:
+    """`search` by DoReMi: what a proxy that is held against a reference upweighs."""
+    return search(study.under("doremi"), watch)
 
 
 def _check_any_finished(study: Study, run_ids: Collection[str], store: Store) -> None:

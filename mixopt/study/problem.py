@@ -1,30 +1,39 @@
-"""A study as the `Problem` that search methods are given."""
+"""What a study asks: the `Problem` of its method, its identity, and the finished study that it builds on."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.data.manifest import Manifest
 from mixopt.data.sampler import MixtureSampler
-from mixopt.methods.problem import Problem, Size
+from mixopt.errors import DataError
+from mixopt.methods.problem import Earlier, Problem, Size
+from mixopt.methods.settings import told
+from mixopt.objective import WeightedLoss
 from mixopt.score import TASK_PREFIX
 from mixopt.spec import whole_batches
+from mixopt.store import Store
 from mixopt.store.task_errors import by_label
-from mixopt.study.earlier import read_earlier
 from mixopt.study.expected import is_prepared
-from mixopt.study.mixtures import resolve_mixture
-from mixopt.study.tasks import checked_objective
+from mixopt.study.mixtures import mixture_of_study, resolve_mixture
+from mixopt.study.tasks import checked_objective, needed_tasks
 
 if TYPE_CHECKING:
     from mixopt.arrays import Floats
-    from mixopt.methods.problem import Earlier
     from mixopt.mixture import Mixture
     from mixopt.study.setup import Setup
 
 # Longer runs give each domain its tokens to well within what methods tell apart, and need no look.
 _LONG = 2000
+
+# Parts of a resolved study that have to be the same for its runs to count beside new ones.
+_SAME = ("model", "optim", "sequence_length", "tokens")
 
 
 def problem_of(study: Setup) -> Problem:
@@ -80,4 +89,100 @@ class StudyTraining:
 
     def earlier(self, study: str) -> Earlier:
         """A finished study of the same results table."""
-        return read_earlier(self._study, study)
+        return _earlier(self._study, study)
+
+
+def resolve(study: Setup) -> dict[str, Any]:
+    """All that the answer rests on, as JSON values, and the config that it follows from.
+
+    What all methods share, and of the method's own settings those that change its answer; mixtures and weights in
+    files stand in it as numbers.
+    """
+    content = study.spec(study.natural, study.tokens, seed=0).to_dict()
+    config, settings, objective = study.config, study.config.method, study.objective
+    fields = {name: told(field) for name, field in type(settings).model_fields.items()}
+    asked = settings.model_dump(mode="json", include={name for name, one in fields.items() if one.identity})
+    mixtures = {name: resolve_mixture(asked[name], study).to_dict() for name, one in fields.items() if one.mixture}
+    # Only those that the answer rests on; what else is measured changes nothing.
+    tasks = by_label(needed_tasks(study))
+    return {
+        "config": config.model_dump(mode="json"),
+        "model": content["model"],
+        "optim": content["optim"],
+        "evaluation": content["evaluation"],
+        "sequence_length": content["sequence_length"],
+        "tokens": study.tokens,
+        "fingerprint": study.manifest.fingerprint,
+        "domains": list(study.domains),
+        "unique_tokens": content["data"]["unique_tokens"],
+        "max_epochs": config.training.max_epochs,
+        "whole_word": content["whole_word"],
+        "method": {**asked, **mixtures},
+        **({"objective": objective.weights.to_dict()} if isinstance(objective, WeightedLoss) else {}),
+        **({"tasks": {task.identity: name for name, same in tasks.items() for task in same}} if tasks else {}),
+    }
+
+
+def id_of(resolved: dict[str, Any]) -> str:
+    """12 hexadecimal digits; the same for the same question, wherever it is run."""
+    question = {key: value for key, value in resolved.items() if key != "config"}
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _earlier(study: Setup, prefix: str) -> Earlier:
+    """The earlier study, from the results table.
+
+    Raises:
+        ConfigError: it has no recommendation.
+        StoreError: there is no such study, or no results table.
+    """
+    with Store(study.config.results, read_only=True) as store:
+        study_id = store.find_study(prefix)
+        record = next(record for record in store.studies() if record["study_id"] == study_id)
+        mixture = mixture_of_study(study_id, store, f"extend {prefix}")
+        wanted = record["config"].get("tokens")
+        runs = [run for run, _ in record["runs"] if store.has_finished(run)]
+        same = [
+            run
+            for run in dict.fromkeys(runs)
+            for spec in [store.get(run)[0]]
+            if spec.policy.name == "static"
+            and spec.tokens == wanted
+            and set(spec.data.domains) == set(mixture.domains)
+        ]
+        differences = _differences(study, mixture, record["config"])
+        return Earlier(study_id, mixture, store.history(same), tuple(differences))
+
+
+def _differences(study: Setup, mixture: Mixture, config: dict[str, Any]) -> list[str]:
+    """Why the earlier runs' losses do not count beside new ones, in words; nothing where they do."""
+    now = resolve(study)
+    found = [f"{part.replace('_', ' ')} differs" for part in _SAME if config.get(part) != now[part]]
+    if config.get("unique_tokens") or now["unique_tokens"]:
+        found.append("distinct tokens are limited")
+    tokens = "tokens_per_domain"
+    if config.get("evaluation", {}).get(tokens) != now["evaluation"][tokens]:
+        found.append("validation tokens of a domain differ")
+    return found + _text_differences(study, mixture, config)
+
+
+def _text_differences(study: Setup, mixture: Mixture, config: dict[str, Any]) -> list[str]:
+    """Whether the old domains' text and tokens are the same, by the hashes of both data folders."""
+    folder = Path(config.get("config", {}).get("data", {}).get("dir", ""))
+    try:
+        old = Manifest.load(folder)
+    except DataError:
+        return [f"the earlier data ({folder}) is not there to compare with"]
+    if old.fingerprint != config.get("fingerprint"):
+        return [f"the earlier data ({folder}) has changed since"]
+    if old.tokenizer_hash != study.manifest.tokenizer_hash:
+        return ["the tokenizer is another"]
+    mine = {entry.name: entry for entry in study.manifest.domains}
+    theirs = {entry.name: entry for entry in old.domains}
+    changed = [
+        f"the {kind} text of {name} is another"
+        for name in mixture.domains
+        for kind in ("validation", "train")
+        if getattr(mine[name], kind).hash != getattr(theirs[name], kind).hash
+    ]
+    return changed[:2]

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mixopt.data.vocabulary import Vocabulary
 from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
@@ -14,8 +15,7 @@ from mixopt.objective import parse_objective
 from mixopt.presets import model_spec, suited
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study.config import StudyConfig
-from mixopt.study.expected import load_or_expect
-from mixopt.study.masks import masks_whole_words, vocabulary_rows
+from mixopt.study.expected import is_prepared, load_or_expect
 from mixopt.trackers import Trackers
 from mixopt.train.device import Runtime
 from mixopt.units import format_count
@@ -93,12 +93,25 @@ class Setup:
         """The model's dimensions.
 
         Raises:
-            ConfigError: an unknown preset, or fields that do not go together.
+            ConfigError: an unknown preset, fields that do not go together, or a vocabulary below the tokenizer's.
         """
         given = self.config.model.model_dump(exclude_none=True)
         preset, vocab = given.pop("preset"), given.pop("vocab_size", self.manifest.vocab_size)
         model = model_spec(preset, vocab, **given)
-        return replace(model, vocab_size=vocabulary_rows(self.config, self.manifest, model))
+        return replace(model, vocab_size=self._vocabulary_rows(model))
+
+    def _vocabulary_rows(self, model: ModelSpec) -> int:
+        """Rows of the embedding: as the config asks, else what the tokenizer needs, with its mask token."""
+        least, what = self.manifest.vocab_size, ""
+        if model.predicts == "masked" and is_prepared(self.config.data.dir):
+            least, what = Vocabulary.of_data(self.config.data.dir, self.manifest).rows, " and its mask token"
+        asked = self.config.model.vocab_size
+        if asked is not None and asked < least:
+            raise ConfigError(
+                f"model.vocab_size: {asked} is below the {least} of the tokenizer that the data was prepared with"
+                f"{what}; leave it out"
+            )
+        return asked or least
 
     @cached_property
     def sequence_length(self) -> int:
@@ -201,8 +214,19 @@ class Setup:
             sequence_length=self.sequence_length,
             seed=seed,
             objective=self.model.predicts,
-            whole_word=masks_whole_words(self.config, self.manifest, self.model),
+            whole_word=self._masks_whole_words(),
         )
+
+    def _masks_whole_words(self) -> bool:
+        """`training.whole_word`, once model and tokenizer are known to go along with it."""
+        asked = self.config.training.whole_word
+        if asked and self.model.predicts != "masked":
+            raise ConfigError(
+                "training.whole_word: only masked models (bert-…) have masks, found " + self.config.model.preset
+            )
+        if asked and is_prepared(self.config.data.dir):
+            Vocabulary.of_data(self.config.data.dir, self.manifest).word_bounds()
+        return asked
 
     def _unique_tokens(self) -> tuple[int | None, ...] | None:
         limits, have = self.config.data.unique_tokens, self.available

@@ -6,9 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mixopt.methods.registry import method_named
-from mixopt.study import identity
 from mixopt.study.mixtures import resolve_mixture
-from mixopt.study.problem import problem_of
+from mixopt.study.problem import id_of, problem_of, resolve
 from mixopt.study.setup import Setup
 
 if TYPE_CHECKING:
@@ -62,10 +61,10 @@ class Study(Setup):
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
-        """Everything that the answer rests on, as JSON values; files are read once (see `identity.resolve`)."""
-        return identity.resolve(self)
+        """Everything that the answer rests on, as JSON values; files are read once."""
+        return resolve(self)
 
     @cached_property
     def study_id(self) -> str:
         """Identity of the study: 12 hexadecimal digits; the same for the same question, wherever it is run."""
-        return identity.study_id(self.resolved)
+        return id_of(self.resolved)

@@ -10,7 +10,7 @@ from mixopt.errors import ConfigError, DataError
 from mixopt.execute.inline import InlineExecutor
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, run_study
-from mixopt.study.config_sections import ExecutorSection
+from mixopt.study.config import ExecutorSection
 from mixopt.study.expected import PEAK_TFLOPS, AssumedSpeed
 from tests.execute.trainers import law
 from tests.study.plans import first_plan
