@@ -74,11 +74,7 @@ class CsvTable:
         return [parse_count(text, f"{self.where(row)}: {column}") for row, text in enumerate(self.columns[column])]
 
     def weights(self, columns: Mapping[str, str], notes: list[str]) -> dict[str, Floats]:
-        """Weights by domain, (R,) each; every row sums to 1.
-
-        Args:
-            columns: the column of each domain.
-            notes: told of rows that were rounded.
+        """Weights by domain, (R,) each; every row sums to 1. `notes` is told of rows that were rounded.
 
         Raises:
             ConfigError: a negative weight, or a row that does not sum to 1.
@@ -108,12 +104,7 @@ class CsvTable:
 
 
 def read_table(path: str | Path, what: str, row: str) -> CsvTable:
-    """The table in a file.
-
-    Args:
-        path: the file.
-        what: what it is, for messages (`runs file`).
-        row: what each line is, for messages (`run`).
+    """The table in a file; messages say `what` it is (`runs file`), and what each `row` is (`run`).
 
     Raises:
         ConfigError: it cannot be read, or is no table with a line of distinct column names and a row at least.

@@ -148,12 +148,7 @@ def long(table: pa.Table | None) -> pd.DataFrame:
 
 
 def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequence[Any]]]) -> History:
-    """The history with the points of its runs' curves; a point that lacks a domain is left out.
-
-    Args:
-        history: the runs.
-        curve_of: the curve of a run (`mixopt.result.RunResult.curve`).
-    """
+    """The history with the points of its runs' curves; a point that lacks a domain is left out."""
     runs: list[int] = []
     tokens: list[int] = []
     losses: list[Floats] = []
@@ -169,12 +164,7 @@ def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequenc
 
 
 def validation_points(curve: Mapping[str, Sequence[Any]], domains: Sequence[str]) -> tuple[tuple[int, ...], Floats]:
-    """Tokens (P,), ascending, and validation losses (P, V) of a run's curve; NaN where a domain was not measured.
-
-    Args:
-        curve: columns of `mixopt.result.RunResult.curve`.
-        domains: V evaluation domains.
-    """
+    """Tokens (P,), ascending, and validation losses (P, V) of a run's curve; NaN where one was not measured."""
     place = {domain: column for column, domain in enumerate(domains)}
     points: dict[int, Floats] = {}
     names = ("tokens", "split", "domain", "loss")

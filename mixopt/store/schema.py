@@ -129,13 +129,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> N
 
 
 def run_rows(spec: RunSpec, result: RunResult, created: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-    """The row of `runs`, and those of `run_domains`, in the order of their columns.
-
-    Args:
-        spec: what was asked for.
-        result: what came out.
-        created: ISO 8601, UTC.
-    """
+    """The row of `runs`, and those of `run_domains`; `created` is ISO 8601, UTC."""
     model = spec.model
     row = (
         spec.run_id, result.status, created, NUMERICS, spec.data.fingerprint,
@@ -206,11 +200,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 class Database:
-    """One connection to the SQLite file `path`.
-
-    Args:
-        path: the file; made, with its folder, if it is not there.
-        read_only: open an existing file and never write to it.
+    """One connection to the SQLite file `path`, which is made with its folder, unless it is only read.
 
     Raises:
         StoreError: it cannot be opened, is damaged, or is newer than this version.

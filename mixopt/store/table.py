@@ -69,10 +69,7 @@ class Store:
     def record(self, spec: RunSpec, result: RunResult, *, created: str | None = None) -> bool:
         """Write one run: its curve first, then its row, so that a row always has its curve.
 
-        Args:
-            spec: what was asked for.
-            result: what came out.
-            created: time of the row, ISO 8601 in UTC; now by default.
+        `created` is the time of the row, ISO 8601 in UTC; now by default.
 
         Returns:
             False if a finished row was there already (it stays as it is), else True.
@@ -167,9 +164,7 @@ class Store:
 
         The loss is `mean_loss` of a causal run and `mean_masked_loss` of a masked one; the other is None.
 
-        Args:
-            status: only runs with this status.
-            study: only runs of this study.
+        `status` and `study` choose.
         """
         query = (
             f"SELECT {', '.join(RUN_COLUMNS[:-2])}, {PREDICTED}, "
@@ -277,14 +272,7 @@ class Store:
     def save_study(
         self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, Role]]
     ) -> None:
-        """Store a study's resolved config and the runs that it uses.
-
-        Args:
-            study_id: identity of the study.
-            command: the method, as on the command line (`ddo`).
-            config: the resolved study, JSON values.
-            runs: pairs of run id and role.
-        """
+        """Store a study's command (`ddo`), its resolved config (JSON values) and its runs, with their roles."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO studies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET config = excluded.config",

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 def with_errors(history: History, tasks: Sequence[EvalTask], scores: Mapping[str, Sequence[Score]]) -> History:
     """The history with an evaluation domain `task:NAME` for each task: its error, 1 − score.
 
-    Args:
-        history: the runs.
-        tasks: what they were evaluated on; fine-tunings that differ in their seed count with their mean.
-        scores: of each run.
+    Fine-tunings that differ in their seed count with their mean.
 
     Raises:
         StoreError: a run has no score of a task.
@@ -73,12 +70,7 @@ def main_scores(scores: Iterable[Score]) -> dict[str, Score]:
 
 
 def errors_of(named: Mapping[str, str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, float]]:
-    """Errors of runs as `with_errors` has them, `task:NAME` by run; a run that lacks one is left out.
-
-    Args:
-        named: what each identity is called, as a stored study has it.
-        scores: of each run.
-    """
+    """Errors of runs as `with_errors` has them, `task:NAME` by run; a run that lacks one is left out."""
     found: dict[str, dict[str, float]] = {}
     for run, some in scores.items():
         have = main_scores(some)
@@ -95,10 +87,6 @@ def wide(run_ids: Sequence[str], scores: Mapping[str, Sequence[Score]]) -> dict[
 
     NaN where a run has no such score. Of several settings of a task the last that was measured counts; fine-tunings
     with several seeds count with their mean.
-
-    Args:
-        run_ids: R runs, in order.
-        scores: of each run.
     """
     latest: dict[str, dict[tuple[str, int], dict[int | None, Score]]] = {}
     for run in run_ids:
@@ -127,22 +115,13 @@ _FLAGS = ("higher_is_better", "main")
 
 
 class ScoreTable:
-    """The table of scores; a subject is a run's id, or the digest of a checkpoint that no run of the table made.
-
-    Args:
-        database: the results database.
-    """
+    """The table of scores; a subject is a run's id, or the digest of a checkpoint that no run of the table made."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def record(self, subject: str, scores: Iterable[Score], *, source: str) -> None:
         """Write scores; those of the same task, metric and identity are replaced.
-
-        Args:
-            subject: whose they are.
-            scores: what was measured.
-            source: for people: where the model lay.
 
         Raises:
             StoreError: the table cannot be written.
@@ -154,11 +133,7 @@ class ScoreTable:
             connection.executemany(f"INSERT OR REPLACE INTO scores ({', '.join(_COLUMNS)}) VALUES ({places})", rows)
 
     def of(self, subjects: Iterable[str] | None = None) -> dict[str, list[Score]]:
-        """Scores by subject, in the order of tasks and metrics; subjects without any are left out.
-
-        Args:
-            subjects: whose; None for all.
-        """
+        """Scores by subject (None: of all), in the order of tasks and metrics; only of subjects that have any."""
         return {
             subject: [Score(**{name: _value(row, name) for name in _FIELDS}) for row in rows]
             for subject, rows in self._rows(subjects).items()

@@ -314,12 +314,7 @@ def unknown_option(key: str, method: str) -> str:
 
 
 def method_settings(section: dict[str, Any], source: str, flags: dict[str, Any] | None = None) -> MethodSettings:
-    """The settings of the method that `section` names.
-
-    Args:
-        section: `name` and options.
-        source: where they come from, for messages.
-        flags: those that come from the command line, by dotted key.
+    """The settings of the method that `section` names beside its options; `flags` as in `build`.
 
     Raises:
         ConfigError: an unknown option or a wrong value.

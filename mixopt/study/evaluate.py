@@ -127,13 +127,7 @@ def evaluate(
 ) -> list[ScoredModel]:
     """Scores of `models` at the tasks that are asked for; what the table has is not scored again.
 
-    Args:
-        models: at least one.
-        asked: the tasks.
-        store: the results table; each outcome is written as it comes, so that an interrupted evaluation goes on.
-        executor: where to evaluate.
-        runtime: device, precision, batch size.
-        watch: who is told how it goes.
+    Each outcome is written as it comes, so that an interrupted evaluation goes on.
 
     Raises:
         ConfigError: an unknown task, or one of the other kind of model.

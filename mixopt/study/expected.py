@@ -62,10 +62,6 @@ def check_prepared(folder: str) -> None:
 def expected_manifest(tokens: Mapping[str, int], vocab_size: int | None) -> Manifest:
     """What a data folder is going to hold, to plan with: domains, tokens, vocabulary; no files.
 
-    Args:
-        tokens: training tokens by domain.
-        vocab_size: entries of the tokenizer.
-
     Raises:
         ConfigError: no vocabulary is told, which the model's cost depends on.
     """

@@ -37,13 +37,6 @@ def run_study(
 
     Runs that the table has are not trained again, so a study that was interrupted goes on where it stood.
 
-    Args:
-        study: what to train, on what.
-        searcher: the method.
-        store: the results table.
-        executor: where to train.
-        watch: who is told how it goes.
-
     Raises:
         ConfigError: a run repeats its data too often, too few runs came through for the method, or its objective
             reads a task that the study does not measure.
@@ -136,14 +129,7 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Job]:
 
 
 def job_of(study: Study, spec: RunSpec, role: Role, *, keep: bool = False) -> Job:
-    """A run of a study as a job.
-
-    Args:
-        study: says where and how.
-        spec: the run.
-        role: what it is for.
-        keep: keep its trained model, in `kept_model`, as another run needs it.
-    """
+    """A run of a study as a job; its trained model is kept, in `kept_model`, where another run needs it."""
     runtime = study.runtime(spec.run_id, spec.policy.reference)
     return Job(spec=spec, role=role, runtime=runtime, keep=keep or study.config.executor.keep_checkpoints)
 

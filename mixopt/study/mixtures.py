@@ -41,13 +41,7 @@ def resolve_mixture(text: str, study: Setup, store: Store | None = None) -> Mixt
 
 
 def mixture_for(text: str, tokens: Mapping[str, int], results: Store | str | Path) -> Mixture:
-    """`resolve_mixture` for data that is told as training tokens by domain.
-
-    Args:
-        text: as in `resolve_mixture`.
-        tokens: training tokens of the K domains.
-        results: the results table, or its folder.
-    """
+    """`resolve_mixture` for data that is told as training tokens by domain."""
     if text == "uniform":
         return Mixture.uniform(tokens)
     if text == "natural":
@@ -113,12 +107,7 @@ def _command(study_id: str, store: Store) -> str:
 
 
 def mixture_of_study(study_id: str, store: Store, what: str) -> Mixture:
-    """The mixture that a study recommends, over its own domains.
-
-    Args:
-        study_id: a study of the table.
-        store: the results table.
-        what: what asks for it, for messages.
+    """The mixture that a study recommends, over its own domains; messages name `what` asks for it.
 
     Raises:
         ConfigError: it has no recommendation.

@@ -91,12 +91,7 @@ def plan_of(
 ) -> Plan:
     """The plan of runs that are known already. Nothing is recorded.
 
-    Args:
-        study: what to train, on what.
-        runs: what it would train first.
-        store: the results table; None if there is none yet.
-        executor: where it would train.
-        trainer: what to calibrate with; the real loop by default.
+    `store` is None if there is no table yet; `trainer` is timed, the real loop by default.
 
     Raises:
         MixoptError: the study could not be run as it stands.

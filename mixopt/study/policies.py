@@ -143,12 +143,7 @@ def plan_policies(
 ) -> list[Job]:
     """The runs that train with each policy of `asked` for `tokens` with each of `seeds`.
 
-    Args:
-        study: what to train, on what.
-        asked: policies by name of their runs, whose role is `target NAME`.
-        tokens: training tokens of a run, rounded to whole batches.
-        seeds: initialisations and data orders; the same for every policy, so that seeds pair up.
-        store: the results table, if it is open already.
+    As `plan_targets`; `asked` has them by the name of their runs.
 
     Raises:
         ConfigError: a mistake in a policy, no such prior, or a prior that repeats a domain too often (what a policy

@@ -173,11 +173,9 @@ class Setup:
         return method_named(self.config.method.name)
 
     def sized(self, preset: str | None) -> Self:
-        """The same study with another preset as its model; what the config leaves open then suits that size.
+        """The same study with another preset (None: its own); what the config leaves open then suits that size.
 
-        Args:
-            preset: None for its own. Fields that the config changes are those of its own preset, and do not carry
-                over.
+        Fields that the config changes are those of its own preset, and do not carry over.
         """
         own = self.config.model
         if preset is None or preset == own.preset:

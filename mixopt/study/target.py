@@ -26,12 +26,8 @@ POINTS = 20
 def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, seeds: Sequence[int]) -> list[Job]:
     """The runs that train each of `mixtures` for `tokens` with each of `seeds`.
 
-    Args:
-        study: what to train, on what; its model and training settings are the target's. Its limits of distinct
-            tokens are not: they are for proxies.
-        mixtures: mixtures over the study's training domains, by name.
-        tokens: training tokens of a run, rounded to whole batches.
-        seeds: initialisations and data orders; the same ones for every mixture, so that seeds pair up.
+    Model and training settings are the study's; its limits of distinct tokens are not: they are for proxies.
+    Tokens are rounded to whole batches. All mixtures have the same seeds, so that these pair up.
 
     Returns:
         The runs, mixture by mixture; `role` is `target NAME`. `study.loop.train_missing` trains them.

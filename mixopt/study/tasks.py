@@ -38,11 +38,7 @@ def checked_objective(study: Setup, name: str) -> Objective:
 
 
 def needed_tasks(study: Setup, objective: Objective | None = None) -> list[EvalTask]:
-    """The tasks whose scores an objective reads.
-
-    Args:
-        study: what is measured.
-        objective: None for all that the `method` section minimises.
+    """The tasks whose scores an objective reads; without one, all that the `method` section minimises.
 
     Raises:
         ConfigError: it reads one that the study does not measure.
@@ -94,13 +90,6 @@ def with_task_notes(
     """The advice, its predicted errors cut to what errors can be, and warnings of tasks that are only guessed.
 
     A task is only guessed where no run is two standard errors away from its chance score.
-
-    Args:
-        study: what it is about.
-        recommendation: the advice.
-        history: what it rests on.
-        tasks: those that the objective reads.
-        store: the results table.
     """
     recommendation = bounded(recommendation, study.objective, history)
     scores = store.scores.of(recommendation.runs)

@@ -90,14 +90,7 @@ def verify(
 
     The seeds are other ones than the search's: what those favour, a search takes for the merit of a mixture.
 
-    Args:
-        study: what to train, on what.
-        recommendation: what to verify.
-        objective: what it minimised.
-        baselines: mixtures by name; two that are the same are trained once.
-        store: the results table.
-        executor: where to train.
-        watch: who is told how it goes.
+    Baselines that are the same are trained once.
 
     Raises:
         ConfigError: a run failed, so that a mixture has no measurement; or it repeats its data too often.

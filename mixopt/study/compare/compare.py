@@ -61,11 +61,8 @@ class Question:
 def compare(study: Study, question: Question, watch: Watch | None = None) -> Comparison:
     """Train what is missing of a comparison, and compare.
 
-    Args:
-        study: data, model and settings of the mixtures' runs, the objective, and where the table is. Its data is
-            looked at only if there is a mixture among the contenders.
-        question: what to compare.
-        watch: who is told how training goes.
+    The study gives data, model and settings of the mixtures' runs, the objective and the table. Its data is looked
+    at only if there is a mixture among the contenders.
 
     Raises:
         MixoptError: an unknown name, runs that cannot be compared, or something in the study that has to be mended.

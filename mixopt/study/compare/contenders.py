@@ -112,11 +112,7 @@ def recorded(
 ) -> dict[str, list[Run]]:
     """What the table has of planned runs, by the mixture's name; what is missing is noted.
 
-    Args:
-        planned: the runs of each mixture.
-        store: the results table.
-        notes: grows by a sentence for each mixture that lacks runs.
-        named: mixtures that were asked for by name, and so cannot be left out.
+    Mixtures in `named` were asked for by name, and cannot be left out.
 
     Raises:
         ConfigError: it has none of the runs of a mixture in `named`.

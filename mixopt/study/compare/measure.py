@@ -173,13 +173,7 @@ def _bits(runs: Sequence[Run], domains: Sequence[str]) -> Floats | None:
 
 
 def _value_curve(runs: Sequence[Run], yardstick: Yardstick, scale: Floats) -> ValueCurve | None:
-    """The objective at each point, of runs that were evaluated at the same tokens.
-
-    Args:
-        runs: S runs.
-        yardstick: what they are measured by.
-        scale: (S, V) from nats/token to what is compared.
-    """
+    """The objective at each point, of runs evaluated at the same tokens; `scale` (S, V) is that of nats/token."""
     curves = [validation_points(result.curve, yardstick.domains) for _, result in runs]
     grid = curves[0][0]
     if not grid or any(tokens != grid or np.isnan(losses).any() for tokens, losses in curves):

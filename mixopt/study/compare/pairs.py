@@ -63,9 +63,7 @@ def versus(own: Scores, baseline: Scores) -> Versus:
 def relative_gain(own: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[Measured, float]:
     """Relative improvement over a baseline (0.03: 3 % lower), and the degrees of freedom behind its error.
 
-    Args:
-        own: values by seed.
-        baseline: the same of the baseline.
+    Both have values by seed.
 
     Returns:
         Over the seeds that both have, the mean of 1 − own / baseline. Where they share none, 1 − the ratio of the
@@ -96,12 +94,7 @@ _MOST = 4
 
 
 def check_comparable(specs: Mapping[str, RunSpec], baseline: str, metric: Metric) -> list[str]:
-    """Refuse what cannot be compared, and say what else differs.
-
-    Args:
-        specs: the spec of any one run of each entry, by name; seeds do not matter.
-        baseline: the entry that the others are held against.
-        metric: what is to be compared.
+    """Refuse what cannot be compared, of a spec of each entry, and say what else differs.
 
     Returns:
         Warnings, a sentence each.

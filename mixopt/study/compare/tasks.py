@@ -137,13 +137,6 @@ def evaluate_runs(
 ) -> None:
     """Evaluate runs that are compared as they are, where they lack a score.
 
-    Args:
-        study: says where.
-        runs: of each mixture.
-        tasks: what is compared.
-        store: the results table.
-        watch: who is told how it goes.
-
     Raises:
         ConfigError: a run lacks a score, and its model was not kept.
         ExecutorError: a task could not be had.

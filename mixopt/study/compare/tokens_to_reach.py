@@ -109,13 +109,7 @@ def not_available(reason: str) -> Reach:
 
 
 def reached(own: Side, baseline: Side, at_end: bool) -> Reach:
-    """Tokens that one measured mixture needs to be where another ends.
-
-    Args:
-        own: the one.
-        baseline: the other.
-        at_end: the objective is known at the end of runs only.
-    """
+    """Tokens that one measured mixture needs to be where another ends."""
     curve, evaluation = own.entry.curve, own.spec.evaluation
     measured_on = baseline.spec.evaluation.tokens_per_domain
     if own.spec.data.fingerprint != baseline.spec.data.fingerprint:
