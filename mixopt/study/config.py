@@ -13,7 +13,7 @@ from mixopt.errors import ConfigError
 from mixopt.evaluation import EvalRuntime
 from mixopt.fields import Count, Domains, Names, Section, names
 from mixopt.methods.registry import method_named, owners
-from mixopt.methods.settings import MethodSettings
+from mixopt.methods.settings import MethodSettings, option
 from mixopt.model_spec import FAMILIES
 from mixopt.policy import POLICIES
 from mixopt.spec import EvalSpec, OptimSpec
@@ -43,20 +43,23 @@ class DataSection(Section):
     """Which prepared data, and how much of it.
 
     `unique_tokens` limits the distinct training tokens of a domain, so that proxies repeat it as often as the final
-    training will (see `mixopt.spec.DataSpec`); the domains in `eval_only` are measured and never trained on.
-    `expected` says how many tokens of each domain the folder is going to hold: plans rest on it until it does.
+    training will (see `mixopt.spec.DataSpec`).
     """
 
-    dir: str = "data"
-    unique_tokens: dict[str, Count] | None = None
-    eval_only: Domains = ()
-    expected: dict[str, Count] | None = Field(default=None, min_length=1)
+    dir: str = option("folder that `mixopt data prepare` made", "data")
+    unique_tokens: dict[str, Count] | None = option(
+        "{DOMAIN: 2M}: proxies see no more distinct tokens of it, and repeat them"
+    )
+    eval_only: Domains = option("domains that are measured and not trained on", ())
+    expected: dict[str, Count] | None = option(
+        "{DOMAIN: 10B}: what --dry-run counts with until the folder is there", min_length=1
+    )
 
 
 class ModelSection(Section):
     """A preset and what differs from it (see `mixopt.model_spec.ModelSpec`)."""
 
-    preset: str = "gpt2-0.4m"
+    preset: str = option("gpt2-0.2m … gpt2-774m, llama-0.4m … llama-1.3b, bert-nano … bert-base", "gpt2-0.4m")
     family: Annotated[str, _of(FAMILIES)] | None = None
     context: int | None = None
     width: int | None = None
@@ -70,26 +73,25 @@ class ModelSection(Section):
 
 
 class TrainingSection(Section):
-    """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size.
+    """How each proxy is trained (see `mixopt.spec.OptimSpec`); None for what suits the model's size."""
 
-    `whole_word` is for masked models: all tokens of a word are masked or none.
-    """
-
-    tokens: Count = 800_000
-    sequence_length: int | None = Field(default=None, ge=2)
-    batch_tokens: Count | None = None
-    lr: float | None = None
-    schedule: Literal["linear", "cosine"] = OptimSpec.schedule
-    warmup: float = OptimSpec.warmup
-    final_lr: float = OptimSpec.final_lr
-    beta1: float = OptimSpec.beta1
-    beta2: float = OptimSpec.beta2
-    epsilon: float = OptimSpec.epsilon
-    weight_decay: float = OptimSpec.weight_decay
-    grad_clip: float = OptimSpec.grad_clip
-    whole_word: bool = False
+    tokens: Count = option("of the base run", 800_000, example="800k")
+    sequence_length: int | None = option("null: the model's context", ge=2)
+    batch_tokens: Count | None = option("tokens of one optimiser step; null: by model size")
+    lr: float | None = option("peak learning rate; null: by model size")
+    schedule: Literal["linear", "cosine"] = option(
+        "cosine or linear, to final_lr over the run's own tokens", OptimSpec.schedule
+    )
+    warmup: float = option("share of the run's tokens", OptimSpec.warmup)
+    final_lr: float = option("share of the peak", OptimSpec.final_lr)
+    beta1: float = option("of AdamW, as what follows", OptimSpec.beta1)
+    beta2: float = option("", OptimSpec.beta2)
+    epsilon: float = option("", OptimSpec.epsilon, example="1.0e-8")
+    weight_decay: float = option("", OptimSpec.weight_decay)
+    grad_clip: float = option("0: none", OptimSpec.grad_clip)
+    whole_word: bool = option("masked models (bert-…): mask all tokens of a word or none", False)
     # Muennighoff et al. 2023 (data-constrained scaling): up to 4 epochs are nearly as good as new text.
-    max_epochs: float = Field(default=4.0, gt=0)
+    max_epochs: float = option("no run, and no recommendation, repeats a domain more often", 4.0, gt=0)
 
 
 class EvaluationSection(Section):
@@ -97,47 +99,52 @@ class EvaluationSection(Section):
 
     Sized so that a small proxy (800k tokens, seven domains) spends 7 % of its time on it; every run of a study is
     measured on the same validation tokens, so differences are far more exact than each loss.
-    `tasks` are downstream tasks that every trained model is evaluated on, named as `mixopt eval --tasks` has them,
-    on at most `task_limit` items of each. They change no run, and a run's identity knows nothing of them.
+    `tasks` are named as `mixopt eval --tasks` has them. They change no run, nor its identity.
     """
 
-    tokens_per_domain: Count = EvalSpec.tokens_per_domain
-    points: int = EvalSpec.points
-    point_tokens_per_domain: Count = EvalSpec.point_tokens_per_domain
-    tasks: Names = ()
-    task_limit: int | None = Field(default=None, ge=1)
+    tokens_per_domain: Count = option("validation tokens behind a final loss", EvalSpec.tokens_per_domain)
+    points: int = option("evaluations in a run, the last one included", EvalSpec.points)
+    point_tokens_per_domain: Count = option("validation tokens of the others", EvalSpec.point_tokens_per_domain)
+    tasks: Names = option("downstream tasks of every trained model, such as [offline]; docs/evaluation.md", ())
+    task_limit: int | None = option("most items of each task", ge=1)
 
 
 class PolicySection(Section):
     """The policy that `mixopt ado-train` trains with (see `mixopt.policy`), its prior mixture and its options."""
 
-    name: Annotated[str, _of(POLICIES)] = "ado"
-    prior: str = "natural"
-    options: dict[str, float | int | bool | str] = Field(default_factory=dict)
+    name: Annotated[str, _of(POLICIES)] = option(
+        "of `mixopt ado-train`, whose --help lists them; or module:Class", "ado"
+    )
+    prior: str = option("uniform, natural, a YAML file of weights or a published name", "natural")
+    options: dict[str, float | int | bool | str] = option(
+        "the policy's own, such as {preset: paper, s: 1}; docs/ado.md has them all", {}
+    )
 
 
 class ExecutorSection(Section):
-    """Where runs are trained; nothing here changes what they measure.
+    """Where runs are trained; nothing here changes what they measure."""
 
-    `gpu` and `mfu` are for `--dry-run` alone: with a name of `mixopt.study.expected.PEAK_TFLOPS` it counts GPU
-    hours from FLOPs, at that share of the peak, in place of timing this machine.
-    """
-
-    kind: Literal["ray", "inline"] = "ray"
-    ray_address: str | None = None
-    cpus_per_run: int = Field(default=1, ge=1)
-    gpus_per_run: float | None = Field(default=None, ge=0)
-    processes_per_run: int = Field(default=1, ge=1)
-    sharding: Literal["none", "fsdp"] = "none"
-    workers: int | None = Field(default=None, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
-    micro_batch: int | None = Field(default=None, ge=1)
-    checkpoint_seconds: float = Field(default=60.0, gt=0)
-    keep_checkpoints: bool = False
-    gpu: str | None = None
-    mfu: float = Field(default=0.4, gt=0, le=1)
+    kind: Literal["ray", "inline"] = option("ray, or inline: one run at a time in this process", "ray")
+    ray_address: str | None = option("null: this machine; host:port: a cluster")
+    cpus_per_run: int = option("", 1, ge=1)
+    gpus_per_run: float | None = option("fractions allowed (0.25); null: one where there are GPUs", ge=0)
+    processes_per_run: int = option(
+        "more: data-parallel; each process then gets cpus_per_run and gpus_per_run", 1, ge=1
+    )
+    sharding: Literal["none", "fsdp"] = option(
+        "none: the model whole in each process (DDP); fsdp: split over them (FSDP2)", "none"
+    )
+    workers: int | None = option("most runs at once; null: as many as fit", ge=1)
+    device: Literal["auto", "cpu", "cuda"] = option("auto, cpu or cuda", "auto")
+    precision: Literal["auto", "float32", "bfloat16"] = option("auto: bfloat16 on a GPU, float32 on a CPU", "auto")
+    compile: bool = option("torch.compile", False)
+    micro_batch: int | None = option("sequences in one forward pass; null: the whole batch", ge=1)
+    checkpoint_seconds: float = option("", 60.0, gt=0)
+    keep_checkpoints: bool = option(
+        "keep every trained model, for from_pretrained: results/checkpoints/RUN/final", False
+    )
+    gpu: str | None = option("A100, H100 …: --dry-run counts GPU hours from FLOPs; null: it times this machine")
+    mfu: float = option("the share of the GPU's peak FLOP/s that training reaches, for that count", 0.4, gt=0, le=1)
 
     @model_validator(mode="after")
     def _processes_need_ray(self) -> Self:
@@ -181,9 +188,11 @@ class ExecutorSection(Section):
 class TrackingSection(Section):
     """Experiment trackers that are told of every recorded run (see `mixopt.trackers`); they change no number."""
 
-    to: Annotated[tuple[Annotated[str, _of(TRACKERS)], ...], BeforeValidator(names)] = ()
-    project: str = Field(default="mixopt", min_length=1)
-    dir: str | None = None
+    to: Annotated[tuple[Annotated[str, _of(TRACKERS)], ...], BeforeValidator(names)] = option(
+        "trackers that show each finished run, such as tensorboard; or module:Class", ()
+    )
+    project: str = option("project of wandb, experiment of MLflow", "mixopt", min_length=1)
+    dir: str | None = option("where their files go; null: results/tracking")
 
 
 def _default_settings() -> MethodSettings:
@@ -201,7 +210,7 @@ class StudyConfig(Section):
     policy: PolicySection = PolicySection()
     executor: ExecutorSection = ExecutorSection()
     tracking: TrackingSection = TrackingSection()
-    results: str = "results"
+    results: str = option("folder of the results table", "results")
 
     @classmethod
     def build(
