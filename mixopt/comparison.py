@@ -24,17 +24,11 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 @dataclass(frozen=True)
 class Measured:
-    """A mean over seeds.
+    """A mean over seeds."""
 
-    Attributes:
-        value: the mean.
-        standard_error: of that mean, from the spread over seeds; None with one seed.
-        seeds: the value of each seed.
-    """
-
-    value: float
-    standard_error: float | None
-    seeds: tuple[float, ...]
+    value: float  # the mean
+    standard_error: float | None  # of that mean, from the spread over seeds; None with one seed
+    seeds: tuple[float, ...]  # the value of each seed
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Measured:
@@ -45,44 +39,26 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class DomainScore:
-    """One evaluation domain of one mixture.
+    """One evaluation domain of one mixture."""
 
-    Attributes:
-        trained: whether the mixture's runs train on it; else it is only evaluated.
-        loss: validation loss, nats/token.
-        ppl: exp(loss), seed by seed.
-        bits_per_byte: of the validation text; None where a run has no such number.
-        epochs: passes over its distinct tokens, mean over seeds.
-    """
-
-    trained: bool
-    loss: Measured
-    ppl: Measured
-    bits_per_byte: Measured | None
-    epochs: float
+    trained: bool  # whether the mixture's runs train on it; else it is only evaluated
+    loss: Measured  # validation loss, nats/token
+    ppl: Measured  # exp(loss), seed by seed
+    bits_per_byte: Measured | None  # of the validation text; None where a run has no such number
+    epochs: float  # passes over its distinct tokens, mean over seeds
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskScore:
-    """One downstream task of one mixture.
+    """One downstream task of one mixture."""
 
-    Attributes:
-        metric: what is scored (`acc`, `f1`).
-        score: mean over seeds; with one seed its standard error is that over the task's items.
-        over: what the standard error is over, `seeds` or `items`.
-        higher_is_better: whether greater scores are better.
-        items: items that each run was scored on.
-        shots: solved examples in the prompt.
-        chance: what guessing scores; None where that is not known.
-    """
-
-    metric: str
-    score: Measured
-    over: Literal["seeds", "items"]
-    higher_is_better: bool
-    items: int
-    shots: int
-    chance: float | None
+    metric: str  # what is scored (`acc`, `f1`)
+    score: Measured  # mean over seeds; with one seed its standard error is that over the task's items
+    over: Literal["seeds", "items"]  # what the standard error is over, `seeds` or `items`
+    higher_is_better: bool  # whether greater scores are better
+    items: int  # items that each run was scored on
+    shots: int  # solved examples in the prompt
+    chance: float | None  # what guessing scores; None where that is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,142 +72,87 @@ class Worst:
 
 @dataclass(frozen=True, kw_only=True)
 class Versus:
-    """A mixture held against a baseline, seed by seed where both have the seed.
+    """A mixture held against a baseline, seed by seed where both have the seed."""
 
-    Attributes:
-        gain: relative improvement of the objective (0.03: 3 % lower than the baseline's).
-        low: lower end of the gain's 95 % t interval; None with one seed.
-        high: its upper end.
-        p_value: two-sided t test of no difference in the objective, paired where `paired`; None with one seed.
-        paired: whether seeds were paired; else means were compared (no seed is common to both).
-        wins: seeds in which the objective is lower than the baseline's; 0 where not paired.
-        losses: seeds in which it is higher.
-        domains: the same relative improvement of each evaluation domain's perplexity (or bits per byte).
-        domain_wins: evaluation domains whose mean is lower than the baseline's.
-        domain_losses: evaluation domains whose mean is higher.
-        task_wins: downstream tasks whose mean score is better than the baseline's.
-        task_losses: tasks where it is worse.
-    """
-
-    gain: Measured
-    low: float | None
-    high: float | None
+    gain: Measured  # relative improvement of the objective (0.03: 3 % lower than the baseline's)
+    low: float | None  # lower end of the gain's 95 % t interval; None with one seed
+    high: float | None  # its upper end
+    # two-sided t test of no difference in the objective, paired where `paired`; None with one seed
     p_value: float | None
-    paired: bool
-    wins: int
-    losses: int
+    paired: bool  # whether seeds were paired; else means were compared (no seed is common to both)
+    wins: int  # seeds in which the objective is lower than the baseline's; 0 where not paired
+    losses: int  # seeds in which it is higher
+    # the same relative improvement of each evaluation domain's perplexity (or bits per byte)
     domains: dict[str, Measured]
-    domain_wins: int
-    domain_losses: int
-    task_wins: int = 0
-    task_losses: int = 0
+    domain_wins: int  # evaluation domains whose mean is lower than the baseline's
+    domain_losses: int  # evaluation domains whose mean is higher
+    task_wins: int = 0  # downstream tasks whose mean score is better than the baseline's
+    task_losses: int = 0  # tasks where it is worse
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Tokens after which a mixture is as good as a baseline is at its end.
+    """Tokens after which a mixture is as good as a baseline is at its end."""
 
-    Attributes:
-        tokens: where the mean curve over seeds first reaches the baseline's mean final value; None: see `reason`.
-        saved: 1 − tokens / the baseline's tokens (0.38: 38 % fewer).
-        low: lower end of the 95 % interval of `saved`, from the seeds' own crossings; None without one.
-        high: its upper end.
-        seeds: tokens of each seed's own crossing of the baseline's final value, None where it is never reached;
-            empty where that cannot be told.
-        reason: one sentence on why `tokens`, or only the interval, is not there.
-    """
-
+    # where the mean curve over seeds first reaches the baseline's mean final value; None: see `reason`
     tokens: float | None
-    saved: float | None
-    low: float | None
-    high: float | None
+    saved: float | None  # 1 − tokens / the baseline's tokens (0.38: 38 % fewer)
+    low: float | None  # lower end of the 95 % interval of `saved`, from the seeds' own crossings; None without one
+    high: float | None  # its upper end
+    # tokens of each seed's own crossing of the baseline's final value, None where it is never reached; empty where
+    # that cannot be told
     seeds: tuple[float | None, ...]
-    reason: str | None = None
+    reason: str | None = None  # one sentence on why `tokens`, or only the interval, is not there
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueCurve:
-    """The objective along training.
+    """The objective along training."""
 
-    Attributes:
-        tokens: training tokens at each of P points.
-        values: the P values of each seed, in the order of `Entry.seeds`.
-        comparable: whether the points are measured on the same validation tokens as the final values.
-    """
-
-    tokens: tuple[int, ...]
-    values: tuple[tuple[float, ...], ...]
-    comparable: bool
+    tokens: tuple[int, ...]  # training tokens at each of P points
+    values: tuple[tuple[float, ...], ...]  # the P values of each seed, in the order of `Entry.seeds`
+    comparable: bool  # whether the points are measured on the same validation tokens as the final values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One mixture and its runs.
+    """One mixture and its runs."""
 
-    Attributes:
-        weights: the mixture by training domain; of an online policy, the shares of the tokens that it drew.
-        policy: how the mixture of each step was chosen (`static`: the weights throughout).
-        runs: ids of the finished runs, one a seed.
-        seeds: their seeds, ascending.
-        tokens: training tokens of a run.
-        objective: the comparison's objective.
-        mean_loss: mean loss over the averaged domains, nats/token.
-        mean_ppl: mean perplexity over the averaged domains.
-        mean_bits_per_byte: the same in bits per byte; None where a run has no such number.
-        worst: the worst of the averaged domains.
-        domains: every evaluation domain, training domains first.
-        curve: the objective along training; None if the runs kept no common curve.
-        versus: against each baseline but itself, by name.
-        tokens_to_reach: each other baseline's final value, by its name.
-        tasks: downstream tasks that every run of the comparison was evaluated on, by name.
-        task_mean: mean score over those tasks of which greater is better; None without one.
-    """
-
+    # the mixture by training domain; of an online policy, the shares of the tokens that it drew
     weights: dict[str, float]
-    policy: str
-    runs: tuple[str, ...]
-    seeds: tuple[int, ...]
-    tokens: int
-    objective: Measured
-    mean_loss: Measured
-    mean_ppl: Measured
-    mean_bits_per_byte: Measured | None
-    worst: Worst
-    domains: dict[str, DomainScore]
-    curve: ValueCurve | None = None
-    versus: dict[str, Versus] = field(default_factory=dict)
+    policy: str  # how the mixture of each step was chosen (`static`: the weights throughout)
+    runs: tuple[str, ...]  # ids of the finished runs, one a seed
+    seeds: tuple[int, ...]  # their seeds, ascending
+    tokens: int  # training tokens of a run
+    objective: Measured  # the comparison's objective
+    mean_loss: Measured  # mean loss over the averaged domains, nats/token
+    mean_ppl: Measured  # mean perplexity over the averaged domains
+    mean_bits_per_byte: Measured | None  # the same in bits per byte; None where a run has no such number
+    worst: Worst  # the worst of the averaged domains
+    domains: dict[str, DomainScore]  # every evaluation domain, training domains first
+    curve: ValueCurve | None = None  # the objective along training; None if the runs kept no common curve
+    versus: dict[str, Versus] = field(default_factory=dict)  # against each baseline but itself, by name
+    # each other baseline's final value, by its name
     tokens_to_reach: dict[str, Reach] = field(default_factory=dict)
+    # downstream tasks that every run of the comparison was evaluated on, by name
     tasks: dict[str, TaskScore] = field(default_factory=dict)
-    task_mean: Measured | None = None
+    task_mean: Measured | None = None  # mean score over those tasks of which greater is better; None without one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several mixtures beside one another.
+    """Several mixtures beside one another."""
 
-    Attributes:
-        id: identity: 12 hexadecimal digits from names, runs, baselines, objective and metric.
-        objective: name of what is held against the baselines.
-        units: of the objective.
-        metric: what domains are compared by, `perplexity` or `bits-per-byte`.
-        tokens: training tokens of the first baseline's runs.
-        baselines: names of the entries that the others are held against, the main one first.
-        averaged: training domains that averages, the worst domain and the objective go over.
-        entries: by name.
-        warnings: what should make a reader careful, a sentence each.
-        predicts: what all runs' losses are of: every next token (`causal`), or masked ones.
-    """
-
-    id: str
-    objective: str
-    units: str
-    metric: Metric
-    tokens: int
-    baselines: tuple[str, ...]
-    averaged: tuple[str, ...]
-    entries: dict[str, Entry]
-    warnings: tuple[str, ...] = ()
-    predicts: Prediction = "causal"
+    id: str  # identity: 12 hexadecimal digits from names, runs, baselines, objective and metric
+    objective: str  # name of what is held against the baselines
+    units: str  # of the objective
+    metric: Metric  # what domains are compared by, `perplexity` or `bits-per-byte`
+    tokens: int  # training tokens of the first baseline's runs
+    baselines: tuple[str, ...]  # names of the entries that the others are held against, the main one first
+    averaged: tuple[str, ...]  # training domains that averages, the worst domain and the objective go over
+    entries: dict[str, Entry]  # by name
+    warnings: tuple[str, ...] = ()  # what should make a reader careful, a sentence each
+    predicts: Prediction = "causal"  # what all runs' losses are of: every next token (`causal`), or masked ones
 
     @property
     def loss_units(self) -> str:

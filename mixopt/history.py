@@ -5,7 +5,7 @@ Symbols: R runs, K training domains, V evaluation domains.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,16 +123,14 @@ class History:
     def select(self, rows: Bools | Indices) -> History:
         """The history of some runs, by mask or by index."""
         index = np.arange(len(self))[rows]
-        return History(
+        return replace(
+            self,
             runs=tuple(self.runs[i] for i in index),
-            domains=self.domains,
-            eval_domains=self.eval_domains,
             tokens_seen=self.tokens_seen[index],
             losses=self.losses[index],
             seeds=self.seeds[index],
             parameters=self.parameters[index],
             curves=None if self.curves is None else _of_runs(self.curves, index),
-            traces=self.traces,
             standard_errors=None if self.standard_errors is None else self.standard_errors[index],
         )
 

@@ -25,16 +25,12 @@ SUM_TOLERANCE = 1e-9
 class Mixture:
     """Shares of training tokens by domain: finite, non-negative, sum 1 within 1e-9; never normalised silently.
 
-    Attributes:
-        domains: K distinct names.
-        weights: K shares.
-
     Raises:
         ConfigError: the values break one of these rules.
     """
 
-    domains: tuple[str, ...]
-    weights: tuple[float, ...]
+    domains: tuple[str, ...]  # K distinct names
+    weights: tuple[float, ...]  # K shares
 
     def __post_init__(self) -> None:
         if not self.domains or len(self.domains) != len(self.weights):

@@ -42,13 +42,8 @@ class Published:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `weights` are normalised."""
-        return {
-            "name": self.name,
-            "data": self.data,
-            "source": self.source,
-            "tokenizer": self.tokenizer,
-            "weights": self.mixture.to_dict(),
-        }
+        told = {name: getattr(self, name) for name in ("name", "data", "source", "tokenizer")}
+        return {**told, "weights": self.mixture.to_dict()}
 
 
 @cache
@@ -56,13 +51,7 @@ def published() -> dict[str, Published]:
     """All published mixtures by name (`published.yaml`)."""
     content = yaml.safe_load(files("mixopt").joinpath("published.yaml").read_text(encoding="utf-8"))
     return {
-        name: Published(
-            name=name,
-            data=entry["data"],
-            source=entry["source"],
-            tokenizer=entry["tokenizer"],
-            amounts={domain: float(amount) for domain, amount in entry["weights"].items()},
-        )
+        name: Published(name=name, amounts={k: float(v) for k, v in entry.pop("weights").items()}, **entry)
         for name, entry in content.items()
     }
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.huber_newton import Curves, huber_sums
-from mixopt.laws.multistart import best_of_starts
+from mixopt.laws.huber_newton import PowerCurves
+from mixopt.laws.multistart import best_in_bands, best_of_starts
 
 if TYPE_CHECKING:
     from mixopt.arrays import Bools, Floats
@@ -72,7 +72,7 @@ def fit_laws(
     weights = np.ones_like(losses) if weights is None else weights
     x = np.log(samples / bounds.reference)
     y = np.log(np.where(weights > 0, losses, 1.0))
-    curves = Curves(x[None].repeat(y.shape[0], axis=0), y, weights)
+    curves = PowerCurves(x[None].repeat(y.shape[0], axis=0), y, weights)
     found, objective = best_of_starts(
         curves, bounds, huber, _closed_form_starts, ALPHAS.size, _previous(warm, bounds)
     )
@@ -97,7 +97,7 @@ def _previous(warm: DomainLaws | None, bounds: LawBounds) -> Floats | None:
     return np.clip(theta, bounds.low, bounds.high) if np.isinf(bounds.penalty) else theta
 
 
-def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: int) -> Floats:
+def _closed_form_starts(curves: PowerCurves, bounds: LawBounds, huber: float, bands: int) -> Floats:
     """(K, S, 3) the best θ in each of S bands of α, with ε and β by least squares on relative errors."""
     domains, alphas = curves.y.shape[0], ALPHAS
     loss = np.exp(curves.y)[:, None]  # (K, 1, T)
@@ -118,9 +118,4 @@ def _closed_form_starts(curves: Curves, bounds: LawBounds, huber: float, bands: 
     eps = np.clip(eps, np.maximum(np.exp(low[..., 1]), 1e-2 * mean), np.exp(high[..., 1]))
     beta = np.maximum((zy - eps * z) / zz, 1e-4 * mean * ones / z)
     theta = np.stack([np.log(beta), np.log(eps), np.broadcast_to(alphas, beta.shape)], axis=-1)  # (K, A, 3)
-    theta = np.clip(theta, low, high)
-    rows = np.arange(domains).repeat(alphas.size)
-    many = curves.some(rows)
-    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, 3))[0], huber).reshape(domains, bands, -1)
-    picked = cost.argmin(axis=2)[..., None, None]
-    return np.take_along_axis(theta.reshape(domains, bands, -1, 3), picked, axis=2)[:, :, 0]
+    return best_in_bands(curves, np.clip(theta, low, high), huber, bands)

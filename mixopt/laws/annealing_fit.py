@@ -24,12 +24,12 @@ import numpy as np
 from mixopt.laws.ado_fit import ALPHAS, HUBER, LawFit, late_drift
 from mixopt.laws.annealing import AnnealingLaws
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.huber_newton import huber_sums, means, pull_and_curvature, scales
+from mixopt.laws.huber_newton import Curves, pull_and_curvature, scales
 from mixopt.laws.law_bounds import LawBounds
-from mixopt.laws.multistart import best_of_starts
+from mixopt.laws.multistart import best_in_bands, best_of_starts
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Indices
+    from mixopt.arrays import Floats
     from mixopt.laws.annealing import RateSchedule
 
 # Most that the annealing takes off, as a share of the lowest loss.
@@ -38,31 +38,10 @@ _LEAST = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
-class AnnealedCurves:
-    """N loss curves with the schedule-aware law, as `mixopt.laws.huber_newton.Problems` asks for them.
+class AnnealedCurves(Curves):
+    """Those of the schedule-aware law: x is log(S₁ / reference)."""
 
-    Attributes:
-        x: (N, T) log(S₁ / reference).
-        s: (N, T) S₂ / S₂(end).
-        y: (N, T) log loss.
-        weight: (N, T).
-    """
-
-    x: Floats
-    s: Floats
-    y: Floats
-    weight: Floats
-
-    def some(self, rows: Indices) -> AnnealedCurves:
-        """Some of the curves, with repeats."""
-        return AnnealedCurves(self.x[rows], self.s[rows], self.y[rows], self.weight[rows])
-
-    def averaged(self, points: int) -> AnnealedCurves:
-        """Means over runs of neighbouring points, `points` of them at most."""
-        if self.x.shape[1] <= points:
-            return self
-        weight, x, s, y = means(points, self.weight, self.x, self.s, self.y)
-        return AnnealedCurves(x, s, y, weight)
+    s: Floats  # (N, T) S₂ / S₂(end)
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ and L̂, both (N, T), for θ (N, 4); huge where L̂ is not positive."""
@@ -120,7 +99,7 @@ def fit_annealing(
     bounds = _bounds(amount, np.where(weights > 0, losses, np.nan))
     x = np.log(amount / bounds.reference)
     many = (y.shape[0], 1)
-    curves = AnnealedCurves(np.tile(x, many), np.tile(area / end, many), y, weights)
+    curves = AnnealedCurves(np.tile(x, many), y, weights, np.tile(area / end, many))
     found, objective = best_of_starts(curves, bounds, huber, _starts, ALPHAS.size, _previous(warm, bounds, end))
     a, e, alpha, c = found.T
     forward = DomainLaws(np.log(a) + alpha * np.log(bounds.reference), np.log(e), alpha)
@@ -176,8 +155,4 @@ def _starts(curves: AnnealedCurves, bounds: LawBounds, huber: float, bands: int)
     e = np.clip(mean(target - a * z), low[..., 1:2], high[..., 1:2])
     a = np.clip(mean(z * (target - e)) / mean(z**2), low[..., :1], high[..., :1])
     theta = np.concatenate([a, e, np.broadcast_to(ALPHAS[:, None], a.shape), c], axis=-1)  # (K, A, 4)
-    theta = np.clip(theta, low, high)
-    many = curves.some(np.arange(domains).repeat(ALPHAS.size))
-    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, 4))[0], huber).reshape(domains, bands, -1)
-    picked = cost.argmin(axis=2)[..., None, None]
-    return np.take_along_axis(theta.reshape(domains, bands, -1, 4), picked, axis=2)[:, :, 0]
+    return best_in_bands(curves, np.clip(theta, low, high), huber, bands)

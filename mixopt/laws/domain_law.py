@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mixopt.arrays import Bools, Floats, Indices
 
+_NAMES = ("log_beta", "log_eps", "alpha")
+
 
 @dataclass(frozen=True, eq=False)
 class DomainLaws:
@@ -56,26 +58,17 @@ class DomainLaws:
 
     def updated(self, other: DomainLaws, where: Bools) -> DomainLaws:
         """These laws with those of `other` for the domains `where` (K,)."""
-        return DomainLaws(
-            np.where(where, other.log_beta, self.log_beta),
-            np.where(where, other.log_eps, self.log_eps),
-            np.where(where, other.alpha, self.alpha),
-        )
+        return DomainLaws(*(np.where(where, getattr(other, name), getattr(self, name)) for name in _NAMES))
 
     def some(self, domains: Indices) -> DomainLaws:
         """The laws of the domains with these numbers; −1 for no law."""
-        arrays = (self.log_beta, self.log_eps, self.alpha)
-        return DomainLaws(*(np.where(domains < 0, np.nan, array[domains]) for array in arrays))
+        return DomainLaws(*(np.where(domains < 0, np.nan, getattr(self, name)[domains]) for name in _NAMES))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, None for NaN; the inverse of `from_dict`, exact."""
-        return {
-            name: [float(x) if np.isfinite(x) else None for x in getattr(self, name)]
-            for name in ("log_beta", "log_eps", "alpha")
-        }
+        return {name: [float(x) if np.isfinite(x) else None for x in getattr(self, name)] for name in _NAMES}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DomainLaws:
-        """The inverse of `to_dict`."""
-        # None becomes NaN.
-        return cls(*(np.array(values[name], dtype=np.float64) for name in ("log_beta", "log_eps", "alpha")))
+        """The inverse of `to_dict`: None becomes NaN."""
+        return cls(*(np.array(values[name], dtype=np.float64) for name in _NAMES))

@@ -10,8 +10,9 @@ reducible share of the loss. float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -24,26 +25,37 @@ _QUIET, _TOLERANCE = 2, 1e-10
 _MAX_DAMPING = 1e7
 
 
-class Problems(Protocol):
+@dataclass(frozen=True, eq=False)
+class Curves(ABC):
     """N loss curves and the law that is fitted to them."""
 
-    @property
-    def weight(self) -> Floats:
-        """(N, T)."""
-        ...
+    x: Floats  # (N, T) log(n / reference)
+    y: Floats  # (N, T) log loss
+    weight: Floats  # (N, T)
 
     def some(self, rows: Indices) -> Self:
-        """Some of the problems, with repeats."""
-        ...
+        """Some of the curves, with repeats."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def averaged(self, points: int) -> Self:
-        """Means over runs of neighbouring points, `points` of them at most; itself if it has no more."""
-        ...
+        """Means over `points` runs of neighbouring points, 0 without weight; itself if it has no more points."""
+        if self.x.shape[1] <= points:
+            return self
+        edges = np.linspace(0, self.x.shape[1], points + 1).round().astype(np.intp)[:-1]
+        total = np.add.reduceat(self.weight, edges, axis=1)
 
+        def mean(values: Floats) -> Floats:
+            with np.errstate(invalid="ignore"):
+                return np.where(total > 0, np.add.reduceat(self.weight * values, edges, axis=1) / total, 0.0)
+
+        names = [field.name for field in fields(self) if field.name != "weight"]
+        return replace(self, weight=total, **{name: mean(getattr(self, name)) for name in names})
+
+    @abstractmethod
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ (N, T) for θ (N, P), and of the same shape what `derivatives` wants to be told again."""
-        ...
 
+    @abstractmethod
     def derivatives(
         self, theta: Floats, residual: Floats, known: Floats, huber: float, safety: Floats
     ) -> tuple[Floats, Floats, Floats]:
@@ -56,33 +68,10 @@ class Problems(Protocol):
             huber: δ.
             safety: (N,) share of the safe curvature in the blend.
         """
-        ...
 
 
-@dataclass(frozen=True, eq=False)
-class Curves:
-    """N loss curves with a power law.
-
-    Attributes:
-        x: (N, T) log(n / reference).
-        y: (N, T) log loss.
-        weight: (N, T).
-    """
-
-    x: Floats
-    y: Floats
-    weight: Floats
-
-    def some(self, rows: Indices) -> Curves:
-        """Some of the curves, with repeats."""
-        return Curves(self.x[rows], self.y[rows], self.weight[rows])
-
-    def averaged(self, points: int) -> Curves:
-        """Means over runs of neighbouring points, `points` of them at most."""
-        if self.x.shape[1] <= points:
-            return self
-        weight, x, y = means(points, self.weight, self.x, self.y)
-        return Curves(x, y, weight)
+class PowerCurves(Curves):
+    """Those of the power law."""
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """log L − log L̂ and the reducible share s, both (N, T), for θ (N, 3)."""
@@ -133,15 +122,6 @@ class Curves:
         return gradient, hessian, scale
 
 
-def means(points: int, weight: Floats, *values: Floats) -> tuple[Floats, ...]:
-    """Weights and means over `points` runs of neighbouring points, (N, points) each; 0 without weight."""
-    edges = np.linspace(0, weight.shape[1], points + 1).round().astype(np.intp)[:-1]
-    total = np.add.reduceat(weight, edges, axis=1)
-    with np.errstate(invalid="ignore"):
-        found = (np.add.reduceat(weight * value, edges, axis=1) / total for value in values)
-        return total, *(np.where(total > 0, value, 0.0) for value in found)
-
-
 def huber_sums(weight: Floats, residuals: Floats, huber: float) -> Floats:
     """(N,) weighted sums of Huber's loss."""
     size = np.abs(residuals)
@@ -165,7 +145,7 @@ def scales(hessian: Floats) -> Floats:
 
 
 def newton(
-    curves: Problems, bounds: LawBounds, theta: Floats, huber: float, iterations: int
+    curves: Curves, bounds: LawBounds, theta: Floats, huber: float, iterations: int
 ) -> tuple[Floats, Floats]:
     """Minimise N objectives in step; those that have converged drop out.
 

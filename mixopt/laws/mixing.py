@@ -63,16 +63,12 @@ class MixingLaw:
 
     def reshape(self, *shape: int) -> MixingLaw:
         """The same laws with other leading axes."""
-        return MixingLaw(
-            self.floor.reshape(shape),
-            self.slope.reshape(*shape, self.slope.shape[-1]),
-            self.sign.reshape(shape),
-            self.cost.reshape(shape),
-        )
+        slope = self.slope.reshape(*shape, self.slope.shape[-1])
+        return MixingLaw(self.floor.reshape(shape), slope, self.sign.reshape(shape), self.cost.reshape(shape))
 
     def take(self, rows: Indices) -> MixingLaw:
         """Some of N laws."""
-        return MixingLaw(self.floor[rows], self.slope[rows], self.sign[rows], self.cost[rows])
+        return MixingLaw(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def factor(self) -> tuple[Floats, Floats]:
         """k (…) and t (…, K) with Σ_j t_j = 0, which makes the two identifiable."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from mixopt.laws.huber_newton import Problems, newton
+from mixopt.laws.huber_newton import Curves, huber_sums, newton
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,16 @@ _COARSE = 256
 _FINALISTS, _MET, _CLOSE = 2, 1e-4, 1.5
 _SCREENING, _FULL = 60, 150  # iterations
 
-_Curves = TypeVar("_Curves", bound=Problems)
+_Curves = TypeVar("_Curves", bound=Curves)
+
+
+def best_in_bands(curves: Curves, theta: Floats, huber: float, bands: int) -> Floats:
+    """(K, S, P) of parameters (K, A, P), by ascending exponent, those of the least cost in each of S bands."""
+    domains, exponents, size = theta.shape
+    many = curves.some(np.arange(domains).repeat(exponents))
+    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, size))[0], huber).reshape(domains, bands, -1)
+    picked = cost.argmin(axis=2)[..., None, None]
+    return np.take_along_axis(theta.reshape(domains, bands, -1, size), picked, axis=2)[:, :, 0]
 
 
 def best_of_starts(
@@ -65,7 +74,7 @@ def best_of_starts(
 
 
 def _polish(
-    curves: Problems, bounds: LawBounds, huber: float, starts: Floats, wanted: Bools, screening: bool
+    curves: Curves, bounds: LawBounds, huber: float, starts: Floats, wanted: Bools, screening: bool
 ) -> tuple[Floats, Floats]:
     """Minimise from the starts (K, S, P) that are `wanted` (K, S); costs (K, S), infinite for the others."""
     domains = curves.weight.shape[0]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,10 +26,10 @@ from mixopt.errors import ConfigError
 from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
-from mixopt.policy.base import Part, Policy
+from mixopt.policy.base import Part, Policy, by_domain, require_same
 from mixopt.policy.floor import Floor, published_clip
 from mixopt.policy.loss_curve import make_curve
-from mixopt.policy.refit import Pending, Refit, refit_laws
+from mixopt.policy.refit import Refit, in_background, refit_laws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ class Ado(Policy):
         self._floor = Floor(floor)
         self._credit_unit = np.where(self.settings.relative_credit & (self._prior > 0), self._prior, 1.0)
         self._curve = make_curve(self.settings, self._prior.size)
-        self._pending: Pending | Refit | None = None
+        self._pending: Future[Refit] | Refit | None = None
         self._adopt_at = 0
         self._tokens, self._policies = 0, 0
         self._unusable = np.zeros(self._prior.size, dtype=np.int64)
@@ -156,12 +157,12 @@ class Ado(Policy):
         pending, settings = self._pending, self.settings
         if pending is not None and step >= self._adopt_at:
             self._pending = None
-            self._adopt(pending.result() if isinstance(pending, Pending) else pending)
+            self._adopt(pending.result() if isinstance(pending, Future) else pending)
         if not settings.fit_is_due(step):
             return
         job = partial(refit_laws, step, self.samples, self.points(), self.laws, settings)
         if settings.adopt_after:
-            self._pending, self._adopt_at = Pending(job), step + settings.adopt_after
+            self._pending, self._adopt_at = in_background(job), step + settings.adopt_after
         else:
             self._adopt(job())
 
@@ -268,14 +269,11 @@ class Ado(Policy):
         speed = self.laws.speed(max(self.samples, 1e-300))
         parts = {"speed": speed, "credit": credit / credit.sum()}
         parts |= {"preference": self._preference, "policy": self._weights}
-        return {
-            name: {d: float(x) if np.isfinite(x) else None for d, x in zip(self._domains, part, strict=True)}
-            for name, part in parts.items()
-        }
+        return by_domain(self._domains, parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as JSON values; waits for a fit under way."""
-        pending = self._pending.result() if isinstance(self._pending, Pending) else self._pending
+        pending = self._pending.result() if isinstance(self._pending, Future) else self._pending
         return {
             "domains": list(self._domains),
             "prior": pack(self._prior),
@@ -296,7 +294,11 @@ class Ado(Policy):
         Raises:
             ConfigError: the state is of other domains, another prior or other settings.
         """
-        self._check_same(state)
+        settings = self.settings.to_dict()
+        require_same("ado", state, {"domains": list(self._domains)})
+        require_same("ado", state["settings"], {name: settings.get(name) for name in state["settings"]})
+        if not np.array_equal(unpack(state["prior"]), self._prior):
+            raise ConfigError("ado: the saved state started from another prior: continue with the same")
         self._tokens, self._policies = state["tokens"], state["policies"]
         self._h, self._average, self._preference, weights = unpack(state["moving"])
         self._weights = _frozen(weights)
@@ -309,19 +311,6 @@ class Ado(Policy):
             self._pending = Refit.from_dict(state["pending"]["refit"], schedule)
             self._adopt_at = state["pending"]["at"]
         self._curve.load_state_dict(state["curve"])
-
-    def _check_same(self, state: dict[str, Any]) -> None:
-        if state["domains"] != list(self._domains):
-            theirs, ours = ", ".join(state["domains"]), ", ".join(self._domains)
-            raise ConfigError(f"ado: the saved state is of the domains {theirs}; this policy's are {ours}")
-        ours = self.settings.to_dict()
-        for name, value in state["settings"].items():
-            if ours.get(name) != value:
-                raise ConfigError(
-                    f"ado: the saved state has {name} {value}, this policy {ours.get(name)}: continue with the same"
-                )
-        if not np.array_equal(unpack(state["prior"]), self._prior):
-            raise ConfigError("ado: the saved state started from another prior: continue with the same")
 
 
 def _frozen(array: Floats) -> Floats:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +27,11 @@ class MixturePolicy(Protocol):
     Save, load and continue is bitwise equal to going on.
     """
 
+    @abstractmethod
     def weights(self, step: int) -> Floats:
         """The mixture of `step`, shape (K,), on the simplex; no side effects."""
-        ...
 
+    @abstractmethod
     def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Take in what `step` measured.
 
@@ -37,15 +41,14 @@ class MixturePolicy(Protocol):
             loss_k: (K,) mean training loss by domain, nats/token; NaN where a domain was absent.
             tokens_k: (K,) training tokens by domain in this step.
         """
-        ...
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs, as JSON values and numpy arrays."""
-        ...
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly from `state_dict`'s moment."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Part:
     per_sample: bool = False
 
 
-class Policy(ABC):
+class Policy(MixturePolicy, ABC):
     """A `MixturePolicy` that can be asked for by name: a file with its class, and a line in `POLICIES`.
 
     Args:
@@ -116,21 +119,26 @@ class Policy(ABC):
         """Options that follow from the run, and from those given; None for one that cannot be told."""
         return {}
 
-    @abstractmethod
-    def weights(self, step: int) -> Floats:
-        """As `MixturePolicy`'s, like all below."""
 
-    @abstractmethod
-    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
-        """Take in what a step measured."""
+def by_domain(domains: Sequence[str], parts: Mapping[str, Floats]) -> dict[str, dict[str, float | None]]:
+    """Parts (K,) of a mixture as `SelfDescribing.describe` gives them; None for what is not finite."""
+    return {
+        name: {d: float(x) if math.isfinite(x) else None for d, x in zip(domains, part, strict=True)}
+        for name, part in parts.items()
+    }
 
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that `load_state_dict` needs."""
 
-    @abstractmethod
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly."""
+def require_same(policy: str, saved: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse a saved state in which something of `ours` has another value.
+
+    Raises:
+        ConfigError: it has; the message says what.
+    """
+    for name, value in ours.items():
+        if saved[name] != value:
+            raise ConfigError(
+                f"{policy}: the saved state has {name} {saved[name]}, this policy {value}: continue with the same"
+            )
 
 
 @runtime_checkable

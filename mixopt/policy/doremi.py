@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.policy.base import Part, Policy
+from mixopt.policy.base import Part, Policy, by_domain, require_same
 
 if TYPE_CHECKING:
     from mixopt.arrays import Floats, Ints
@@ -91,8 +91,7 @@ class GroupDro(Policy):
 
     def describe(self) -> dict[str, dict[str, float | None]]:
         """What the policy is made of, by domain: `alpha`, `average` (of α) and `excess` (λ, nats/token)."""
-        parts = {"alpha": self.alpha, "average": self.average, "excess": self.scores}
-        return {name: dict(zip(self._domains, part.tolist(), strict=True)) for name, part in parts.items()}
+        return by_domain(self._domains, {"alpha": self.alpha, "average": self.average, "excess": self.scores})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
@@ -111,10 +110,9 @@ class GroupDro(Policy):
             ConfigError: the state is of other domains, another sampling or other settings.
         """
         ours = self.state_dict()
-        for name in ("domains", "sampling", "settings"):
-            if state[name] != ours[name]:
-                found = "" if name == "sampling" else f" {state[name]}, this policy {ours[name]}"
-                raise ConfigError(f"group_dro: the saved state has other {name}{found}; continue with the same")
+        require_same("group_dro", state, {name: ours[name] for name in ("domains", "settings")})
+        if state["sampling"] != ours["sampling"]:
+            raise ConfigError("group_dro: the saved state has another sampling: continue with the same")
         self.steps = state["steps"]
         self.alpha, self.average, self.scores = unpack(state["moving"])
 

@@ -6,7 +6,7 @@ draw, or whose loss was no number, has NaN and 0 tokens there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -37,27 +37,7 @@ class Points(NamedTuple):
     weights: Floats
 
 
-class LossCurve(Protocol):
-    """Takes in every step, gives the points for a fit."""
-
-    def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
-        """Take in a step: n after it, losses (K,) and tokens (K,) by domain."""
-        ...
-
-    def points(self) -> Points:
-        """All points so far."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse, exact."""
-        ...
-
-
-def make_curve(settings: AdoSettings, domains: int) -> LossCurve:
+def make_curve(settings: AdoSettings, domains: int) -> SampledCurve | BinnedCurve:
     """The curve that the settings name."""
     if settings.curve == "binned":
         return BinnedCurve(domains, settings.skip, settings.stride, settings.max_points)
@@ -77,7 +57,7 @@ class SampledCurve:
         return step >= self._skip and (step - self._skip) % self._stride == 0
 
     def add(self, step: int, samples: float, loss_k: Floats, tokens_k: Ints) -> None:
-        """Keep the step if it is a point."""
+        """Take in a step, n after it, losses (K,) and tokens (K,) by domain: kept if it is a point."""
         if self._is_point(step):
             self._samples.append(samples)
             self._losses.append(np.where(tokens_k > 0, loss_k, np.nan))

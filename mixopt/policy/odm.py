@@ -21,7 +21,7 @@ import numpy as np
 
 from mixopt.arrays import pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.policy.base import Part, Policy
+from mixopt.policy.base import Part, Policy, by_domain, require_same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +117,7 @@ class Odm(Policy):
 
     def describe(self) -> dict[str, dict[str, float | None]]:
         """What the policy is made of, by domain: `reward` R and `policy` π."""
-        parts = {"reward": self._rewards, "policy": self._weights}
-        return {name: dict(zip(self._domains, part.tolist(), strict=True)) for name, part in parts.items()}
+        return by_domain(self._domains, {"reward": self._rewards, "policy": self._weights})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
@@ -135,7 +134,5 @@ class Odm(Policy):
         Raises:
             ConfigError: the state is of other domains or of the other variant.
         """
-        for name, ours in (("domains", list(self._domains)), ("variant", self._variant)):
-            if state[name] != ours:
-                raise ConfigError(f"odm: the saved state has {name} {state[name]}, this policy {ours}")
+        require_same("odm", state, {"domains": list(self._domains), "variant": self._variant})
         self._weights, self._rewards = unpack(state["weights"]), unpack(state["rewards"])

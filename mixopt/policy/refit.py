@@ -6,6 +6,7 @@ A fit never raises into the training run: whatever fails leaves the domain's las
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,24 +117,15 @@ def _judge(fit: LawFit, settings: AdoSettings) -> list[str]:
     return outcome
 
 
-class Pending:
-    """A fit under way on a thread of its own."""
+def in_background(job: Callable[[], Refit]) -> Future[Refit]:
+    """Do it on a thread of its own, which does not keep the process from ending."""
+    future: Future[Refit] = Future()
 
-    def __init__(self, job: Callable[[], Refit]) -> None:
-        self._job, self._refit, self._error = job, None, None
-        self._thread = threading.Thread(target=self._run, name="mixopt-refit", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            self._refit = self._job()
+            future.set_result(job())
         except BaseException as error:  # noqa: BLE001, RUF100  (raised where the result is asked for)
-            self._error = error
+            future.set_exception(error)
 
-    def result(self) -> Refit:
-        """Wait for it."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        assert self._refit is not None
-        return self._refit
+    threading.Thread(target=run, name="mixopt-refit", daemon=True).start()
+    return future

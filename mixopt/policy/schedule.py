@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from mixopt.policy.base import Course, Option
 
 
-class Schedule(Policy):
+class _Unlearning(Policy):
+    """Nothing that happens in training changes the mixture."""
+
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
+        """Nothing is learnt."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """No state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """No state."""
+
+
+class Schedule(_Unlearning):
     """A `MixturePolicy` that is piecewise constant in training tokens and learns nothing.
 
     Args:
@@ -58,16 +72,6 @@ class Schedule(Policy):
         """The mixture that holds when `step` begins, shape (K,)."""
         return self._mixtures[np.searchsorted(self._starts, step * self._per_step, side="right") - 1]
 
-    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
-        """Nothing is learnt."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """No state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """No state."""
-
 
 def _parse(text: str) -> list[tuple[int, Mixture]]:
     """Pieces from JSON."""
@@ -80,7 +84,7 @@ def _parse(text: str) -> list[tuple[int, Mixture]]:
         ) from error
 
 
-class Static(Policy):
+class Static(_Unlearning):
     """A `MixturePolicy` that keeps its prior and learns nothing."""
 
     summary = "the prior at every step"
@@ -91,13 +95,3 @@ class Static(Policy):
     def weights(self, step: int) -> Floats:  # noqa: ARG002
         """The prior."""
         return self._weights
-
-    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
-        """Nothing is learnt."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """No state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """No state."""

@@ -330,7 +330,7 @@ def test_bad_settings_are_one_clear_line(options, message):
 
 def test_resume_with_other_domains_another_prior_or_another_preset():
     state = json.loads(json.dumps(run(Ado(PRIOR), 5).state_dict()))
-    with pytest.raises(ConfigError, match=r"domains a, b, c; .*a, b"):
+    with pytest.raises(ConfigError, match=r"domains .*'a', 'b', 'c'.*policy .*'a', 'b'"):
         Ado(Mixture.from_dict({"a": 0.5, "b": 0.5})).load_state_dict(state)
     with pytest.raises(ConfigError, match=r"preset robust, .*paper"):
         Ado(PRIOR, "paper").load_state_dict(state)

@@ -119,9 +119,9 @@ def test_save_load_continue_is_bitwise_equal():
 def test_a_state_of_other_settings_is_refused():
     state = GroupDro(UNIFORM).state_dict()
     for other, says in [
-        (GroupDro(UNIFORM, eta=0.1), "other settings"),
-        (GroupDro(Mixture(NAMES, (0.5, 0.3, 0.2))), "other sampling"),
-        (GroupDro(Mixture.uniform(("a", "b", "z"))), "other domains"),
+        (GroupDro(UNIFORM, eta=0.1), "state has settings"),
+        (GroupDro(Mixture(NAMES, (0.5, 0.3, 0.2))), "another sampling"),
+        (GroupDro(Mixture.uniform(("a", "b", "z"))), "state has domains"),
     ]:
         with pytest.raises(ConfigError, match=says):
             other.load_state_dict(state)
