@@ -78,19 +78,9 @@ def fit_annealing(
     huber: float = HUBER,
     warm: AnnealingLaws | None = None,
 ) -> LawFit:
-    """Fit the laws of K domains.
+    """Fit the laws of K domains, as `mixopt.laws.ado_fit.fit_laws`.
 
-    Args:
-        samples: (T,) n at each point, positive and increasing.
-        losses: (K, T) positive losses in nats/token; of any value where the weight is 0.
-        weights: (K, T) weight of each point, at least 0 and for at least three points of a domain above; None for
-            1 throughout.
-        schedule: of the learning rate.
-        huber: δ, in log loss.
-        warm: laws to start from too, of an earlier fit.
-
-    Returns:
-        The fit, whose laws are `AnnealingLaws`: A, L₀ and C are at least 0.
+    The fit's laws are `AnnealingLaws`: A, L₀ and C are at least 0.
     """
     weights = np.ones_like(losses) if weights is None else weights
     amount, area = schedule.forward(samples), schedule.annealing(samples)

@@ -2,8 +2,7 @@
 
 from mixopt.online.controller import OnlineMixture, StepLosses
 from mixopt.online.shared_losses import sequence_losses
-from mixopt.online.stream import DOMAIN_KEY, MixtureStream
-from mixopt.online.windows import TokenWindows, token_windows
+from mixopt.online.stream import DOMAIN_KEY, MixtureStream, TokenWindows, token_windows
 
 __all__ = [
     "DOMAIN_KEY",
