@@ -9,6 +9,7 @@ from mixopt.trace import PolicyTrace
 
 if TYPE_CHECKING:
     from mixopt.evaluation import Outcome
+    from mixopt.spec import RunSpec
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -97,6 +98,9 @@ class RunResult:
         domains = {name: DomainResult(**part) for name, part in content["domains"].items()}
         trace = content.get("trace")  # results that were written before there were any have none
         return cls(**{**content, "domains": domains, "trace": trace and PolicyTrace.from_dict(trace)})
+
+
+Run = tuple["RunSpec", RunResult]  # what was asked for, and what came out
 
 
 @dataclass(frozen=True)

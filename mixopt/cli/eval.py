@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import Annotated
 
@@ -88,12 +89,13 @@ def evaluate(
     from rich.console import Console
 
     from mixopt.errors import ConfigError
+    from mixopt.evaluate.tasks import resolve
     from mixopt.report.console import page
     from mixopt.report.progress import EvalProgress
     from mixopt.report.scores_table import print_scores, scores_dict
     from mixopt.store import Store
     from mixopt.study.config import StudyConfig
-    from mixopt.study.evaluate import TasksAsked, check_suites, find_models
+    from mixopt.study.evaluate import check_suites, find_models
     from mixopt.study.evaluate import evaluate as run_evaluation
 
     if not models:
@@ -104,7 +106,7 @@ def evaluate(
         )
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size: expected at least 1, found {batch_size}")
-    asked = TasksAsked(names=names, data=data, task_data=task_data, shots=shots, limit=limit, seeds=seeds)
+    tasks_for = partial(resolve, names, data_dir=data, task_data=task_data, shots=shots, limit=limit, seeds=seeds)
     place = {"kind": executor, "ray_address": ray_address, "device": device}
     sizes = {"cpus_per_run": cpus_per_run or 1, "gpus_per_run": gpus_per_run}
     section = StudyConfig.build({"executor": {**place, **sizes}}, "mixopt eval").executor
@@ -114,7 +116,7 @@ def evaluate(
         check_suites(suite or [], found)
         with section.open() as opened:
             progress = EvalProgress(None if quiet else Console(stderr=True))
-            scored = run_evaluation(found, asked, store, opened, runtime, progress)
+            scored = run_evaluation(found, tasks_for, store, opened, runtime, progress, data)
     if as_json:
         typer.echo(json.dumps(scores_dict(scored)))
     else:

@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 
     from mixopt.comparison import Entry
     from mixopt.execute.base import Job
-    from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
+    from mixopt.result import Run
     from mixopt.study import Study
-
-    Run = tuple[RunSpec, RunResult]
 
 
 def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, range]:

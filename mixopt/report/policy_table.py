@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mixopt.result import RunResult
+    from mixopt.result import Run, RunResult
     from mixopt.spec import RunSpec
     from mixopt.trace import PolicyTrace
-
-    Run = tuple[RunSpec, RunResult]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
     from mixopt.comparison import Entry, Measured
     from mixopt.display.table import Cell, Table
-    from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
-
-    Run = tuple[RunSpec, RunResult]
+    from mixopt.result import Run
 
 
 def target_dict(name: str, entry: Entry, runs: Sequence[Run]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mixopt.result import RunResult
 
 MIXTURE_COLUMNS = ("step", "domain", "weight")
+_TYPES = {**dict.fromkeys(("step", "tokens"), "int64"), **dict.fromkeys(("split", "domain"), "string"),
+          **dict.fromkeys(("loss", "weight"), "float64")}  # fmt: skip
 
 
 def write(path: Path, result: RunResult) -> None:
@@ -31,19 +33,19 @@ def write(path: Path, result: RunResult) -> None:
     """
     import pyarrow as pa
 
-    points = len(result.curve.get("step", ()))
-    traced = len(result.mixture.get("step", ()))
-    table = pa.table(
-        {
-            "step": pa.array([*result.curve.get("step", ()), *result.mixture.get("step", ())], pa.int64()),
-            "tokens": pa.array([*result.curve.get("tokens", ()), *([None] * traced)], pa.int64()),
-            "split": pa.array([*result.curve.get("split", ()), *(["mixture"] * traced)], pa.string()),
-            "domain": pa.array([*result.curve.get("domain", ()), *result.mixture.get("domain", ())], pa.string()),
-            "loss": pa.array([*result.curve.get("loss", ()), *([None] * traced)], pa.float64()),
-            "weight": pa.array([*([None] * points), *result.mixture.get("weight", ())], pa.float64()),
-        }
-    )
-    save(path, table)
+    traced = {**result.mixture, "split": ["mixture"] * len(result.mixture.get("step", ()))}
+    parts = [
+        pa.table({name: pa.array(part[name], kind) for name, kind in _TYPES.items() if name in part})
+        for part in (result.curve, traced)
+    ]
+    save(path, pa.concat_tables([empty(), *parts], promote_options="default"))
+
+
+def empty() -> pa.Table:
+    """A long table without rows."""
+    import pyarrow as pa
+
+    return pa.table({name: pa.array((), kind) for name, kind in _TYPES.items()})
 
 
 def save(path: Path, table: pa.Table) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-    import pyarrow as pa
 
     from mixopt.arrays import Floats
 
@@ -136,15 +135,6 @@ def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row], scores: Mapping[str,
     for short in names:
         columns.update({f"{short}.{domain}": measured[short][:, i] for i, domain in enumerate(domains)})
     return pd.DataFrame({**columns, **scores})
-
-
-def long(table: pa.Table | None) -> pd.DataFrame:
-    """The long table of one run's curve as a frame; empty, with its columns, if the run left none."""
-    import pandas as pd
-
-    if table is None:
-        return pd.DataFrame(columns=["step", "tokens", "split", "domain", "loss", "weight"])
-    return table.to_pandas()
 
 
 def with_curves(history: History, curve_of: Callable[[str], Mapping[str, Sequence[Any]]]) -> History:

@@ -165,10 +165,15 @@ def _add_roles(connection: sqlite3.Connection) -> None:
 def disk_error(error: OSError, path: Path) -> StoreError:
     """The line for a file that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"disk full while writing {path}; free some space and run the same command again "
-                          "(finished runs are kept)")  # fmt: skip
+        return _disk_full(path)
     reason = error.strerror or str(error)
     return StoreError(f"cannot write {path} ({reason}); make the folder writable or give another with --results")
+
+
+def _disk_full(path: Path) -> StoreError:
+    return StoreError(
+        f"disk full while writing {path}; free some space and run the same command again (finished runs are kept)"
+    )
 
 
 @contextmanager
@@ -179,10 +184,7 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         text = str(error)
         if "full" in text:
-            raise StoreError(
-                f"disk full while writing {path}; free some space and run the same command again (finished runs "
-                "are kept)"
-            ) from error
+            raise _disk_full(path) from error
         if "readonly" in text or "unable to open" in text:
             raise StoreError(
                 f"results table {path}: cannot be written ({text}); make the folder writable or give another with "

@@ -148,6 +148,11 @@ class Store:
         known = [study["study_id"] for study in self.studies()]
         return self._find("study", "studies", prefix, f"there are {', '.join(known[-5:]) or 'none'}")
 
+    def study(self, prefix: str) -> dict[str, Any]:
+        """The one study whose id starts with `prefix`, as in `studies`; errors as of `find_study`."""
+        study_id = self.find_study(prefix)
+        return next(study for study in self.studies() if study["study_id"] == study_id)
+
     def _find(self, what: str, table: str, prefix: str, hint: str) -> str:
         start = prefix.lower()
         query = f"SELECT {what}_id FROM {table} WHERE substr({what}_id, 1, ?) = ? ORDER BY 1"
@@ -220,12 +225,11 @@ class Store:
             history = replace(history, traces=self._traces(history.runs))
         return frames.with_curves(history, self._curve) if curves else history
 
-    def _traces(self, run_ids: Iterable[str]) -> dict[str, RunTrace]:
-        policies = {run_id: self.get(run_id)[0].policy for run_id in run_ids}
+    def _traces(self, run_ids: Sequence[str]) -> dict[str, RunTrace]:
         return {
-            run_id: RunTrace(self.trace(run_id), policy.reference)
-            for run_id, policy in policies.items()
-            if policy.name != "static"
+            run_id: RunTrace(result.trace, spec.policy.reference)
+            for run_id, (spec, result) in zip(run_ids, map(self.get, run_ids), strict=True)
+            if spec.policy.name != "static"
         }
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
@@ -241,7 +245,8 @@ class Store:
 
     def curve(self, run_id: str) -> pd.DataFrame:
         """Curve and mixture trace of one run as a long frame: step, tokens, split, domain, loss, weight."""
-        return frames.long(curves.read(self.curve_path(run_id)))
+        table = curves.read(self.curve_path(run_id))
+        return (curves.empty() if table is None else table).to_pandas()
 
     def _curve(self, run_id: str) -> dict[str, list[Any]]:
         return curves.split(curves.read(self.curve_path(run_id)))[0]

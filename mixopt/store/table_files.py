@@ -7,11 +7,10 @@ curves and scores.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from mixopt.errors import MixoptError, StoreError
 from mixopt.files import replacing
@@ -22,7 +21,7 @@ from mixopt.spec import RunSpec
 from mixopt.store.schema import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mixopt.store.table import Store
 
@@ -143,18 +142,9 @@ def _write_csv(store: Store, file: IO[str], ids: list[str]) -> int:
         weight = name.replace("tokens.", "w.", 1)
         frame[weight] = (trained[name] / total).where(frame[weight].notna())
     columns = {"run_id": "run", "tokens": "tokens", "seed": "seed", "parameters": "params"}
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*columns.values(), *names])
-    for row in _records(frame, [*columns, *names]):
-        # A missing number is an empty cell; repr is the shortest text that reads back exactly.
-        writer.writerow(
-            ["" if value != value else repr(value) if isinstance(value, float) else value for value in row]
-        )
+    chosen = frame[[*columns, *names]].rename(columns=columns)
+    chosen.to_csv(file, index=False, lineterminator="\n")
     return len(frame)
-
-
-def _records(frame: Any, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(frame[name].tolist() for name in names), strict=True) if len(frame) else iter(())
 
 
 def _ending(path: Path) -> str:

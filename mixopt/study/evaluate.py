@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
-from mixopt.evaluate.tasks import resolve
 from mixopt.execute.base import Evaluation
-from mixopt.score import ScoredModel, labels
+from mixopt.score import ScoredModel
+from mixopt.store.task_errors import by_label
+from mixopt.study.tasks import lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
@@ -40,27 +41,6 @@ class EvalWatch(Protocol):
     def retry(self, model: str, reason: str) -> None:
         """A job is tried again."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class TasksAsked:
-    """What is asked of every model (see `mixopt.evaluate.tasks.resolve`).
-
-    Attributes:
-        names: presets, suites, tasks, files.
-        data: prepared data, for tasks that are made of held-out documents; None for none.
-        task_data: folder of files for fine-tuning; None for the hub's.
-        shots: solved examples where a name has no `@N`.
-        limit: most items of a task.
-        seeds: fine-tunings of a task.
-    """
-
-    names: Sequence[str]
-    data: Path | None = None
-    task_data: Path | None = None
-    shots: int | None = None
-    limit: int | None = None
-    seeds: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +99,18 @@ def find_models(words: Sequence[str], store: Store) -> list[TrainedModel]:
 
 def evaluate(
     models: Sequence[TrainedModel],
-    asked: TasksAsked,
+    tasks_for: Callable[[Prediction], Sequence[EvalTask]],
     store: Store,
     executor: Executor,
     runtime: EvalRuntime,
     watch: EvalWatch,
+    data: Path | None = None,
 ) -> list[ScoredModel]:
     """Scores of `models` at the tasks that are asked for; what the table has is not scored again.
 
-    Each outcome is written as it comes, so that an interrupted evaluation goes on.
+    `tasks_for` gives the tasks of causal or of masked models (see `mixopt.evaluate.tasks.resolve`); `data` is the
+    prepared data of those that are made of held-out documents. Each outcome is written as it comes, so that an
+    interrupted evaluation goes on.
 
     Raises:
         ConfigError: an unknown task, or one of the other kind of model.
@@ -136,16 +119,11 @@ def evaluate(
         StoreError: the table cannot be written.
     """
     known = {model.subject: model for model in models}
-    tasks = _tasks(list(known.values()), asked)
+    tasks = _tasks(list(known.values()), tasks_for, data)
     store.check_writable()
-    have = {subject: {score.identity for score in scores} for subject, scores in store.scores.of(known).items()}
-    missing = {
-        subject: [task for task in wanted if task.identity not in have.get(subject, ())]
-        for subject, wanted in tasks.items()
-    }
     errors: dict[str, dict[str, str]] = {subject: {} for subject in known}
     called = {
-        subject: labels((task.name, int(task.settings.get("shots") or 0)) for task in wanted)
+        subject: {task.identity: label for label, same in by_label(wanted).items() for task in same}
         for subject, wanted in tasks.items()
     }
 
@@ -153,7 +131,7 @@ def evaluate(
     jobs = [
         Evaluation(run_id=subject, folder=model.folder, content=model.digest, tasks=(task,), runtime=runtime)
         for subject, model in known.items()
-        for task in missing[subject]
+        for task in lacking(store, tasks[subject], [subject]).get(subject, ())
     ]
 
     def on_event(event: Event) -> None:
@@ -169,29 +147,22 @@ def evaluate(
             if outcome.error is None:
                 store.scores.record(model.subject, outcome.scores, source=str(model.folder))
             else:
-                label = called[model.subject][task.name, int(task.settings.get("shots") or 0)]
-                errors[model.subject][label] = outcome.error
+                errors[model.subject][called[model.subject][task.identity]] = outcome.error
             watch.done(model.name, outcome)
     return [_scored(model, tasks[model.subject], store, errors[model.subject]) for model in known.values()]
 
 
-def _tasks(models: Sequence[TrainedModel], asked: TasksAsked) -> dict[str, list[EvalTask]]:
+def _tasks(
+    models: Sequence[TrainedModel], tasks_for: Callable[[Prediction], Sequence[EvalTask]], data: Path | None
+) -> dict[str, Sequence[EvalTask]]:
     """The tasks of each model, by subject; checked before anything is started."""
-    resolved: dict[Prediction, list[EvalTask]] = {}
+    asked: dict[Prediction, Sequence[EvalTask]] = {}
     for model in models:
-        if model.objective not in resolved:
-            resolved[model.objective] = resolve(
-                asked.names,
-                model.objective,
-                data_dir=asked.data,
-                task_data=asked.task_data,
-                shots=asked.shots,
-                limit=asked.limit,
-                seeds=asked.seeds,
-            )
-        if asked.data is not None and model.objective == "causal":
-            checkpoint.check_tokenizer(model.folder, asked.data)
-    return {model.subject: resolved[model.objective] for model in models}
+        if model.objective not in asked:
+            asked[model.objective] = tasks_for(model.objective)
+        if data is not None and model.objective == "causal":
+            checkpoint.check_tokenizer(model.folder, data)
+    return {model.subject: asked[model.objective] for model in models}
 
 
 def _scored(model: TrainedModel, tasks: Sequence[EvalTask], store: Store, errors: dict[str, str]) -> ScoredModel:

@@ -36,8 +36,7 @@ def resolve_mixture(text: str, study: Setup, store: Store | None = None) -> Mixt
         ConfigError: there is no such mixture, or its domains are not the data's.
         StoreError: there is no such study, or no results table.
     """
-    tokens = {name: study.manifest.tokens[name] for name in study.domains}
-    return mixture_for(text, tokens, store or study.config.results)
+    return mixture_for(text, study.corpus, store or study.config.results)
 
 
 def mixture_for(text: str, tokens: Mapping[str, int], results: Store | str | Path) -> Mixture:
@@ -92,28 +91,24 @@ def _exists(text: str) -> bool:
 
 def _recommended(method: str, prefix: str, store: Store) -> Mixture:
     """What the study `prefix` recommended."""
-    study_id = store.find_study(prefix)
-    command = _command(study_id, store)
+    study = store.study(prefix)
+    command, study_id = study["command"], study["study_id"]
     if command != method:
         line = method_named(command).command_line
         raise ConfigError(
             f"mixture '{method}:{prefix}': study {study_id} is one of `mixopt {line}`; write {command}:{study_id}"
         )
-    return mixture_of_study(study_id, store, f"mixture '{method}:{prefix}'")
+    return mixture_of_study(study, store, f"mixture '{method}:{prefix}'")
 
 
-def _command(study_id: str, store: Store) -> str:
-    return next(study["command"] for study in store.studies() if study["study_id"] == study_id)
-
-
-def mixture_of_study(study_id: str, store: Store, what: str) -> Mixture:
-    """The mixture that a study recommends, over its own domains; messages name `what` asks for it.
+def mixture_of_study(study: Mapping[str, Any], store: Store, what: str) -> Mixture:
+    """The mixture that a study of the table recommends, over its own domains; messages name `what` asks for it.
 
     Raises:
         ConfigError: it has no recommendation.
     """
-    path = store.folder / "studies" / study_id / "recommendation.json"
-    command = method_named(_command(study_id, store)).command_line
+    path = store.folder / "studies" / study["study_id"] / "recommendation.json"
+    command = method_named(study["command"]).command_line
     again = f"run the study again (`mixopt {command}`), its finished runs are used again"
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mixopt.spec import PolicySpec
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from mixopt.store import Store
     from mixopt.study.study import Study
 
-_NUMBERS = (
-    "tokens", "flops", "tokens_per_second", "workers", "seconds", "disk_bytes", "repeated", "gpu_hours", "assumed",
-    "prepared",
-)  # fmt: skip
 _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_STEPS = 200
 
@@ -83,7 +79,7 @@ class Plan:
             }
             for run in self.runs
         ]
-        return {"runs": runs, **{name: getattr(self, name) for name in _NUMBERS}}
+        return {"runs": runs, **{one.name: getattr(self, one.name) for one in fields(self)[2:]}}
 
 
 def plan_of(

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from mixopt.execute.base import Executor, Job, Watch
     from mixopt.mixture import Mixture
-    from mixopt.result import RunResult
-    from mixopt.spec import EvalSpec, RunSpec
+    from mixopt.result import Run
     from mixopt.store import Store
     from mixopt.study.study import Study
 
@@ -36,7 +35,9 @@ def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, see
         ConfigError: a mixture names a domain that the study does not train on, or repeats one more often than
             `training.max_epochs` allows.
     """
-    evaluation = target_evaluation(study.evaluation)
+    # Each point is on the tokens of a final loss, so that it can be held against another run's: tokens to reach it.
+    own = study.evaluation
+    evaluation = replace(own, points=max(POINTS, own.points), point_tokens_per_domain=own.tokens_per_domain)
     planned = []
     for name, mixture in mixtures.items():
         for seed in seeds:
@@ -49,20 +50,9 @@ def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, see
     return planned
 
 
-def target_evaluation(evaluation: EvalSpec) -> EvalSpec:
-    """`evaluation` with at least `POINTS` points, each on the tokens of a final loss.
-
-    Every point of a curve is then a loss that can be held against another run's final one: tokens to reach a loss
-    rest on that.
-    """
-    return replace(
-        evaluation, points=max(POINTS, evaluation.points), point_tokens_per_domain=evaluation.tokens_per_domain
-    )
-
-
 def train_targets(
     study: Study, planned: Sequence[Job], store: Store, executor: Executor, watch: Watch | None = None
-) -> list[tuple[RunSpec, RunResult]]:
+) -> list[Run]:
     """Train what the table lacks of `planned`, and give those that finished.
 
     With `executor.keep_checkpoints` their models are kept as well, in `kept_model`.

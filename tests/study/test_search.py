@@ -12,7 +12,7 @@ from mixopt.history import empty_history
 from mixopt.methods.registry import method_named
 from mixopt.methods.swarm.searcher import OneShot
 from mixopt.study import Study, StudyConfig
-from mixopt.study.problem import problem_of
+from mixopt.study.study import problem_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Job, Watch
     from mixopt.objective import Objective
-    from mixopt.result import RunResult
+    from mixopt.result import Run
     from mixopt.score import Score
     from mixopt.spec import RunSpec
     from mixopt.study.study import Study
-
-    Run = tuple[RunSpec, RunResult]
 
 
 @dataclass(frozen=True, kw_only=True)

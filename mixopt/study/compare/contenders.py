@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from mixopt.execute.base import Job
-    from mixopt.result import RunResult
+    from mixopt.result import Run
     from mixopt.role import Role
     from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
-
-    Run = tuple[RunSpec, RunResult]
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,16}", re.IGNORECASE)
 

@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
     from mixopt.arrays import Floats
     from mixopt.objective import Objective
-    from mixopt.result import RunResult
+    from mixopt.result import Run
     from mixopt.spec import RunSpec
     from mixopt.study.compare.tasks import SharedTasks
-
-    Run = tuple[RunSpec, RunResult]
 
 
 def in_bits(objective: Objective) -> Objective:

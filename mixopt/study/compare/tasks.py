@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from mixopt.comparison import Entry
     from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Watch
-    from mixopt.result import RunResult
+    from mixopt.result import Run
     from mixopt.score import Score
-    from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
 
-    Run = tuple[RunSpec, RunResult]
     Scores = Mapping[str, Sequence[Score]]
 
 
