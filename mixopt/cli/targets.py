@@ -58,8 +58,7 @@ def run_targets(
     from mixopt.store import Store
     from mixopt.study.compare.measure import Side, Yardstick
     from mixopt.study.compare.tasks import SharedTasks
-    from mixopt.study.loop import kept_model
-    from mixopt.study.target import train_targets
+    from mixopt.study.loop import kept_model, train_targets
 
     watch = Quiet() if quiet else Live(Console(stderr=True))
     with Store(study.config.results) as store, study.executor() as executor:

@@ -49,8 +49,8 @@ def train(
     """
     from mixopt.study import Study, StudyConfig
     from mixopt.study.compare.contenders import Contender
+    from mixopt.study.loop import plan_targets
     from mixopt.study.mixtures import resolve_mixture
-    from mixopt.study.target import plan_targets
 
     given = common.study_flags(locals())
     study = Study.of(StudyConfig.load(study_file, given))

@@ -162,6 +162,13 @@ def _add_roles(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def among(column: str, wanted: Iterable[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The condition that `column` is one of `wanted`, and its values; anything where that is None."""
+    if wanted is None:
+        return "1", ()
+    return f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(wanted)),)
+
+
 def disk_error(error: OSError, path: Path) -> StoreError:
     """The line for a file that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

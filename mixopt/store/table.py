@@ -13,8 +13,8 @@ from mixopt.history import RunTrace
 from mixopt.result import DomainResult, RunResult
 from mixopt.role import Role
 from mixopt.spec import RunSpec
-from mixopt.store import curves, frames, task_errors, traces
-from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS, Database, run_rows
+from mixopt.store import curves, frames, task_errors
+from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS, Database, among, run_rows
 from mixopt.store.task_errors import ScoreTable
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Store:
         if result.curve or result.mixture:
             curves.write(self.curve_path(spec.run_id), result)
         if result.trace:
-            traces.write(self.trace_path(spec.run_id), result.trace)
+            curves.write_trace(self.trace_path(spec.run_id), result.trace)
         row, domains = run_rows(spec, result, created or datetime.now(UTC).isoformat(timespec="seconds"))
         with self._database.transaction() as connection:
             if self.has_finished(spec.run_id):
@@ -206,16 +206,15 @@ class Store:
             StoreError: the runs do not share their domains, or predict different things; one has no score.
         """
         wanted = None if run_ids is None else list(dict.fromkeys(run_ids))
-        chosen = "" if wanted is None else " AND run_id IN (SELECT value FROM json_each(?))"
-        values = () if wanted is None else (json.dumps(wanted),)
+        chosen, values = among("run_id", wanted)
         runs = self._database.all(
-            f"SELECT run_id, seed, parameters, {PREDICTED} FROM runs WHERE status = 'finished'{chosen} "
+            f"SELECT run_id, seed, parameters, {PREDICTED} FROM runs WHERE status = 'finished' AND {chosen} "
             "ORDER BY rowid",
             values,
         )
         parts = self._database.all(
             "SELECT run_id, domain, weight, loss, tokens_seen FROM run_domains JOIN runs USING (run_id) "
-            f"WHERE status = 'finished'{chosen} ORDER BY runs.rowid, position",
+            f"WHERE status = 'finished' AND {chosen} ORDER BY runs.rowid, position",
             values,
         )
         history = frames.history(runs, parts, wanted)
@@ -234,12 +233,11 @@ class Store:
 
     def frame(self, run_ids: Iterable[str] | None = None) -> pd.DataFrame:
         """All runs, one row each, in columns that `results/README.md` explains."""
-        chosen = "" if run_ids is None else " WHERE run_id IN (SELECT value FROM json_each(?))"
-        values = () if run_ids is None else (json.dumps(list(run_ids)),)
-        runs = self._database.all(
-            f"SELECT {', '.join(RUN_COLUMNS[:-2])}, {PREDICTED} FROM runs{chosen} ORDER BY created, rowid", values
-        )
-        parts = self._database.all(f"SELECT * FROM run_domains{chosen} ORDER BY run_id, position", values)
+        chosen, values = among("run_id", run_ids)
+        names = ", ".join(RUN_COLUMNS[:-2])
+        query = f"SELECT {names}, {PREDICTED} FROM runs WHERE {chosen} ORDER BY created, rowid"
+        runs = self._database.all(query, values)
+        parts = self._database.all(f"SELECT * FROM run_domains WHERE {chosen} ORDER BY run_id, position", values)
         ids = [run["run_id"] for run in runs]
         return frames.wide(runs, parts, task_errors.wide(ids, self.scores.of(ids)))
 
@@ -257,7 +255,7 @@ class Store:
 
     def trace(self, run_id: str) -> PolicyTrace | None:
         """What the policy of a run did; None where the mixture was fixed, or nothing was recorded."""
-        return traces.read(self.trace_path(run_id))
+        return curves.read_trace(self.trace_path(run_id))
 
     def trace_path(self, run_id: str) -> Path:
         """Where the trace of `run_id` is kept."""

@@ -5,7 +5,6 @@ Symbols: R runs, V evaluation domains, T tasks.
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from mixopt.errors import StoreError
 from mixopt.score import TASK_PREFIX, Score, error_of_mean, labels
+from mixopt.store.schema import among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -152,11 +152,10 @@ class ScoreTable:
         # A table of an older version that is only read has no scores.
         if not self._database.all("SELECT 1 FROM sqlite_master WHERE name = 'scores'"):
             return {}
-        chosen = "" if subjects is None else " WHERE subject IN (SELECT value FROM json_each(?))"
-        values = () if subjects is None else (json.dumps(list(subjects)),)
+        chosen, values = among("subject", subjects)
         found: dict[str, list[Any]] = {}
         order = "subject, task, shots, metric, seed, created"
-        for row in self._database.all(f"SELECT * FROM scores{chosen} ORDER BY {order}", values):
+        for row in self._database.all(f"SELECT * FROM scores WHERE {chosen} ORDER BY {order}", values):
             found.setdefault(row["subject"], []).append(row)
         return found
 

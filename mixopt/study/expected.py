@@ -11,8 +11,6 @@ from mixopt.data.manifest import FILE_NAME, DomainEntry, Manifest, Split
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.model_spec import ModelSpec
     from mixopt.study.config import DataSection, ExecutorSection
 
@@ -32,18 +30,6 @@ PEAK_TFLOPS = {
 _VALIDATION_TOKENS = 10**9
 
 
-def load_or_expect(data: DataSection, vocab_size: int | None) -> Manifest:
-    """What the data folder holds; until there is one, what `data.expected` says it is going to hold.
-
-    Raises:
-        DataError: nothing is prepared, and nothing is expected.
-        ConfigError: no vocabulary is told with what is expected.
-    """
-    if data.expected is None or is_prepared(data.dir):
-        return Manifest.load(data.dir)
-    return expected_manifest(data.expected, vocab_size)
-
-
 def is_prepared(folder: str) -> bool:
     """Whether there is a data folder."""
     return (Path(folder) / FILE_NAME).exists()
@@ -59,12 +45,17 @@ def check_prepared(folder: str) -> None:
         Manifest.load(folder)
 
 
-def expected_manifest(tokens: Mapping[str, int], vocab_size: int | None) -> Manifest:
-    """What a data folder is going to hold, to plan with: domains, tokens, vocabulary; no files.
+def load_or_expect(data: DataSection, vocab_size: int | None) -> Manifest:
+    """What the data folder holds; until there is one, what `data.expected` says it is going to hold.
+
+    The latter has domains, tokens and a vocabulary to plan with, and no files.
 
     Raises:
-        ConfigError: no vocabulary is told, which the model's cost depends on.
+        DataError: nothing is prepared, and nothing is expected.
+        ConfigError: no vocabulary is told with what is expected, which the model's cost depends on.
     """
+    if data.expected is None or is_prepared(data.dir):
+        return Manifest.load(data.dir)
     if vocab_size is None:
         raise ConfigError("data.expected: expected model.vocab_size beside it (50257 for GPT-2's tokenizer)")
     entries = tuple(
@@ -75,7 +66,7 @@ def expected_manifest(tokens: Mapping[str, int], vocab_size: int | None) -> Mani
             duplicates_removed=0,
             source="expected",
         )
-        for name, count in tokens.items()
+        for name, count in data.expected.items()
     )
     return Manifest(
         dtype="uint16" if vocab_size <= 2**16 else "uint32",

@@ -1,4 +1,4 @@
-"""The main flow: ask, train what has no row yet, record, until the method asks for nothing new."""
+"""The main flow: ask, train what has no row yet, record, until the method asks for nothing new; and target runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ if TYPE_CHECKING:
     from mixopt.execute.base import Executor, Watch
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
+    from mixopt.mixture import Mixture
+    from mixopt.result import Run
     from mixopt.spec import RunSpec
     from mixopt.study.study import Study
+
+# Enough points for the tokens at which a curve reaches a given loss to be read off between two of them.
+POINTS = 20
 
 
 def run_study(
@@ -128,6 +133,34 @@ def plan_runs(study: Study, proposals: Iterable[Proposal]) -> list[Job]:
     return planned
 
 
+def plan_targets(study: Study, mixtures: Mapping[str, Mixture], tokens: int, seeds: Sequence[int]) -> list[Job]:
+    """The runs that train each of `mixtures` for `tokens` with each of `seeds`.
+
+    Model and training settings are the study's; its limits of distinct tokens are not: they are for proxies.
+    Tokens are rounded to whole batches. All mixtures have the same seeds, so that these pair up.
+
+    Returns:
+        The runs, mixture by mixture; `role` is `target NAME`. `study.loop.train_missing` trains them.
+
+    Raises:
+        ConfigError: a mixture names a domain that the study does not train on, or repeats one more often than
+            `training.max_epochs` allows.
+    """
+    # Each point is on the tokens of a final loss, so that it can be held against another run's: tokens to reach it.
+    own = study.evaluation
+    evaluation = replace(own, points=max(POINTS, own.points), point_tokens_per_domain=own.tokens_per_domain)
+    planned = []
+    for name, mixture in mixtures.items():
+        for seed in seeds:
+            spec = study.spec(mixture, tokens, seed)
+            # Limits of distinct tokens are the proxies'; the target has all the text.
+            spec = replace(spec, data=replace(spec.data, unique_tokens=None), evaluation=evaluation)
+            role = Role("target", name)
+            study.check_epochs(spec, role)
+            planned.append(job_of(study, spec, role))
+    return planned
+
+
 def job_of(study: Study, spec: RunSpec, role: Role, *, keep: bool = False) -> Job:
     """A run of a study as a job; its trained model is kept, in `kept_model`, where another run needs it."""
     runtime = study.runtime(spec.run_id, spec.policy.reference)
@@ -186,6 +219,35 @@ def train_missing(
         _sweep(study, again, store, executor, watch)
     found = len(dict(links)) - len(missing)
     _sweep(study, [*_evaluations(study, kept), *missing], store, executor, watch, found)
+
+
+def train_targets(
+    study: Study, planned: Sequence[Job], store: Store, executor: Executor, watch: Watch | None = None
+) -> list[Run]:
+    """Train what the table lacks of `planned`, and give those that finished.
+
+    With `executor.keep_checkpoints` their models are kept as well, in `kept_model`.
+
+    Raises:
+        ConfigError: models are to be kept, and that of a run in the table is gone.
+        ExecutorError: not one run came through.
+    """
+    ids = [run.spec.run_id for run in planned]
+    if study.config.executor.keep_checkpoints:
+        gone = [run_id for run_id in ids if store.has_finished(run_id) and not kept_model(study, run_id).exists()]
+        if gone:
+            raise ConfigError(
+                f"--keep: run {gone[0]} is in the table and its model was not kept; `mixopt runs rm {gone[0]} "
+                f"--results {store.folder}` and the same command train it again, or leave out --keep"
+            )
+    train_missing(study, planned, store, executor, watch)
+    finished = [store.get(run_id) for run_id in ids if store.has_finished(run_id)]
+    if not finished:
+        raise ExecutorError(
+            f"none of {len(ids)} target runs finished; `mixopt runs show {ids[0]} --results {store.folder}` says "
+            "why; mend the cause and run the same command again"
+        )
+    return finished
 
 
 def evaluate_kept(

@@ -15,9 +15,8 @@ from mixopt.mixture import Mixture
 from mixopt.plugins import is_path
 from mixopt.policy import POLICIES, make_policy, options_in, weighs_losses
 from mixopt.spec import PolicySpec
-from mixopt.study.loop import job_of
+from mixopt.study.loop import job_of, plan_targets
 from mixopt.study.mixtures import resolve_mixture
-from mixopt.study.target import plan_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

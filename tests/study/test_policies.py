@@ -12,8 +12,8 @@ from mixopt.mixture import Mixture
 from mixopt.policy import make_policy
 from mixopt.role import Role
 from mixopt.spec import RunSpec
+from mixopt.study.loop import plan_targets
 from mixopt.study.policies import PolicyAsked, plan_policies
-from mixopt.study.target import plan_targets
 from tests.study.test_target import make_study
 
 if TYPE_CHECKING:

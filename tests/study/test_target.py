@@ -13,9 +13,8 @@ from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity
 from mixopt.store import Store, export_runs, import_runs
 from mixopt.study import Study
-from mixopt.study.loop import train_missing
+from mixopt.study.loop import plan_targets, train_missing
 from mixopt.study.plan import plan_of
-from mixopt.study.target import plan_targets
 
 if TYPE_CHECKING:
     from pathlib import Path

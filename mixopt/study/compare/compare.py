@@ -14,9 +14,8 @@ from mixopt.store import Store
 from mixopt.store.task_errors import by_label
 from mixopt.study.compare.contenders import Contender, default_contenders, group_runs, plan_mixtures, recorded
 from mixopt.study.compare.measure import Side, Yardstick, in_bits
-from mixopt.study.compare.pairs import check_comparable, versus
+from mixopt.study.compare.pairs import check_comparable, reached, versus
 from mixopt.study.compare.tasks import SharedTasks, evaluate_runs, tally
-from mixopt.study.compare.tokens_to_reach import reached
 from mixopt.study.loop import train_missing
 
 if TYPE_CHECKING:

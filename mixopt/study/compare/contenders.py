@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_names
 from mixopt.mixture import Mixture
+from mixopt.study.loop import plan_targets
 from mixopt.study.mixtures import resolve_mixture
 from mixopt.study.policies import PolicyAsked, plan_policies
-from mixopt.study.target import plan_targets
 from mixopt.units import format_count
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
 from mixopt.store.frames import validation_points
-from mixopt.study.compare.pairs import Scores
 from mixopt.task_objective import UNITS, Downstream, TaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mixopt.arrays import Floats
     from mixopt.objective import Objective
@@ -75,6 +74,19 @@ class Yardstick:
         if tasks_of(self.objective, self.tasks.domains):
             return None
         return self.objective.value(chosen, self.domains, self.averaged)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a mixture scored, seed by seed.
+
+    Attributes:
+        objective: the objective by seed; above 0.
+        domains: perplexity (or bits per byte) by domain, then by seed; above 0.
+    """
+
+    objective: Mapping[int, float]
+    domains: Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True, eq=False)

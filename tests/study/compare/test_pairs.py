@@ -12,7 +12,8 @@ from scipy import stats
 from mixopt.errors import ConfigError
 from mixopt.presets import model_spec
 from mixopt.spec import OptimSpec
-from mixopt.study.compare.pairs import Scores, check_comparable, relative_gain, versus
+from mixopt.study.compare.measure import Scores
+from mixopt.study.compare.pairs import check_comparable, relative_gain, versus
 from tests.synthetic_runs import make_spec
 
 if TYPE_CHECKING:

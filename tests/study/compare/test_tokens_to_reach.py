@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from mixopt.study.compare.tokens_to_reach import first_crossing, not_available, reach
+from mixopt.study.compare.pairs import first_crossing, not_available, reach
 
 TOKENS = np.arange(1, 21) * 1e5
 
