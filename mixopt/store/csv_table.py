@@ -26,21 +26,13 @@ ROUNDING = 5e-3
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """Cells by column, with the line that each row stands on.
+    """Cells by column, with the line that each row stands on."""
 
-    Attributes:
-        path: the file.
-        what: what it is, for messages (`runs file`).
-        lines: line of each row.
-        columns: text of each cell.
-        labels: what a row is called, for messages (`run 'a'`); empty for nothing but its line.
-    """
-
-    path: Path
-    what: str
-    lines: list[int]
-    columns: dict[str, list[str]]
-    labels: tuple[str, ...] = ()
+    path: Path  # the file
+    what: str  # what it is, for messages (`runs file`)
+    lines: list[int]  # line of each row
+    columns: dict[str, list[str]]  # text of each cell
+    labels: tuple[str, ...] = ()  # what a row is called, for messages (`run 'a'`); empty for nothing but its line
 
     def where(self, row: int) -> str:
         """Of a row: file, line, label."""

@@ -45,21 +45,13 @@ class EvalWatch(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A model that can be evaluated.
+    """A model that can be evaluated."""
 
-    Attributes:
-        name: what it is called in tables.
-        subject: the run's id, or the checkpoint's digest where no run of the table made it.
-        folder: what `from_pretrained` reads.
-        digest: the checkpoint's content.
-        objective: what it predicts.
-    """
-
-    name: str
-    subject: str
-    folder: Path
-    digest: str
-    objective: Prediction
+    name: str  # what it is called in tables
+    subject: str  # the run's id, or the checkpoint's digest where no run of the table made it
+    folder: Path  # what `from_pretrained` reads
+    digest: str  # the checkpoint's content
+    objective: Prediction  # what it predicts
 
 
 def find_model(word: str, store: Store) -> TrainedModel:

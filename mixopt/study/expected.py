@@ -84,17 +84,11 @@ def _split(name: str, part: str, tokens: int) -> Split:
 
 @dataclass(frozen=True)
 class AssumedSpeed:
-    """How fast runs are on a GPU that is not here.
+    """How fast runs are on a GPU that is not here."""
 
-    Attributes:
-        gpu: a name of `PEAK_TFLOPS`.
-        mfu: model FLOPs utilisation: the share of the peak that training reaches.
-        gpus: GPUs of one run; a fraction shares one.
-    """
-
-    gpu: str
-    mfu: float
-    gpus: float
+    gpu: str  # a name of `PEAK_TFLOPS`
+    mfu: float  # model FLOPs utilisation: the share of the peak that training reaches
+    gpus: float  # GPUs of one run; a fraction shares one
 
     @classmethod
     def of(cls, executor: ExecutorSection) -> AssumedSpeed | None:

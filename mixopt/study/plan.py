@@ -35,36 +35,22 @@ _CURVE_ROW_BYTES, _RUN_BYTES = 60, 5000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study would do.
+    """What a study would do."""
 
-    Attributes:
-        runs: every run that the method asks for first, with its role.
-        found: ids of those that the table has.
-        tokens: training tokens of the others.
-        flops: training FLOPs of the others.
-        tokens_per_second: of one worker, measured on this machine or assumed; None with nothing to train, or one
-            step only.
-        workers: runs at once.
-        seconds: estimated wall time.
-        disk_bytes: estimated disk, checkpoints included.
-        repeated: most epochs of each domain that is gone through more than once, by name.
-        gpu_hours: GPUs times hours of the others, evaluations included; None where this machine was timed.
-        assumed: what GPU hours rest on, in words.
-        prepared: whether the data is there; run ids depend on it.
-    """
-
-    runs: tuple[Job, ...]
-    found: frozenset[str]
-    tokens: int
-    flops: float
+    runs: tuple[Job, ...]  # every run that the method asks for first, with its role
+    found: frozenset[str]  # ids of those that the table has
+    tokens: int  # training tokens of the others
+    flops: float  # training FLOPs of the others
+    # of one worker, measured on this machine or assumed; None with nothing to train, or one step only
     tokens_per_second: float | None
-    workers: int
-    seconds: float
-    disk_bytes: float
-    repeated: dict[str, float]
+    workers: int  # runs at once
+    seconds: float  # estimated wall time
+    disk_bytes: float  # estimated disk, checkpoints included
+    repeated: dict[str, float]  # most epochs of each domain that is gone through more than once, by name
+    # GPUs times hours of the others, evaluations included; None where this machine was timed
     gpu_hours: float | None = None
-    assumed: str | None = None
-    prepared: bool = True
+    assumed: str | None = None  # what GPU hours rest on, in words
+    prepared: bool = True  # whether the data is there; run ids depend on it
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -33,17 +33,12 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class PolicyAsked:
-    """A policy, what it starts from, and what differs from its defaults.
+    """A policy, what it starts from, and what differs from its defaults."""
 
-    Attributes:
-        name: a policy of `mixopt.policy`.
-        prior: the mixture that it starts from, or a name of one (`mixopt.study.mixtures`).
-        options: the policy's own, as plain values. Those that follow from the run need not be given: the length of
-            the run and of a sequence (ado), of the run (odm), of a batch (schedule).
-    """
-
-    name: str = "ado"
-    prior: str | Mixture = "natural"
+    name: str = "ado"  # a policy of `mixopt.policy`
+    prior: str | Mixture = "natural"  # the mixture that it starts from, or a name of one (`mixopt.study.mixtures`)
+    # the policy's own, as plain values. Those that follow from the run need not be given: the length of the run and
+    # of a sequence (ado), of the run (odm), of a batch (schedule)
     options: Mapping[str, Option] = field(default_factory=dict)
 
     @classmethod

@@ -28,40 +28,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """Prediction and measurement of one mixture.
+    """Prediction and measurement of one mixture."""
 
-    Attributes:
-        weights: the mixture.
-        predicted: the objective, as the method predicted it; None if it made no prediction.
-        measured: the objective.
-        gain_predicted: predicted relative improvement of the recommended mixture over this one; None for itself.
-        gain_measured: the same, measured seed by seed (the seeds share initialisation and data order).
-        losses: mean validation loss over seeds by domain, nats/token.
-    """
-
-    weights: dict[str, float]
-    predicted: Estimate | None
-    measured: Measured
+    weights: dict[str, float]  # the mixture
+    predicted: Estimate | None  # the objective, as the method predicted it; None if it made no prediction
+    measured: Measured  # the objective
+    # predicted relative improvement of the recommended mixture over this one; None for itself
     gain_predicted: Estimate | None
+    # the same, measured seed by seed (the seeds share initialisation and data order)
     gain_measured: Measured | None
-    losses: dict[str, float]
+    losses: dict[str, float]  # mean validation loss over seeds by domain, nats/token
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found.
+    """What a verification found."""
 
-    Attributes:
-        objective: name of the objective.
-        tokens: training tokens of every run.
-        mixtures: the recommended mixture first, then the baselines, by name.
-        runs: ids of the runs that this rests on.
-    """
-
-    objective: str
-    tokens: int
-    mixtures: dict[str, Compared]
-    runs: tuple[str, ...]
+    objective: str  # name of the objective
+    tokens: int  # training tokens of every run
+    mixtures: dict[str, Compared]  # the recommended mixture first, then the baselines, by name
+    runs: tuple[str, ...]  # ids of the runs that this rests on
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -32,23 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What to compare.
+    """What to compare."""
 
-    Attributes:
-        contenders: mixtures and runs; none for uniform, natural and what studies of this data recommend.
-        tokens: training tokens of the mixtures' runs; None for the study's.
-        seeds: seeds of each mixture.
-        baselines: names (or words) of contenders, the main one first; none for uniform, then natural.
-        metric: compare perplexities, or bits per byte.
-        train: train what is missing; else only what the table has is compared.
-    """
-
+    # mixtures and runs; none for uniform, natural and what studies of this data recommend
     contenders: tuple[str, ...] = ()
-    tokens: int | None = None
-    seeds: int = 3
+    tokens: int | None = None  # training tokens of the mixtures' runs; None for the study's
+    seeds: int = 3  # seeds of each mixture
+    # names (or words) of contenders, the main one first; none for uniform, then natural
     baselines: tuple[str, ...] = ()
-    metric: Metric = "perplexity"
-    train: bool = True
+    metric: Metric = "perplexity"  # compare perplexities, or bits per byte
+    train: bool = True  # train what is missing; else only what the table has is compared
 
     def __post_init__(self) -> None:
         if self.seeds < 1:

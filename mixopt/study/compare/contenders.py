@@ -30,16 +30,12 @@ _RUN_ID = re.compile(r"[0-9a-f]{4,16}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Contender:
-    """One thing to compare, as it was asked for.
+    """One thing to compare, as it was asked for."""
 
-    Attributes:
-        text: a mixture as `resolve_mixture` reads it, a policy as `PolicyAsked.parse` does, or the start of a run's
-            id (4 digits or more).
-        label: what to call it; None for the mixture's own name, or what the table knows of the run.
-    """
-
+    # a mixture as `resolve_mixture` reads it, a policy as `PolicyAsked.parse` does, or the start of a run's id (4
+    # digits or more)
     text: str
-    label: str | None = None
+    label: str | None = None  # what to call it; None for the mixture's own name, or what the table knows of the run
 
     @classmethod
     def parse(cls, word: str) -> Contender:

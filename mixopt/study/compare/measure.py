@@ -38,21 +38,13 @@ def in_bits(objective: Objective) -> Objective:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What all groups are measured by.
+    """What all groups are measured by."""
 
-    Attributes:
-        objective: on what `metric` compares.
-        metric: nats/token (perplexities), or bits per byte.
-        domains: V evaluation domains, in order.
-        averaged: those that averages go over.
-        tasks: T downstream tasks that all runs have scores of.
-    """
-
-    objective: Objective
-    metric: Metric
-    domains: tuple[str, ...]
-    averaged: tuple[str, ...]
-    tasks: SharedTasks
+    objective: Objective  # on what `metric` compares
+    metric: Metric  # nats/token (perplexities), or bits per byte
+    domains: tuple[str, ...]  # V evaluation domains, in order
+    averaged: tuple[str, ...]  # those that averages go over
+    tasks: SharedTasks  # T downstream tasks that all runs have scores of
 
     def value(self, chosen: Floats, errors: Floats) -> Floats:
         """The objective (S,) of losses or bits (S, V) and errors of tasks (S, T).
@@ -78,30 +70,19 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a mixture scored, seed by seed.
+    """What a mixture scored, seed by seed."""
 
-    Attributes:
-        objective: the objective by seed; above 0.
-        domains: perplexity (or bits per byte) by domain, then by seed; above 0.
-    """
-
-    objective: Mapping[int, float]
-    domains: Mapping[str, Mapping[int, float]]
+    objective: Mapping[int, float]  # the objective by seed; above 0
+    domains: Mapping[str, Mapping[int, float]]  # perplexity (or bits per byte) by domain, then by seed; above 0
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One group, measured.
+    """One group, measured."""
 
-    Attributes:
-        entry: not yet held against others.
-        scores: what gains are computed from.
-        spec: of one of its runs; the others differ in their seed only.
-    """
-
-    entry: Entry
-    scores: Scores
-    spec: RunSpec
+    entry: Entry  # not yet held against others
+    scores: Scores  # what gains are computed from
+    spec: RunSpec  # of one of its runs; the others differ in their seed only
 
     @classmethod
     def of(cls, name: str, runs: Sequence[Run], yardstick: Yardstick) -> Side:

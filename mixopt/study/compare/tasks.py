@@ -34,15 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedTasks:
-    """Tasks that every compared run has a score of, under the same identity.
+    """Tasks that every compared run has a score of, under the same identity."""
 
-    Attributes:
-        scores: main scores of each run by identity.
-        identities: of each task, by what it is called; a fine-tuning task has one a seed.
-    """
-
-    scores: dict[str, dict[str, Score]]
-    identities: dict[str, tuple[str, ...]]
+    scores: dict[str, dict[str, Score]]  # main scores of each run by identity
+    identities: dict[str, tuple[str, ...]]  # of each task, by what it is called; a fine-tuning task has one a seed
 
     @classmethod
     def of(cls, runs: Iterable[str], scores: Scores, asked: Sequence[EvalTask] = ()) -> SharedTasks:
