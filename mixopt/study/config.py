@@ -291,11 +291,7 @@ def at_target(config: StudyConfig) -> StudyConfig:
 
 
 def _method_section(value: object, source: str, running: str | None, default: str) -> dict[str, Any]:
-    """The file's `method` section, as options of the method that runs.
-
-    Raises:
-        ConfigError: it is no section, names no method, or has an option that the method which it names does not.
-    """
+    """The file's `method` section, checked against the method that it names, as options of the method that runs."""
     section = {"name": value} if isinstance(value, str) else value if value is not None else {}
     if not isinstance(section, dict):
         raise ConfigError(f"{source}: method: expected options such as `name: ddo`, found {value!r:.60}")

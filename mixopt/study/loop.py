@@ -257,11 +257,7 @@ def evaluate_kept(
     executor: Executor,
     watch: Watch | None = None,
 ) -> None:
-    """Evaluate kept models on tasks, by run.
-
-    Raises:
-        ExecutorError: a task could not be had.
-    """
+    """Evaluate kept models on tasks, by run; an ExecutorError says that a task could not be had."""
     _sweep(study, _evaluations(study, lost), store, executor, watch)
 
 

@@ -187,12 +187,7 @@ def id_of(resolved: dict[str, Any]) -> str:
 
 
 def _earlier(study: Study, prefix: str) -> Earlier:
-    """The earlier study, from the results table.
-
-    Raises:
-        ConfigError: it has no recommendation.
-        StoreError: there is no such study, or no results table.
-    """
+    """The earlier study, from the results table."""
     with Store(study.config.results, read_only=True) as store:
         record = store.study(prefix)
         mixture = mixture_of_study(record, store, f"extend {prefix}")

@@ -75,7 +75,6 @@ def verify(
     """Train the recommended mixture and the baselines for the study's tokens with the same seeds, and compare.
 
     The seeds are other ones than the search's: what those favour, a search takes for the merit of a mixture.
-
     Baselines that are the same are trained once.
 
     Raises:
@@ -90,36 +89,28 @@ def verify(
     ]
     planned = plan_runs(study, proposals)
     train_missing(study, planned, store, executor, watch)
-
     ids = {name: [run.spec.run_id for run in planned if run.role == Role("verify", name)] for name in mixtures}
     every = [run for some in ids.values() for run in some]
     history = store.history(every, tasks=needed_tasks(study, objective))
     row_of = {run: row for row, run in enumerate(history.runs)}
     values = objective.value(history.losses, history.eval_domains, history.domains)
-    measured: dict[str, list[float]] = {}
+    rows: dict[str, list[int]] = {}
     for name, some in ids.items():
         lost = [run for run in some if run not in row_of]
         if lost:
             raise ConfigError(f"verify {name}: run {lost[0]} did not finish; `mixopt runs show {lost[0]}` says why")
-        measured[name] = [float(values[row_of[run]]) for run in some]
-
-    by_seed = {name: dict(enumerate(some)) for name, some in measured.items()}
+        rows[name] = [row_of[run] for run in some]
+    by_seed = {name: dict(enumerate(values[some].tolist())) for name, some in rows.items()}
+    losses = {name: history.losses[some].mean(axis=0).tolist() for name, some in rows.items()}
+    gains = {name: relative_gain(by_seed["recommended"], by_seed[name])[0] for name in baselines}
     compared = {
         name: Compared(
             weights=mixture.to_dict(),
             predicted=recommendation.predicted.get(name),
-            measured=Measured.of(measured[name]),
+            measured=Measured.of(list(by_seed[name].values())),
             gain_predicted=recommendation.gains.get(name),
-            gain_measured=None
-            if name == "recommended"
-            else relative_gain(by_seed["recommended"], by_seed[name])[0],
-            losses=dict(
-                zip(
-                    history.eval_domains,
-                    history.losses[[row_of[run] for run in ids[name]]].mean(axis=0).tolist(),
-                    strict=True,
-                )
-            ),
+            gain_measured=gains.get(name),
+            losses=dict(zip(history.eval_domains, losses[name], strict=True)),
         )
         for name, mixture in mixtures.items()
     }

@@ -88,11 +88,7 @@ def compare(study: Study, question: Question, watch: Watch | None = None) -> Com
 def _check(
     planned: Mapping[str, Sequence[Job]], runs: Mapping[str, Sequence[Run]], question: Question
 ) -> list[RunSpec]:
-    """Everything that can be wrong with a comparison before its runs are trained; a spec of each group.
-
-    Raises:
-        ConfigError: it is.
-    """
+    """Everything that can be wrong with a comparison before its runs are trained; a spec of each group."""
     twice = [name for name in runs if name in planned]
     if twice:
         raise ConfigError(f"a mixture and runs are both called {twice[0]!r}; name the runs: NAME=RUN")
@@ -124,11 +120,7 @@ def _with_baselines(asked: list[Contender], baselines: Sequence[str], *, only_ru
 
 
 def _baselines(words: Sequence[str], groups: Mapping[str, Sequence[RunSpec]]) -> list[str]:
-    """The groups that others are held against, by name or by the start of a run's id.
-
-    Raises:
-        ConfigError: there is no such group.
-    """
+    """The groups that others are held against, by name or by the start of a run's id."""
     if not words:
         return [name for name in ("uniform", "natural") if name in groups] or [next(iter(groups))]
     found = []
