@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.signal import savgol_filter
 
 from mixopt.laws.ado_fit import HUBER, fit_laws
-from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.huber_newton import LawBounds
 from mixopt.mixture import Mixture
 from mixopt.policy import Ado
 
@@ -77,9 +77,7 @@ def step_cost(preset: str, steps: int) -> tuple[float, float]:
     """Median microseconds of an `observe` in the first and the last tenth of a run of 22 domains, fits left out."""
     rng = np.random.default_rng(0)
     share = rng.dirichlet(np.ones(22))
-    policy = Ado(
-        Mixture.normalised({str(k): float(s) for k, s in enumerate(share)}), preset, warmup=200, refit=False
-    )
+    policy = Ado(Mixture.normalised({str(k): float(s) for k, s in enumerate(share)}), preset, warmup=200, refit=False)
     policy.set_laws(np.full(22, 3.0), np.full(22, 0.6), rng.uniform(0.1, 0.5, 22))
     losses, tokens = rng.uniform(2, 4, (100, 22)), rng.multinomial(BATCH, share, 100) * 1024
     blocks = []

@@ -60,9 +60,7 @@ def main() -> None:
     parser.add_argument("--reference-solves", type=int, default=10)
     options = parser.parse_args()
     prior, rng = Prior(), np.random.default_rng(1)
-    print(
-        f"{'domains':>7}  {'ours':>8}  {'limit':>6}  {'scipy+cvxpy (scaled)':>20}  {'ratio':>7}  {'worse fits':>10}"
-    )
+    print(f"{'domains':>7}  {'ours':>8}  {'limit':>6}  {'scipy+cvxpy (scaled)':>20}  {'ratio':>7}  {'worse fits':>10}")
     for domains, limit in LIMITS.items():
         x, sd, y = sweep(domains, options.replicates)
         shift = prior.spread * rng.standard_normal((options.replicates, domains, 2))
@@ -72,8 +70,7 @@ def main() -> None:
 
         fit = fit_power(x, y, sd, prior, shift)
         pairs = [
-            (int(rng.integers(options.replicates)), int(rng.integers(domains)))
-            for _ in range(options.reference_fits)
+            (int(rng.integers(options.replicates)), int(rng.integers(domains))) for _ in range(options.reference_fits)
         ]
         start = time.perf_counter()
         found = [scipy_fit(x[k], sd[k], y[b, k], prior, shift[b, k]) for b, k in pairs]

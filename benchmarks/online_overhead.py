@@ -161,9 +161,7 @@ def main() -> None:
     print(f"{given.model}, steps of {PAPER_SEQUENCES} sequences, {flops:.2g} FLOPs each:")
     on_gpu = flops / (MFU * PEAK_TFLOPS["H100"] * 1e12)
     for where, seconds in (("one thread here", step), ("1 H100", on_gpu), ("8 H100", on_gpu / 8)):
-        print(
-            f"  {where:<16} {seconds:10.3f} s a step; calls {calls / seconds:.1e} of it, fits {fits / seconds:.1e}"
-        )
+        print(f"  {where:<16} {seconds:10.3f} s a step; calls {calls / seconds:.1e} of it, fits {fits / seconds:.1e}")
 
 
 if __name__ == "__main__":

@@ -80,9 +80,7 @@ def main() -> None:
         groups = {name: [store.get(run.spec.run_id) for run in some] for name, some in plan.items()}
     for name, mixture in fixed.items():
         print(f"{name}: {', '.join(f'{domain} {weight:.3f}' for domain, weight in mixture.to_dict().items())}")
-    comparisons = {
-        name: compare_runs(groups, objective, ["natural"]) for name, objective in objectives(study).items()
-    }
+    comparisons = {name: compare_runs(groups, objective, ["natural"]) for name, objective in objectives(study).items()}
     print_table(comparisons, study.config.data.eval_only)
 
 
@@ -140,9 +138,7 @@ def _objective_cells(entry: Entry) -> list[str]:
     elif reach.saved is None:
         cells.append("never there")
     else:
-        span = (
-            "" if reach.low is None or reach.high is None else f" ({100 * reach.low:.0f} to {100 * reach.high:.0f})"
-        )
+        span = "" if reach.low is None or reach.high is None else f" ({100 * reach.low:.0f} to {100 * reach.high:.0f})"
         cells.append(f"{100 * reach.saved:.1f} %{span}")
     return cells
 

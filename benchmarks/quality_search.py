@@ -97,9 +97,7 @@ def main() -> None:
     options = parser.parse_args()
     target = study_of(options, options.model, options.tokens, validation=options.validation)
     searches = [
-        make_search(method, seed, options)
-        for seed in range(options.searches)
-        for method in options.methods.split(",")
+        make_search(method, seed, options) for seed in range(options.searches) for method in options.methods.split(",")
     ]
     watch = Quiet() if options.quiet else Live(Console(stderr=True))
     with Store(options.results) as store, target.executor() as executor:
@@ -113,9 +111,7 @@ def main() -> None:
     sys.stdout.write(write_tables(options.out / "table.md", outcomes, measured))
 
 
-def study_of(
-    options: argparse.Namespace, model: str, tokens: int, *, validation: int = 4096, **method: Any
-) -> Study:
+def study_of(options: argparse.Namespace, model: str, tokens: int, *, validation: int = 4096, **method: Any) -> Study:
     """A study of the data with a model, a length and a `method` section."""
     return Study(
         data=options.data,
@@ -139,9 +135,7 @@ def make_search(method: str, seed: int, options: argparse.Namespace) -> Search:
         searcher = study.searcher()
         assert isinstance(searcher, Adso)
         settings = replace(searcher.settings, seed=seed)
-        return Search(
-            method, seed, study, Adso(study.natural, searcher.ladder, settings, {"natural": study.natural})
-        )
+        return Search(method, seed, study, Adso(study.natural, searcher.ladder, settings, {"natural": study.natural}))
     if method == "ddo":
         study = study_of(options, model, affordable(method, model, tokens, target, options), name=method)
         searcher = study.searcher()

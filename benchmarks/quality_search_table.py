@@ -126,9 +126,7 @@ def mean_ranks(outcomes: Sequence[Outcome], baselines: Mapping[str, Mapping[int,
     return {name: float(np.mean(some)) for name, some in places.items()}
 
 
-def _predictions(
-    groups: Mapping[str, Sequence[Outcome]], baselines: Mapping[str, Mapping[int, float]]
-) -> list[str]:
+def _predictions(groups: Mapping[str, Sequence[Outcome]], baselines: Mapping[str, Mapping[int, float]]) -> list[str]:
     """Predicted gains over uniform beside measured ones, and how many intervals hold the measured one."""
     lines = [
         "| method | predicted gain over uniform | measured | measured within the interval | search 0 trained |",

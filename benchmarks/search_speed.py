@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numeric libraries ar
 import numpy as np
 import torch
 
-from mixopt.methods.swarm.optimum import minimise
+from mixopt.methods.simplex.optimum import minimise
 from mixopt.methods.swarm.predicted_objective import Single, Surface
 from mixopt.methods.swarm.regressors.exponential import LogLinear
 from mixopt.methods.swarm.regressors.gp import GaussianProcessRegressor
@@ -69,9 +69,7 @@ def ours(world: World, regressor: Regressor, losses: int) -> tuple[float, float]
     start = time.process_time()
     fitted = regressor.fit(world.weights, world.losses, seed=0)
     share = np.full(DOMAINS, 1 / DOMAINS)
-    minimise(
-        Surface(Single(fitted), share, "sum", fitted=fitted), Bounds.free([str(i) for i in range(DOMAINS)]), share
-    )
+    minimise(Surface(Single(fitted), share, "sum", fitted=fitted), Bounds.free([str(i) for i in range(DOMAINS)]), share)
     seconds = time.process_time() - start
     return seconds, world.error(fitted.predict(world.unseen)[:, :losses])
 
@@ -165,9 +163,7 @@ def main() -> None:
         for name, (seconds, error) in found.items():
             print(f"{runs:>4}  {name:<10}  {seconds:>10.2f}s  {limit:>5.1f}s  {'':>8}  {error:>6.3f}")
         for name, (seconds, error, counterpart) in references.items():
-            print(
-                f"{runs:>4}  {name:<10}  {seconds:>10.2f}s  {'':>6}  {seconds / counterpart:>7.0f}x  {error:>6.3f}"
-            )
+            print(f"{runs:>4}  {name:<10}  {seconds:>10.2f}s  {'':>6}  {seconds / counterpart:>7.0f}x  {error:>6.3f}")
 
 
 if __name__ == "__main__":

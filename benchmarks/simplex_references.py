@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.solve.projection import project
+from mixopt.solve.bounds import project
 
 if TYPE_CHECKING:
     from mixopt.arrays import Floats
-    from mixopt.solve.problem import PowerSum
+    from mixopt.solve.simplex import PowerSum
 
 # Tighter than this, Clarabel gives up on some problems; the refinement supplies the digits that are missing.
 _TOLERANCE = 1e-9

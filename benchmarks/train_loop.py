@@ -28,8 +28,8 @@ from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.train.device import Runtime
+from mixopt.train.learner import learning_rate, make_adamw
 from mixopt.train.loop import train
-from mixopt.train.optim import learning_rate, make_adamw
 from mixopt.units import parse_count
 
 
@@ -129,9 +129,7 @@ def main() -> None:
         tokens=whole_batches(parse_count(options.tokens), batch_tokens),
         sequence_length=model.context,
     )
-    runtime = Runtime(
-        data_dir=options.data, device=options.device, threads=options.threads, compile=options.compile
-    )
+    runtime = Runtime(data_dir=options.data, device=options.device, threads=options.threads, compile=options.compile)
     _compare(spec, runtime, options.rounds, options.peak_tflops)
 
 

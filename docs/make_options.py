@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mixopt.methods.method import told
 from mixopt.methods.registry import METHODS, method_named
-from mixopt.methods.settings import told
 from mixopt.study.template import value_of
 
 HEAD = """# Options of the methods

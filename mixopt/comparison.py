@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mixopt.model_spec import LOSS_UNITS, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic import TypeAdapter
 
 Metric = Literal["perplexity", "bits-per-byte"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from mixopt.model_spec import Prediction
     from mixopt.score import Score
 
@@ -26,23 +24,17 @@ KIND_OF: dict[Prediction, Kind] = {"causal": "harness", "masked": "finetune"}
 
 @dataclass(frozen=True, kw_only=True)
 class EvalTask:
-    """One task, resolved.
+    """One task, resolved."""
 
-    Attributes:
-        name: the task's name, unique among all that mixopt and lm-eval know.
-        kind: `harness` is scored by lm-eval as it is; `finetune` trains the model on the task first.
-        settings: JSON values that change the score: shots, limit, learning rate, seed and so on; None stands for
-            the task's own.
-        files: names and contents of the task's own files (a YAML, JSON lines); none for a task that lm-eval or
-            `datasets` has by name.
-        folder: where files lie that are too large to travel; the worker has to see it. Not part of the identity:
-            `settings` then has the files' digests.
-    """
-
-    name: str
-    kind: Kind
+    name: str  # the task's name, unique among all that mixopt and lm-eval know
+    kind: Kind  # `harness` is scored by lm-eval as it is; `finetune` trains the model on the task first
+    # JSON values that change the score: shots, limit, learning rate, seed and so on; None stands for the task's own
     settings: dict[str, Any] = field(default_factory=dict)
+    # names and contents of the task's own files (a YAML, JSON lines); none for a task that lm-eval or `datasets` has by
+    # name
     files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    # where files lie that are too large to travel; the worker has to see it. Not part of the identity: `settings` then
+    # has the files' digests.
     folder: str | None = None
 
     @property
@@ -55,38 +47,24 @@ class EvalTask:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRuntime:
-    """Where and how a model is evaluated: what does not change its scores beyond rounding.
+    """Where and how a model is evaluated: what does not change its scores beyond rounding."""
 
-    Attributes:
-        device: `auto` takes a GPU where there is one.
-        threads: CPU threads.
-        precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
-        batch_size: items in one forward pass; None for what suits the model and the device.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 1
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    batch_size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU where there is one
+    threads: int = 1  # CPU threads
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # `auto` is bfloat16 on a GPU, float32 on a CPU
+    batch_size: int | None = None  # items in one forward pass; None for what suits the model and the device
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one task.
+    """What became of one task."""
 
-    Attributes:
-        task: its name.
-        scores: what it measured; empty where it could not be had.
-        error: why not, in one line with what to do; None where there are scores.
-        seconds: wall time.
-        identity: the task's, which tells the same task with other shots or another seed apart;
-            `mixopt.evaluate.worker.evaluate` fills it in.
-    """
-
-    task: str
-    scores: tuple[Score, ...] = ()
-    error: str | None = None
-    seconds: float = 0.0
+    task: str  # its name
+    scores: tuple[Score, ...] = ()  # what it measured; empty where it could not be had
+    error: str | None = None  # why not, in one line with what to do; None where there are scores
+    seconds: float = 0.0  # wall time
+    # the task's, which tells the same task with other shots or another seed apart; `mixopt.evaluate.worker.evaluate`
+    # fills it in
     identity: str = ""
 
 

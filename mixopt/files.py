@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from blake3 import blake3
 
 from mixopt.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager
@@ -43,7 +41,6 @@ def read_mapping(path: str | Path, what: str, expected: str) -> dict[str, Any]:
     Args:
         path: the file.
         what: what it is, for messages: `mixture file PATH`.
-        expected: what should be in it.
 
     Raises:
         ConfigError: it cannot be read, is not YAML, or holds something else.

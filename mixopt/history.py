@@ -5,64 +5,39 @@ Symbols: R runs, K training domains, V evaluation domains.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices, Ints
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.trace import PolicyTrace
 
 
 @dataclass(frozen=True, eq=False)
 class CurvePoints:
-    """Validation losses measured inside runs, before their end: data of shorter runs that cost nothing.
+    """Validation losses measured inside runs, before their end: data of shorter runs that cost nothing."""
 
-    Attributes:
-        run: (C,) index of the run in its history.
-        tokens: (C,) training tokens by then.
-        losses: (C, V) nats/token; finite.
-    """
-
-    run: Indices
-    tokens: Floats
-    losses: Floats
+    run: Indices  # (C,) index of the run in its history
+    tokens: Floats  # (C,) training tokens by then
+    losses: Floats  # (C, V) nats/token; finite
 
 
 @dataclass(frozen=True, eq=False)
 class RunTrace:
-    """What the policy of a run did.
+    """What the policy of a run did."""
 
-    Attributes:
-        trace: its course; None where it is lost.
-        reference: the run that it was held against; None for none.
-    """
-
-    trace: PolicyTrace | None
-    reference: str | None = None
+    trace: PolicyTrace | None  # its course; None where it is lost
+    reference: str | None = None  # the run that it was held against; None for none
 
 
 @dataclass(frozen=True, eq=False)
 class History:
     """Finished runs as arrays, from the results table or from anybody's CSV.
-
-    Attributes:
-        runs: R names (run ids).
-        domains: K training domains.
-        eval_domains: V domains that losses were measured on, tasks among them.
-        tokens_seen: (R, K) training tokens of each domain.
-        losses: (R, V) validation losses, nats/token, and errors of tasks; finite.
-        seeds: (R,) seeds.
-        parameters: (R,) model sizes; 0 where unknown.
-        curves: points of learning curves; None where nobody asked for them.
-        traces: of runs whose mixture a policy chose, by run; None where nobody asked for them.
-        standard_errors: (R, V) of `losses`, from the spread over a task's items; 0 for losses, whose validation
-            text is large. None where there are none.
 
     Downstream tasks are evaluation domains too: `task:NAME` has the error, 1 − score.
 
@@ -70,15 +45,18 @@ class History:
         ConfigError: shapes disagree, a run is named twice, or a number is not finite or negative.
     """
 
-    runs: tuple[str, ...]
-    domains: tuple[str, ...]
-    eval_domains: tuple[str, ...]
-    tokens_seen: Floats
-    losses: Floats
-    seeds: Ints
-    parameters: Ints
-    curves: CurvePoints | None = None
+    runs: tuple[str, ...]  # R names (run ids)
+    domains: tuple[str, ...]  # K training domains
+    eval_domains: tuple[str, ...]  # V domains that losses were measured on, tasks among them
+    tokens_seen: Floats  # (R, K) training tokens of each domain
+    losses: Floats  # (R, V) validation losses, nats/token, and errors of tasks; finite
+    seeds: Ints  # (R,) seeds
+    parameters: Ints  # (R,) model sizes; 0 where unknown
+    curves: CurvePoints | None = None  # points of learning curves; None where nobody asked for them
+    # of runs whose mixture a policy chose, by run; None where nobody asked for them
     traces: Mapping[str, RunTrace] | None = None
+    # (R, V) of `losses`, from the spread over a task's items; 0 for losses, whose validation text is large. None where
+    # there are none.
     standard_errors: Floats | None = None
 
     def __post_init__(self) -> None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from mixopt.arrays import Floats, Ints
 from mixopt.errors import ConfigError
 from mixopt.files import read_mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from mixopt.arrays import Floats, Ints
 
 SUM_TOLERANCE = 1e-9
 
@@ -43,9 +39,7 @@ class Mixture:
             raise ConfigError(f"mixture: domain {twice[0]!r} is named more than once")
         for domain, weight in zip(self.domains, self.weights, strict=True):
             if not math.isfinite(weight) or weight < 0:
-                raise ConfigError(
-                    f"mixture: the weight of {domain!r} must be a number of at least 0, found {weight}"
-                )
+                raise ConfigError(f"mixture: the weight of {domain!r} must be a number of at least 0, found {weight}")
         total = math.fsum(self.weights)
         if abs(total - 1) > SUM_TOLERANCE:
             raise ConfigError(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from mixopt.errors import ConfigError
 from mixopt.plugins import Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Prediction = Literal["causal", "masked"]
 
@@ -32,33 +30,23 @@ def require(condition: bool, message: str) -> None:
 class ModelSpec:
     """Dimensions of a model.
 
-    Attributes:
-        family: what kind of model (`FAMILIES`), or a `module:Class` of your own.
-        vocab_size: entries of the embedding; at least the tokenizer's, and one more for the mask token of a masked
-            model whose tokenizer has none.
-        context: longest sequence, in tokens.
-        width: size of the residual stream.
-        layers: number of blocks.
-        heads: attention heads; divides `width`.
-        kv_heads: key and value heads, where a family tells them apart; None means `heads`.
-        ffn_width: inner size of the feed-forward layers; None means what is usual in the family.
-        tied_embeddings: the output layer shares the input embedding.
-        init_std: standard deviation of the initial weights. GPT-2's 0.02 suits its widths; a narrow model trains
-            faster, and with less spread between seeds, from about 0.55 / √width.
-
     Raises:
         ConfigError: there is no such family, or it cannot have these dimensions.
     """
 
-    family: str
+    family: str  # what kind of model (`FAMILIES`), or a `module:Class` of your own
+    # entries of the embedding; at least the tokenizer's, and one more for the mask token of a masked model whose
+    # tokenizer has none
     vocab_size: int
-    context: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int | None = None
-    ffn_width: int | None = None
-    tied_embeddings: bool = True
+    context: int  # longest sequence, in tokens
+    width: int  # size of the residual stream
+    layers: int  # number of blocks
+    heads: int  # attention heads; divides `width`
+    kv_heads: int | None = None  # key and value heads, where a family tells them apart; None means `heads`
+    ffn_width: int | None = None  # inner size of the feed-forward layers; None means what is usual in the family
+    tied_embeddings: bool = True  # the output layer shares the input embedding
+    # standard deviation of the initial weights. GPT-2's 0.02 suits its widths; a narrow model trains faster, and with
+    # less spread between seeds, from about 0.55 / √width.
     init_std: float = 0.02
 
     def __post_init__(self) -> None:
@@ -115,13 +103,10 @@ class Family(ABC):
 
     Args:
         spec: the dimensions.
-
-    Attributes:
-        predicts: every next token (`causal`), or tokens that were masked (`masked`).
-        presets: fields of `ModelSpec` by the name of a preset, without family and vocabulary.
     """
 
-    predicts: ClassVar[Prediction] = "causal"
+    predicts: ClassVar[Prediction] = "causal"  # every next token (`causal`), or tokens that were masked (`masked`)
+    # fields of `ModelSpec` by the name of a preset, without family and vocabulary
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, spec: ModelSpec) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.task_objective import UNITS, Downstream, TaskError, columns, is_task
+from mixopt.score import TASK_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats
+    from mixopt.arrays import Floats
     from mixopt.history import History
+
 
 # Nats: no loss comes near, and exp of twice as much is a finite number.
 _MOST = 300.0
@@ -116,16 +117,11 @@ class WorstLoss:
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """Mean loss weighted by domain: Σ_v weight_v · loss_v; errors of tasks may be among the losses.
+    """Mean loss weighted by domain: Σ_v weight_v · loss_v; errors of tasks may be among the losses."""
 
-    Attributes:
-        weights: a mixture over evaluation domains, trained on or not, and `task:NAME`; those that it does not name
-            count nothing.
-        name: `weighted:FILE`.
-    """
-
+    # a mixture over evaluation domains, trained on or not, and `task:NAME`; those that it does not name count nothing
     weights: Mixture
-    name: str = "weighted"
+    name: str = "weighted"  # `weighted:FILE`
     units: str = "nats/token"
 
     @property
@@ -211,3 +207,72 @@ def score_noise(objective: Objective, history: History) -> float:
     each = np.eye(len(history.eval_domains))
     shares = objective.value(each, history.eval_domains, history.domains)
     return float(np.sqrt(((shares * history.standard_errors) ** 2).sum(axis=1).mean()))
+
+
+UNITS = "error"
+
+
+def is_task(domain: str) -> bool:
+    """Whether an evaluation domain is a downstream task."""
+    return domain.startswith(TASK_PREFIX)
+
+
+@dataclass(frozen=True)
+class TaskError:
+    """Error of one task."""
+
+    name: str  # `task:NAME`
+    units: str = UNITS
+
+    def value(
+        self,
+        losses: Floats,
+        domains: Sequence[str],
+        trained: Sequence[str],  # noqa: ARG002
+    ) -> Floats:
+        """The task's error.
+
+        Raises:
+            ConfigError: it was not measured.
+        """
+        return losses[..., columns(self.name, (self.name,), domains)[0]]
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """Mean error of all tasks."""
+
+    name: str = "downstream"
+    units: str = UNITS
+
+    def value(
+        self,
+        losses: Floats,
+        domains: Sequence[str],
+        trained: Sequence[str],  # noqa: ARG002
+    ) -> Floats:
+        """Mean error.
+
+        Raises:
+            ConfigError: no task was measured.
+        """
+        tasks = tuple(filter(is_task, domains))
+        return losses[..., columns(self.name, tasks, domains)].mean(axis=-1)
+
+
+def columns(objective: str, wanted: Sequence[str], domains: Sequence[str]) -> list[int]:
+    """Where tasks stand among evaluation domains.
+
+    Raises:
+        ConfigError: one of them was not measured, or none is wanted.
+    """
+    there = [domain for domain in domains if is_task(domain)]
+    lost = [task for task in wanted if task not in there]
+    if lost or not wanted:
+        what = f"the task {lost[0].removeprefix(TASK_PREFIX)!r}" if lost else "a task"
+        names = ", ".join(task.removeprefix(TASK_PREFIX) for task in there) or "no task"
+        raise ConfigError(
+            f"objective {objective}: expected scores of {what}, found {names}; name it in evaluation.tasks "
+            "(--set evaluation.tasks=NAME), or in a table of runs add a column score.NAME"
+        )
+    return [list(domains).index(task) for task in wanted]

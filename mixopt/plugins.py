@@ -10,14 +10,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from mixopt.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -64,9 +62,7 @@ class Registry(Generic[T]):
         where = self._where.get(name, name)
         if not is_path(where):
             near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.4)
-            raise ConfigError(
-                f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}"
-            )
+            raise ConfigError(f"{self.kind}: expected {', '.join(near or self)} or module:Class, found {name!r:.80}")
         return where
 
     def get(self, name: str) -> T:

@@ -33,9 +33,7 @@ def presets(*more: str) -> dict[str, dict[str, Any]]:
     """
     families = {name: FAMILIES.get(name) for name in (*FAMILIES, *more)}
     return {
-        preset: {"family": name, **given}
-        for name, kind in families.items()
-        for preset, given in kind.presets.items()
+        preset: {"family": name, **given} for name, kind in families.items() for preset, given in kind.presets.items()
     }
 
 

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One published mixture.
+    """One published mixture."""
 
-    Attributes:
-        name: what the command line calls it.
-        data: the data set whose domains it names.
-        source: paper and table, or file, that prints the numbers.
-        tokenizer: the tokenizer whose tokens the shares count, where the source says; None where it does not.
-        amounts: the numbers as printed, by domain: rounded shares, shares of a part of the domains, or tokens.
-    """
-
-    name: str
-    data: str
-    source: str
-    tokenizer: str | None
+    name: str  # what the command line calls it
+    data: str  # the data set whose domains it names
+    source: str  # paper and table, or file, that prints the numbers
+    tokenizer: str | None  # the tokenizer whose tokens the shares count, where the source says; None where it does not
+    # the numbers as printed, by domain: rounded shares, shares of a part of the domains, or tokens
     amounts: Mapping[str, float]
 
     @property
@@ -63,9 +54,6 @@ def spelled(mixture: Mixture, domains: Iterable[str], what: str, *, complete: bo
     `CommonCrawl`), as every trainer's tools rename them; anything else is another domain.
 
     Args:
-        mixture: the mixture.
-        domains: K names of the data.
-        what: what the mixture is, for messages.
         complete: refuse a mixture that leaves a domain out; otherwise such a domain gets 0.
 
     Raises:

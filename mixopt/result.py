@@ -18,23 +18,17 @@ CURVE_COLUMNS = ("step", "tokens", "split", "domain", "loss")
 
 @dataclass(frozen=True, kw_only=True)
 class DomainResult:
-    """One domain's part of a run.
+    """One domain's part of a run."""
 
-    Attributes:
-        loss: validation loss at the end, nats/token (of a masked model nats/masked token, on masks that all runs
-            share); None where it was not reached.
-        bits_per_byte: the same in bits per byte of the validation text; None for a masked model, which has none.
-        train_loss: mean training loss since the last point of the curve, in the same unit; None if the domain was
-            absent.
-        tokens_seen: training tokens of this domain that the run used.
-        unique_tokens: distinct training tokens that it could draw on.
-    """
-
+    # validation loss at the end, nats/token (of a masked model nats/masked token, on masks that all runs share); None
+    # where it was not reached
     loss: float | None
+    # the same in bits per byte of the validation text; None for a masked model, which has none
     bits_per_byte: float | None
+    # mean training loss since the last point of the curve, in the same unit; None if the domain was absent
     train_loss: float | None
-    tokens_seen: int
-    unique_tokens: int
+    tokens_seen: int  # training tokens of this domain that the run used
+    unique_tokens: int  # distinct training tokens that it could draw on
 
     @property
     def epochs(self) -> float:
@@ -44,39 +38,27 @@ class DomainResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """The outcome of a `RunSpec`.
+    """The outcome of a `RunSpec`."""
 
-    Attributes:
-        run_id: `RunSpec.run_id`.
-        status: `finished`; `diverged` (a loss was not finite: the curve up to there is kept); `failed`
-            (the worker died or raised three times: see `error`).
-        domains: results by domain: the training domains, then those that were only measured (no tokens seen).
-        tokens: training tokens used.
-        parameters: trained parameters.
-        flops: training FLOPs of those tokens.
-        train_seconds: wall time in the training loop, evaluation and checkpoints left out.
-        seconds: wall time of the run, all attempts.
-        device: what it ran on, in words (`cpu x1`, `NVIDIA H200`).
-        error: for `failed` and `diverged`, one line on why.
-        curve: columns `CURVE_COLUMNS`, equal in length; `split` is `train` or `validation`; loss in nats/token.
-        mixture: columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve.
-        versions: versions of the libraries that made the numbers.
-        trace: what the policy did, and why; None where the mixture was fixed.
-    """
-
-    run_id: str
+    run_id: str  # `RunSpec.run_id`
+    # `finished`; `diverged` (a loss was not finite: the curve up to there is kept); `failed` (the worker died or raised
+    # three times: see `error`)
     status: Status
+    # results by domain: the training domains, then those that were only measured (no tokens seen)
     domains: dict[str, DomainResult]
-    tokens: int
-    parameters: int
-    flops: float
-    train_seconds: float
-    seconds: float
-    device: str
-    error: str | None = None
+    tokens: int  # training tokens used
+    parameters: int  # trained parameters
+    flops: float  # training FLOPs of those tokens
+    train_seconds: float  # wall time in the training loop, evaluation and checkpoints left out
+    seconds: float  # wall time of the run, all attempts
+    device: str  # what it ran on, in words (`cpu x1`, `NVIDIA H200`)
+    error: str | None = None  # for `failed` and `diverged`, one line on why
+    # columns `CURVE_COLUMNS`, equal in length; `split` is `train` or `validation`; loss in nats/token
     curve: dict[str, list[Any]] = field(default_factory=dict)
+    # columns `step`, `domain`, `weight`: the policy's mixture at each point of the curve
     mixture: dict[str, list[Any]] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)  # versions of the libraries that made the numbers
+    # what the policy did, and why; None where the mixture was fixed
     trace: PolicyTrace | None = field(default=None, repr=False)
 
     @property
@@ -105,12 +87,7 @@ Run = tuple["RunSpec", RunResult]  # what was asked for, and what came out
 
 @dataclass(frozen=True)
 class Ended:
-    """What a job gave.
+    """What a job gave."""
 
-    Attributes:
-        result: of the run; None where nothing was trained.
-        outcomes: of each task of the job, where there is a model to evaluate.
-    """
-
-    result: RunResult | None = None
-    outcomes: tuple[Outcome, ...] = ()
+    result: RunResult | None = None  # of the run; None where nothing was trained
+    outcomes: tuple[Outcome, ...] = ()  # of each task of the job, where there is a model to evaluate

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Role:
-    """What a run is for.
+    """What a run is for."""
 
-    Attributes:
-        kind: sort of run, for programs: `base`, `perturbed`, `baseline`, `mixture`, `design`, `choice`,
-            `confirmed`, `reference`, `proxy`, `target`, `verify`, `compare`.
-        name: which one of that kind: the domain that is perturbed, the mixture that is verified; else empty.
-        words: as people read it (`code x3 at 200k`); empty for kind and name.
-    """
-
+    # sort of run, for programs: `base`, `perturbed`, `baseline`, `mixture`, `design`, `choice`, `confirmed`,
+    # `reference`, `proxy`, `target`, `verify`, `compare`
     kind: str
-    name: str = ""
-    words: str = ""
+    name: str = ""  # which one of that kind: the domain that is perturbed, the mixture that is verified; else empty
+    words: str = ""  # as people read it (`code x3 at 200k`); empty for kind and name
 
     @classmethod
     def of(cls, text: str, kind: str = "", name: str = "") -> Role:

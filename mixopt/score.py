@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 # How objectives, tables and files name a task beside domains: `task:hellaswag`.
 TASK_PREFIX = "task:"
@@ -17,34 +15,21 @@ TASK_PREFIX = "task:"
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One metric of one task.
+    """One metric of one task."""
 
-    Attributes:
-        task: the task's name (`arc_easy`, `offline_cloze_legal`, `glue_mrpc`).
-        metric: `acc`, `acc_norm`, `f1`, `matthews` and so on.
-        value: the score, in the metric's own unit; shares from 0 to 1, not percent.
-        standard_error: of `value`, from the spread over items; None where the task has none.
-        items: items that it is a mean of.
-        identity: 16 hexadecimal digits from all that changes the number beside the model: the task's content and
-            version, shots, limit, settings and seed.
-        shots: solved examples in the prompt.
-        seed: of fine-tuning; None where nothing is random.
-        higher_is_better: whether greater values are better.
-        main: whether this metric stands for the task, in averages and objectives.
-        chance: what guessing scores; None where that is not known.
-    """
-
-    task: str
-    metric: str
-    value: float
-    standard_error: float | None
-    items: int
+    task: str  # the task's name (`arc_easy`, `offline_cloze_legal`, `glue_mrpc`)
+    metric: str  # `acc`, `acc_norm`, `f1`, `matthews` and so on
+    value: float  # the score, in the metric's own unit; shares from 0 to 1, not percent
+    standard_error: float | None  # of `value`, from the spread over items; None where the task has none
+    items: int  # items that it is a mean of
+    # 16 hexadecimal digits from all that changes the number beside the model: the task's content and version, shots,
+    # limit, settings and seed
     identity: str
-    shots: int = 0
-    seed: int | None = None
-    higher_is_better: bool = True
-    main: bool = False
-    chance: float | None = None
+    shots: int = 0  # solved examples in the prompt
+    seed: int | None = None  # of fine-tuning; None where nothing is random
+    higher_is_better: bool = True  # whether greater values are better
+    main: bool = False  # whether this metric stands for the task, in averages and objectives
+    chance: float | None = None  # what guessing scores; None where that is not known
 
     @property
     def error(self) -> float:
@@ -58,29 +43,17 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredModel:
-    """One model's column.
+    """One model's column."""
 
-    Attributes:
-        name: what it is called, as it was asked for.
-        subject: whose scores these are in the results table.
-        source: where the model lies.
-        scores: every metric of every task.
-        missing: tasks that could not be had, with the reason.
-    """
-
-    name: str
-    subject: str
-    source: str
-    scores: Sequence[Score]
-    missing: Mapping[str, str] = field(default_factory=dict)
+    name: str  # what it is called, as it was asked for
+    subject: str  # whose scores these are in the results table
+    source: str  # where the model lies
+    scores: Sequence[Score]  # every metric of every task
+    missing: Mapping[str, str] = field(default_factory=dict)  # tasks that could not be had, with the reason
 
 
 def labels(asked: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
-    """What tasks are called beside one another: their names, with `@SHOTS` where one is asked with several.
-
-    Args:
-        asked: name and shots of each task.
-    """
+    """What tasks are called beside one another: their names, with `@SHOTS` where one is asked with several."""
     pairs = list(dict.fromkeys(asked))
     several = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
     return {pair: f"{pair[0]}@{pair[1]}" if pair[0] in several else pair[0] for pair in pairs}

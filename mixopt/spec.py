@@ -33,17 +33,12 @@ _ADDED: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataSpec:
-    """The prepared data of a run, by content.
+    """The prepared data of a run, by content."""
 
-    Attributes:
-        fingerprint: hash of the tokens and the tokenizer (`mixopt.data.manifest`).
-        domains: K training domains, in the order of every (K,) array.
-        unique_tokens: for each domain the most distinct training tokens that the run may see (it repeats them
-            beyond that); None for all that there are.
-    """
-
-    fingerprint: str
-    domains: tuple[str, ...]
+    fingerprint: str  # hash of the tokens and the tokenizer (`mixopt.data.manifest`)
+    domains: tuple[str, ...]  # K training domains, in the order of every (K,) array
+    # for each domain the most distinct training tokens that the run may see (it repeats them beyond that); None for all
+    # that there are
     unique_tokens: tuple[int | None, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -51,26 +46,19 @@ class DataSpec:
         require(len(set(self.domains)) == len(self.domains), "data: domain names must be distinct")
         if self.unique_tokens is not None:
             require(
-                len(self.unique_tokens) == len(self.domains),
-                "data.unique_tokens: expected one entry for each domain",
+                len(self.unique_tokens) == len(self.domains), "data.unique_tokens: expected one entry for each domain"
             )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class PolicySpec:
-    """How the mixture of each step is chosen.
+    """How the mixture of each step is chosen."""
 
-    Attributes:
-        name: a policy of `mixopt.policy` (`static`: the prior throughout), or a `module:Class` of your own.
-        weights: (K,) prior weights, in the order of `DataSpec.domains`.
-        options: the policy's own settings.
-        reference: id of the run whose trained model a policy holds losses against that weighs these; None for
-            the others.
-    """
-
+    # a policy of `mixopt.policy` (`static`: the prior throughout), or a `module:Class` of your own
     name: str = "static"
-    weights: tuple[float, ...]
-    options: dict[str, float | int | bool | str] = field(default_factory=dict)
+    weights: tuple[float, ...]  # (K,) prior weights, in the order of `DataSpec.domains`
+    options: dict[str, float | int | bool | str] = field(default_factory=dict)  # the policy's own settings
+    # id of the run whose trained model a policy holds losses against that weighs these; None for the others
     reference: str | None = None
 
     def __post_init__(self) -> None:
@@ -86,31 +74,19 @@ class PolicySpec:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OptimSpec:
-    """AdamW, its schedule and its batch.
+    """AdamW, its schedule and its batch."""
 
-    Attributes:
-        lr: peak learning rate.
-        schedule: from the peak to `final_lr` over the run's own tokens, `linear` or `cosine`.
-        warmup: share of the run's tokens in which the rate rises linearly from 0.
-        final_lr: last rate as a share of the peak.
-        beta1: decay of the first moment.
-        beta2: decay of the second moment.
-        epsilon: AdamW's epsilon.
-        weight_decay: decoupled decay, of matrices only (no biases, norms or vectors).
-        grad_clip: greatest norm of the gradient; 0 for no clipping.
-        batch_tokens: tokens of one optimiser step; a multiple of the sequence length.
-    """
-
-    lr: float = 1e-3
+    lr: float = 1e-3  # peak learning rate
+    # from the peak to `final_lr` over the run's own tokens, `linear` or `cosine`
     schedule: Literal["linear", "cosine"] = "cosine"
-    warmup: float = 0.1
-    final_lr: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    grad_clip: float = 1.0
-    batch_tokens: int = 524288
+    warmup: float = 0.1  # share of the run's tokens in which the rate rises linearly from 0
+    final_lr: float = 0.1  # last rate as a share of the peak
+    beta1: float = 0.9  # decay of the first moment
+    beta2: float = 0.95  # decay of the second moment
+    epsilon: float = 1e-8  # AdamW's epsilon
+    weight_decay: float = 0.1  # decoupled decay, of matrices only (no biases, norms or vectors)
+    grad_clip: float = 1.0  # greatest norm of the gradient; 0 for no clipping
+    batch_tokens: int = 524288  # tokens of one optimiser step; a multiple of the sequence length
 
     def __post_init__(self) -> None:
         require(self.lr > 0, f"training.lr: expected a rate above 0, found {self.lr}")
@@ -128,20 +104,13 @@ class OptimSpec:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class EvalSpec:
-    """What is measured on the validation documents.
+    """What is measured on the validation documents."""
 
-    Attributes:
-        tokens_per_domain: validation tokens of each domain behind a final loss (whole sequences; all there are
-            if fewer).
-        points: evaluations in the run, the last one included, evenly spaced in steps.
-        point_tokens_per_domain: the same as `tokens_per_domain` for the points before the last.
-        only: domains of the data that are measured and not trained on.
-    """
-
+    # validation tokens of each domain behind a final loss (whole sequences; all there are if fewer)
     tokens_per_domain: int = 16384
-    points: int = 5
-    point_tokens_per_domain: int = 2048
-    only: tuple[str, ...] = ()
+    points: int = 5  # evaluations in the run, the last one included, evenly spaced in steps
+    point_tokens_per_domain: int = 2048  # the same as `tokens_per_domain` for the points before the last
+    only: tuple[str, ...] = ()  # domains of the data that are measured and not trained on
 
     def __post_init__(self) -> None:
         for name in ("tokens_per_domain", "points", "point_tokens_per_domain"):
@@ -152,37 +121,23 @@ class EvalSpec:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunSpec:
-    """One training run, fully resolved: JSON round-trip exact, valid once built.
+    """One training run, fully resolved: JSON round-trip exact, valid once built."""
 
-    Attributes:
-        model: the model's dimensions.
-        data: the prepared data.
-        policy: the mixture policy.
-        optim: optimiser, schedule, batch.
-        evaluation: what is measured.
-        tokens: training tokens, a multiple of `optim.batch_tokens` (see `whole_batches`).
-        sequence_length: tokens of one training sequence.
-        seed: initialisation and data order.
-        objective: `causal` or `masked` language modelling, as the model's family has it.
-        whole_word: a masked model's masks take in all tokens of a word or none.
-    """
-
-    model: ModelSpec
-    data: DataSpec
-    policy: PolicySpec
-    optim: OptimSpec
-    evaluation: EvalSpec
-    tokens: int
-    sequence_length: int
-    seed: int = 0
-    objective: Prediction = "causal"
-    whole_word: bool = False
+    model: ModelSpec  # the model's dimensions
+    data: DataSpec  # the prepared data
+    policy: PolicySpec  # the mixture policy
+    optim: OptimSpec  # optimiser, schedule, batch
+    evaluation: EvalSpec  # what is measured
+    tokens: int  # training tokens, a multiple of `optim.batch_tokens` (see `whole_batches`)
+    sequence_length: int  # tokens of one training sequence
+    seed: int = 0  # initialisation and data order
+    objective: Prediction = "causal"  # `causal` or `masked` language modelling, as the model's family has it
+    whole_word: bool = False  # a masked model's masks take in all tokens of a word or none
 
     def __post_init__(self) -> None:
         require(
             1 < self.sequence_length <= self.model.context,
-            f"sequence_length: expected 2 to {self.model.context} (the model's context), found "
-            f"{self.sequence_length}",
+            f"sequence_length: expected 2 to {self.model.context} (the model's context), found {self.sequence_length}",
         )
         require(
             self.optim.batch_tokens > 0 and self.optim.batch_tokens % self.sequence_length == 0,

@@ -8,75 +8,51 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mixopt.arrays import Floats, Ints
-
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """A policy's account of itself at one step: for ADO, right after laws were adopted.
+    """A policy's account of itself at one step: for ADO, right after laws were adopted."""
 
-    Attributes:
-        step: the step whose losses it had just taken in.
-        tokens: training tokens so far.
-        laws: parameters of the laws in use, each by domain; None where a domain has no law. Power laws have
-            `log_beta`, `log_eps`, `alpha`, with n in samples of `tokens_per_sample` tokens.
-        outcome: for each domain `ok`, or why its new law was refused.
-        forecasts: final training loss that the laws forecast, nats/token, by domain; None without a law.
-        parts: what the mixture is made of, each by domain: `speed`, `credit`, `preference`, `policy` for ADO.
-    """
-
-    step: int
-    tokens: int
+    step: int  # the step whose losses it had just taken in
+    tokens: int  # training tokens so far
+    # parameters of the laws in use, each by domain; None where a domain has no law. Power laws have `log_beta`,
+    # `log_eps`, `alpha`, with n in samples of `tokens_per_sample` tokens.
     laws: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    outcome: dict[str, str] = field(default_factory=dict)
+    outcome: dict[str, str] = field(default_factory=dict)  # for each domain `ok`, or why its new law was refused
+    # final training loss that the laws forecast, nats/token, by domain; None without a law
     forecasts: dict[str, float | None] = field(default_factory=dict)
+    # what the mixture is made of, each by domain: `speed`, `credit`, `preference`, `policy` for ADO
     parts: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LossPoints:
-    """The training losses that laws were fitted to, as the policy kept them.
+    """The training losses that laws were fitted to, as the policy kept them."""
 
-    Attributes:
-        tokens: (P,) training tokens so far, over all domains.
-        losses: (P, K) training losses, nats/token; NaN where a domain has no point.
-        weights: (P, K) tokens behind each loss.
-    """
-
-    tokens: Floats
-    losses: Floats
-    weights: Floats
+    tokens: Floats  # (P,) training tokens so far, over all domains
+    losses: Floats  # (P, K) training losses, nats/token; NaN where a domain has no point
+    weights: Floats  # (P, K) tokens behind each loss
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PolicyTrace:
-    """The course of one run's policy.
+    """The course of one run's policy."""
 
-    Attributes:
-        policy: the policy's name.
-        settings: everything that it was set to, JSON values.
-        domains: K training domains, in the order of the columns below.
-        steps: (S,) every step that was trained.
-        weights: (S, K) the mixture of each, float32.
-        moments: the policy's accounts, oldest first.
-        failures: counts by domain of what went wrong, by kind (`refused`, `unusable`).
-        points: the losses behind the laws; None for a policy without.
-    """
-
-    policy: str
-    settings: dict[str, Any]
-    domains: tuple[str, ...]
-    steps: Ints
-    weights: NDArray[np.float32]
-    moments: tuple[Moment, ...] = ()
+    policy: str  # the policy's name
+    settings: dict[str, Any]  # everything that it was set to, JSON values
+    domains: tuple[str, ...]  # K training domains, in the order of the columns below
+    steps: Ints  # (S,) every step that was trained
+    weights: NDArray[np.float32]  # (S, K) the mixture of each, float32
+    moments: tuple[Moment, ...] = ()  # the policy's accounts, oldest first
+    # counts by domain of what went wrong, by kind (`refused`, `unusable`)
     failures: dict[str, dict[str, int]] = field(default_factory=dict)
-    points: LossPoints | None = None
+    points: LossPoints | None = None  # the losses behind the laws; None for a policy without
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PolicyTrace) and self.to_dict() == other.to_dict()

@@ -18,7 +18,7 @@ import numpy as np
 
 from mixopt.errors import ConfigError, DataError
 from mixopt.evaluate.offline.continuation import multiple_choice
-from mixopt.evaluate.suites import Suite
+from mixopt.evaluate.tasks import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,7 @@ SUITE = (
 _SEED = 42
 
 
-def tasks(
-    names: Sequence[str], *, shots: int | None = None, limit: int | None = None, **_: object
-) -> list[EvalTask]:
+def tasks(names: Sequence[str], *, shots: int | None = None, limit: int | None = None, **_: object) -> list[EvalTask]:
     """The tasks that `names` stand for, each once.
 
     Args:

@@ -73,11 +73,7 @@ _TASKS = (
     _glue("qqp", ("question1", "question2"), _LARGE, metrics=("f1", "acc")),
     _glue("stsb", _PAIR, _SMALL, problem="similarity", classes=0, metrics=("pearson", "spearman")),
     _glue(
-        "mnli",
-        ("premise", "hypothesis"),
-        _LARGE,
-        classes=3,
-        validation=("validation_matched", "validation_mismatched"),
+        "mnli", ("premise", "hypothesis"), _LARGE, classes=3, validation=("validation_matched", "validation_mismatched")
     ),
     _glue("qnli", ("question", "sentence"), _LARGE),
     _glue("rte", _PAIR, _SMALL),

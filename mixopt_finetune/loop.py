@@ -10,7 +10,7 @@ import torch
 
 from mixopt.errors import DataError
 from mixopt.spec import OptimSpec
-from mixopt.train.optim import learning_rate, make_adamw
+from mixopt.train.learner import learning_rate, make_adamw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,9 +44,7 @@ class Features:
     targets: dict[str, NDArray[Any]]
 
 
-def load_model(
-    checkpoint: Path, head: str, options: dict[str, Any], dropout: float, device: Device
-) -> PreTrainedModel:
+def load_model(checkpoint: Path, head: str, options: dict[str, Any], dropout: float, device: Device) -> PreTrainedModel:
     """A checkpoint's encoder with a new head on it, drawn from torch's generator, in float32.
 
     Args:

@@ -44,9 +44,7 @@ def tasks(
         DataError: the folder has none of the tasks, or files that do not hold what they should.
     """
     if shots is not None:
-        raise ConfigError(
-            "--shots: fine-tuning has no solved examples in a prompt; leave it out for a masked model"
-        )
+        raise ConfigError("--shots: fine-tuning has no solved examples in a prompt; leave it out for a masked model")
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: expected at least 1 example, found {limit}")
     if seeds < 1:

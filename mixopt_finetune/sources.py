@@ -60,9 +60,7 @@ def read_files(files: dict[str, bytes], task: Task, where: str) -> dict[str, Exa
         DataError: they do not hold the task.
     """
     splits = {Path(name).stem: (name, content) for name, content in files.items()}
-    return {
-        split: parse(_rows(*splits[split], where), task, f"{where}/{splits[split][0]}") for split in task.splits
-    }
+    return {split: parse(_rows(*splits[split], where), task, f"{where}/{splits[split][0]}") for split in task.splits}
 
 
 def read(resolved: EvalTask) -> dict[str, Examples]:

@@ -62,9 +62,7 @@ class Spans:
             bounds = torch.from_numpy(windows.bounds[rows]).to(output.start_logits.device)
             return best_spans(output.start_logits.float(), output.end_logits.float(), bounds)
 
-        texts = answer_texts(
-            windows, predict(windows.inputs, read), [context for _, context in self._examples.texts]
-        )
+        texts = answer_texts(windows, predict(windows.inputs, read), [context for _, context in self._examples.texts])
         return span_metrics(texts, [answers.texts for answers in self._examples.answers])
 
 

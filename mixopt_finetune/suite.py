@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from mixopt.evaluate.suites import Suite
+from mixopt.evaluate.tasks import Suite
 from mixopt_finetune.catalogue import GROUPS, NAMES
 from mixopt_finetune.resolve import tasks
 

@@ -60,9 +60,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what trains by where it stands and what it uses."""
-    if not TRAINING_FOLDERS.isdisjoint(item.path.parents) or TRAINING_FIXTURES & set(
-        getattr(item, "fixturenames", ())
-    ):
+    if not TRAINING_FOLDERS.isdisjoint(item.path.parents) or TRAINING_FIXTURES & set(getattr(item, "fixturenames", ())):
         item.add_marker("train")
 
 

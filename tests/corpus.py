@@ -140,9 +140,7 @@ def make_data(folder: Path, domains: int = 3, tokens_per_domain: int = 20_000, v
     paths = {}
     for name in DOMAINS[:domains]:
         paths |= write_text(
-            folder.with_name(f"{folder.name}-text") / name,
-            max(8, tokens_per_domain // yields[name]),
-            domains=(name,),
+            folder.with_name(f"{folder.name}-text") / name, max(8, tokens_per_domain // yields[name]), domains=(name,)
         )
     prepare(paths, f"bpe:{vocab}", folder, validation_share=0.1)
     return folder

@@ -19,11 +19,7 @@ from mixopt.arrays import from_json, to_json
 )  # fmt: skip
 def test_arrays_come_back_bit_by_bit(array: np.ndarray) -> None:
     back = from_json(json.loads(json.dumps(to_json({"deep": [array]}))))["deep"][0]
-    assert (back.dtype.kind, back.dtype.itemsize, back.shape) == (
-        array.dtype.kind,
-        array.dtype.itemsize,
-        array.shape,
-    )
+    assert (back.dtype.kind, back.dtype.itemsize, back.shape) == (array.dtype.kind, array.dtype.itemsize, array.shape)
     assert back.astype(array.dtype).tobytes() == np.ascontiguousarray(array).tobytes()
 
 

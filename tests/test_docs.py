@@ -40,8 +40,7 @@ def commands(text: str) -> list[list[str]]:
     joined = re.sub(r"\\\n[ #]*", " ", text).replace("--method NAME", "--method gp")
     lines = re.findall(r"^[ $#]*(mixopt [a-z].*)", joined, flags=re.MULTILINE)
     return [
-        shlex.split(re.split(r" #|;| && ", line)[0])
-        for line in [*lines, *re.findall(r"`(mixopt [a-z][^`]*)`", joined)]
+        shlex.split(re.split(r" #|;| && ", line)[0]) for line in [*lines, *re.findall(r"`(mixopt [a-z][^`]*)`", joined)]
     ]
 
 
@@ -168,8 +167,7 @@ def test_the_rayjob_is_a_manifest_of_the_ray_that_is_installed() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_that_pages_name_exist(page: Path) -> None:
     fields = {
-        section: set(type(getattr(StudyConfig(), section)).model_fields)
-        for section in ("data", "executor", "training")
+        section: set(type(getattr(StudyConfig(), section)).model_fields) for section in ("data", "executor", "training")
     }
     fields["method"] = {key for name in METHODS for key in METHODS.get(name).Settings.model_fields}
     named = re.findall(r"[`\s](data|executor|training|method)\.([a-z_]+)\b(?![.(/])", page.read_text())

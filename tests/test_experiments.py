@@ -85,9 +85,7 @@ def test_bert_at_the_papers_size_is_its_steps_and_domains(monkeypatch: pytest.Mo
     study.check_epochs(study.spec(study.reference, study.config.method.target_tokens or 0, seed=0), "uniform")
 
 
-@pytest.mark.parametrize(
-    ("path", "parameters", "tokens"), [("ado_124m", 124e6, 15.73e9), ("ado_1.3b", 1.3e9, 125.8e9)]
-)
+@pytest.mark.parametrize(("path", "parameters", "tokens"), [("ado_124m", 124e6, 15.73e9), ("ado_1.3b", 1.3e9, 125.8e9)])
 def test_ados_settings_are_sixty_thousand_steps(path: str, parameters: float, tokens: float) -> None:
     study = Study.of(StudyConfig.load(FOLDER / f"{path}.yaml"))
     spec = study.spec(study.natural, study.tokens, seed=0)

@@ -79,9 +79,7 @@ def test_ordered_adds_absent_domains_and_refuses_unknown_ones():
         mixture.ordered(("a", "c"))
 
 
-@pytest.mark.parametrize(
-    "text", ["a: 0.25\nb: 0.75\n", '{"a": 0.25, "b": 0.75}', "weights:\n  a: 0.25\n  b: 0.75\n"]
-)
+@pytest.mark.parametrize("text", ["a: 0.25\nb: 0.75\n", '{"a": 0.25, "b": 0.75}', "weights:\n  a: 0.25\n  b: 0.75\n"])
 def test_file_forms(tmp_path, text):
     path = tmp_path / "mixture.yaml"
     path.write_text(text)

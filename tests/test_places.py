@@ -34,7 +34,7 @@ PACKAGE = Path(mixopt.__file__).parent
 REGISTRIES: dict[str, Registry[Any]] = {
     "policy/__init__.py": POLICIES,
     "model_spec.py": FAMILIES,
-    "trackers/many.py": TRACKERS,
+    "trackers/base.py": TRACKERS,
     "export/__init__.py": FORMATS,
     "methods/swarm/regressors/__init__.py": LAWS,
 }

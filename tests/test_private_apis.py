@@ -38,9 +38,7 @@ def test_it_is_there(name: str) -> None:
     try:
         reduce(getattr, path.split("."), importlib.import_module(module))
     except (ImportError, AttributeError):
-        pytest.fail(
-            f"{library} {version(library)} has no {module}.{path}, which {PRIVATE[name]} needs", pytrace=False
-        )
+        pytest.fail(f"{library} {version(library)} has no {module}.{path}, which {PRIVATE[name]} needs", pytrace=False)
 
 
 def is_private(name: str) -> bool:

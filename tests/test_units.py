@@ -10,15 +10,7 @@ from mixopt.units import format_bytes, format_count, format_seconds, parse_count
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [
-        ("800k", 800_000),
-        ("10M", 10**7),
-        ("1.2B", 1_200_000_000),
-        ("3e8", 3 * 10**8),
-        ("7", 7),
-        (5, 5),
-        ("1_000", 1000),
-    ],
+    [("800k", 800_000), ("10M", 10**7), ("1.2B", 1_200_000_000), ("3e8", 3 * 10**8), ("7", 7), (5, 5), ("1_000", 1000)],
 )
 def test_counts(text, value):
     assert parse_count(text) == value

@@ -9,66 +9,45 @@ and the unit of cost.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE, Mixture
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A scale at which runs were made.
+    """A scale at which runs were made."""
 
-    Attributes:
-        name: as tables and plots call it (`1M x 1B`).
-        parameters: model size.
-        tokens: training tokens.
-        cost: FLOPs of a run in multiples of a target run's, so 1 at the target.
-    """
-
-    name: str
-    parameters: int
-    tokens: int
-    cost: float
+    name: str  # as tables and plots call it (`1M x 1B`)
+    parameters: int  # model size
+    tokens: int  # training tokens
+    cost: float  # FLOPs of a run in multiples of a target run's, so 1 at the target
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Finished runs of M mixtures at F fidelities; what a replay may sell.
 
-    Attributes:
-        name: as the command line calls it.
-        domains: K training domains.
-        eval_domains: V evaluation domains.
-        mixtures: (M, K) weights, rows sum to 1.
-        fidelities: F scales in ascending cost; the last is the target and costs 1.
-        losses: (F, M, V) nats/token; NaN in all of V where a run was not made.
-        curves: fidelities of one size are points of the same run, so that a run shows the shorter ones for nothing.
-        source: where the numbers are from, for reports.
-        notes: what its reader should know, a sentence each.
-
     Raises:
         ConfigError: shapes disagree, costs do not ascend to 1, a run has some of its losses only, or nothing was
             run at the target.
     """
 
-    name: str
-    domains: tuple[str, ...]
-    eval_domains: tuple[str, ...]
-    mixtures: Floats
-    fidelities: tuple[Fidelity, ...]
-    losses: Floats
+    name: str  # as the command line calls it
+    domains: tuple[str, ...]  # K training domains
+    eval_domains: tuple[str, ...]  # V evaluation domains
+    mixtures: Floats  # (M, K) weights, rows sum to 1
+    fidelities: tuple[Fidelity, ...]  # F scales in ascending cost; the last is the target and costs 1
+    losses: Floats  # (F, M, V) nats/token; NaN in all of V where a run was not made
+    # fidelities of one size are points of the same run, so that a run shows the shorter ones for nothing
     curves: bool = False
-    source: str = ""
-    notes: tuple[str, ...] = ()
+    source: str = ""  # where the numbers are from, for reports
+    notes: tuple[str, ...] = ()  # what its reader should know, a sentence each
 
     def __post_init__(self) -> None:
         rows = self.mixtures.shape[0]
@@ -80,9 +59,7 @@ class Table:
             )
         off = np.abs(self.mixtures.sum(axis=1) - 1)
         if (off > SUM_TOLERANCE).any() or (self.mixtures < 0).any():
-            raise ConfigError(
-                f"table {self.name}: mixture {int(off.argmax())} has weights that are not shares of 1"
-            )
+            raise ConfigError(f"table {self.name}: mixture {int(off.argmax())} has weights that are not shares of 1")
         costs = [fidelity.cost for fidelity in self.fidelities]
         if not costs or costs != sorted(costs) or costs[0] <= 0 or costs[-1] != 1:
             raise ConfigError(f"table {self.name}: expected costs that ascend from above 0 to 1, found {costs}")

@@ -5,25 +5,190 @@ Symbols: S seeds.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.bench.outcome import Bench, Outcome
-from mixopt.bench.pool import Job, run_jobs
+from mixopt.arrays import Floats
 from mixopt.bench.registry import USUAL, Asked
-from mixopt.bench.replay import CHECKS, COSTS, Replay
+from mixopt.bench.replay import CHECKS, COSTS, Replay, replay
 from mixopt.bench.score import Truth, random_reach, random_regret
-from mixopt.errors import ConfigError
+from mixopt.errors import ConfigError, ExecutorError
 from mixopt.history import empty_history
 from mixopt.methods.base import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from mixopt.arrays import Floats
     from mixopt.bench.base import Table
+    from mixopt.bench.replay import Replay
+    from mixopt.methods.base import Searcher
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One method with one seed: the arguments of `replay`."""
+
+    method: Asked
+    table: Table
+    objective: tuple[str, Floats]
+    seed: int
+    top: int
+    budget: float | None
+
+    def searcher(self) -> Searcher:
+        """A new one, of the evaluation domains that count."""
+        name, weights = self.objective
+        used = weights > 0
+        return self.method.searcher(self.table.only(used), (name, weights[used]), self.seed, self.budget)
+
+    def run(self, least: float = COSTS[-1]) -> Replay:
+        """Make the searcher and replay it; see `replay` for `least`."""
+        truth, used = Truth.of(self.table, self.objective[1]), self.objective[1] > 0
+        return replay(
+            self.searcher(), self.table.only(used), truth, seed=self.seed, top=self.top, budget=self.budget, least=least
+        )
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, progress: Callable[[int, int], None]) -> list[Replay]:
+    """Results in the order of `jobs`.
+
+    Args:
+        workers: processes; 1 for this one.
+        progress: told of the jobs done, and of how many there are.
+
+    Raises:
+        ExecutorError: a process was killed.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        found = []
+        for job in jobs:
+            found.append(job.run())
+            progress(len(found), len(jobs))
+        return found
+    results: dict[int, Replay] = {}
+    with _one_thread(), ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as processes:
+        futures = {processes.submit(Job.run, job): i for i, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                progress(len(results), len(jobs))
+        except BrokenProcessPool as error:
+            raise ExecutorError(
+                "a process of the replays was killed (is there enough memory?); use fewer --workers"
+            ) from error
+        except BaseException:
+            processes.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [results[i] for i in range(len(jobs))]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Environment that processes started inside inherit: numeric libraries read it when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one method did."""
+
+    name: str  # as it was asked for
+    title: str  # in words
+    # mean cost until a mixture of the true top was measured, in target runs, with its 95 % bootstrap interval over
+    # seeds; without one where it is known exactly
+    reach: Estimate
+    missed: int  # seeds that never got there; they count with all that they spent, so `reach` is too low then
+    regret: dict[float, Estimate]  # mean regret of the recommendation at each of `COSTS`, in the objective's units
+    against: dict[str, Estimate]  # by another method, its cost to reach the top over this one's: 6 is six times ahead
+    # median over seeds of Spearman's between prediction and truth; None without a prediction
+    rank_correlation: float | None
+    curve: Floats  # (4, n) costs, mean regret, and the ends of its interval; NaN before every seed has a recommendation
+    replays: tuple[Replay, ...]  # one a seed; none for what is known exactly
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """All methods on one table."""
+
+    table: Table  # that was replayed
+    objective: str  # as it was asked for
+    top: int  # how many of the best candidates count as the top
+    seeds: int  # S
+    budget: float | None  # most that each replay could spend; None for as much as it took
+    outcomes: tuple[Outcome, ...]  # one a method, in the order asked for
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: settings, every method's figures, every purchase and recommendation of every replay."""
+        table = self.table
+        return {
+            "table": table.name,
+            "source": table.source,
+            "notes": list(table.notes),
+            "fidelities": [
+                {
+                    "name": fidelity.name,
+                    "parameters": fidelity.parameters,
+                    "tokens": fidelity.tokens,
+                    "cost": fidelity.cost,
+                    "runs": int(there.sum()),
+                }
+                for fidelity, there in zip(table.fidelities, table.available, strict=True)
+            ],
+            "objective": self.objective,
+            "top": self.top,
+            "seeds": self.seeds,
+            "budget": self.budget,
+            "methods": {outcome.name: _outcome_dict(outcome) for outcome in self.outcomes},
+        }
+
+
+def _outcome_dict(outcome: Outcome) -> dict[str, Any]:
+    def estimate(found: Estimate) -> dict[str, float | None]:
+        return {"value": found.value, "low": found.low, "high": found.high}
+
+    return {
+        "title": outcome.title,
+        "cost_to_reach": estimate(outcome.reach),
+        "seeds_that_missed": outcome.missed,
+        "regret": {f"{cost:g}": estimate(found) for cost, found in outcome.regret.items()},
+        "times_ahead_of": {name: estimate(found) for name, found in outcome.against.items()},
+        "rank_correlation": outcome.rank_correlation,
+        "replays": [
+            {
+                "seed": replay.seed,
+                "reached": replay.reached if math.isfinite(replay.reached) else None,
+                "spent": replay.spent.tolist(),
+                "mixture": replay.mixture.tolist(),
+                "fidelity": replay.fidelity.tolist(),
+                "advised": replay.advised.tolist(),
+                "recommended": replay.recommended.tolist(),
+                "regret": replay.regret.tolist(),
+                "refused": replay.refused,
+            }
+            for replay in outcome.replays
+        ],
+    }
+
 
 RANDOM, SINGLE = "random", "single-fidelity"
 _RESAMPLES = 2000
@@ -44,14 +209,12 @@ def bench(
     """Replay methods against a table.
 
     Args:
-        table: the runs.
         objective: its name and its (V,) weights.
         methods: by name, `name:runs` or `module:Class`; None for the usual ones that the table allows.
         seeds: S, of all methods alike: 0 to S − 1.
         top: how many of the best candidates count as the top.
         budget: most to spend in each replay, in target runs; None for as much as it takes.
         settings: options by name, of those methods that have them.
-        workers: processes, of one thread each.
         progress: told of the replays done, and of how many there are.
 
     Raises:
@@ -116,9 +279,7 @@ def _check_fidelities(table: Table, weights: Floats) -> None:
 
 def _cost(replay: Replay) -> float:
     """Cost to reach the top; all that was spent where it was not reached."""
-    return (
-        replay.reached if math.isfinite(replay.reached) else float(replay.spent[-1]) if replay.spent.size else 0.0
-    )
+    return replay.reached if math.isfinite(replay.reached) else float(replay.spent[-1]) if replay.spent.size else 0.0
 
 
 def _outcome(

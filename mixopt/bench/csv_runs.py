@@ -8,10 +8,13 @@ a column `mixture`: runs with the same entry are of one mixture. Without it, run
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mixopt.arrays import Bools, Floats, Indices, Ints
 from mixopt.bench.base import Fidelity, Table
 from mixopt.errors import ConfigError
 from mixopt.mixture import total_variation
@@ -20,11 +23,6 @@ from mixopt.store.runs_csv import read_runs
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
 
 # Most total variation distance between two runs of one mixture.
@@ -33,19 +31,12 @@ JOINED = ROUNDING
 
 @dataclass(frozen=True, eq=False)
 class LabelledRuns:
-    """Runs of a CSV, with the mixture that each belongs to.
+    """Runs of a CSV, with the mixture that each belongs to."""
 
-    Attributes:
-        path: the file, for messages.
-        history: R runs.
-        labels: (R,) entries of the column `mixture`; None where there is no such column.
-        notes: on how they were read.
-    """
-
-    path: str
-    history: History
-    labels: NDArray[np.str_] | None
-    notes: tuple[str, ...]
+    path: str  # the file, for messages
+    history: History  # R runs
+    labels: NDArray[np.str_] | None  # (R,) entries of the column `mixture`; None where there is no such column
+    notes: tuple[str, ...]  # on how they were read
 
     def select(self, rows: Bools) -> LabelledRuns:
         """Some of the runs."""
@@ -69,9 +60,6 @@ def table_of(runs: LabelledRuns, name: str, *, source: str = "", curves: bool = 
     """A table from runs, joined by mixture; of repeats with other seeds the lowest seed counts.
 
     Args:
-        runs: finished runs, at one scale or several.
-        name: of the table.
-        source: where they are from.
         curves: fidelities of one size are points of the same run.
 
     Raises:
@@ -153,9 +141,7 @@ def _joined(runs: LabelledRuns) -> Indices:
     members = np.zeros(len(weights), dtype=np.intp)
     for row, label in enumerate(runs.labels.tolist()):
         if not label:
-            raise ConfigError(
-                f"runs file {runs.path}: run {runs.history.runs[row]!r} has nothing in column `mixture`"
-            )
+            raise ConfigError(f"runs file {runs.path}: run {runs.history.runs[row]!r} has nothing in column `mixture`")
         members[row] = numbers.setdefault(label, len(numbers))
         other = first.setdefault(label, row)
         apart = float(total_variation(weights[row], weights[other]))

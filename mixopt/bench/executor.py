@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -11,16 +12,14 @@ import numpy as np
 
 from mixopt.errors import ConfigError
 from mixopt.history import History
-from mixopt.methods.candidates import Rows
-from mixopt.methods.swarm.designs import SAME
+from mixopt.methods.simplex.candidates import Rows
+from mixopt.methods.simplex.designs import SAME
 from mixopt.mixture import Mixture, total_variation
 from mixopt.result import DomainResult, Ended, RunResult
 from mixopt.store.frames import with_curves
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
     from mixopt.bench.base import Fidelity, Table
     from mixopt.methods.base import Proposal
     from mixopt.methods.search_loop import Run

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from mixopt.arrays import Floats
 from mixopt.bench.executor import place_of, rows_of
 from mixopt.errors import ConfigError, first_problem
 from mixopt.history import empty_history
@@ -19,9 +21,6 @@ from mixopt.objective import WeightedLoss
 from mixopt.plugins import is_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
     from mixopt.methods.base import Searcher
     from mixopt.methods.method import Method
@@ -32,17 +31,11 @@ USUAL = ("random", "single-fidelity", "tokens-only", "regmix", "loglinear", "mix
 
 @dataclass(frozen=True)
 class Asked:
-    """A method as it was asked for.
+    """A method as it was asked for."""
 
-    Attributes:
-        text: as it was written: `gp` or `gp:32`.
-        name: of the method: `gp`, or `module:Class`.
-        settings: its options by name, the runs of `gp:32` among them.
-    """
-
-    text: str
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    text: str  # as it was written: `gp` or `gp:32`
+    name: str  # of the method: `gp`, or `module:Class`
+    settings: dict[str, Any] = field(default_factory=dict)  # its options by name, the runs of `gp:32` among them
 
     @classmethod
     def parse(cls, text: str) -> Asked:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from mixopt.bench.executor import Ledger, TableExecutor, TableRuns
+from mixopt.arrays import Floats, Indices
+from mixopt.bench.executor import Ledger, TableExecutor, TableRun, TableRuns
 from mixopt.errors import ConfigError
 from mixopt.methods.search_loop import search_loop
-from mixopt.methods.swarm.regressors.cross_validation import spearman
+from mixopt.methods.swarm.law_choice import spearman
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Floats, Indices
     from mixopt.bench.base import Table
-    from mixopt.bench.executor import TableRun
     from mixopt.bench.score import Truth
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
@@ -47,32 +45,20 @@ class Predicts(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a searcher did with one seed.
+    """What a searcher did with one seed."""
 
-    Attributes:
-        seed: of the replay.
-        spent: (n,) cost after each purchase, in target runs.
-        mixture: (n,) rows bought.
-        fidelity: (n,) at which scale.
-        advised: (m,) what was spent when it was asked for its recommendation.
-        recommended: (m,) rows recommended then.
-        regret: (m,) of those, in the objective's units.
-        reached: what was spent when a mixture of the true top had been measured at the target, that run included,
-            so that the best mixture measured is one of the top; NaN if the budget or the search ended before.
-        rank_correlation: Spearman's, of the searcher's predictions when it first asks for a target run; else NaN.
-        refused: why it gave up, where its method said so.
-    """
-
-    seed: int
-    spent: Floats
-    mixture: Indices
-    fidelity: Indices
-    advised: Floats
-    recommended: Indices
-    regret: Floats
+    seed: int  # of the replay
+    spent: Floats  # (n,) cost after each purchase, in target runs
+    mixture: Indices  # (n,) rows bought
+    fidelity: Indices  # (n,) at which scale
+    advised: Floats  # (m,) what was spent when it was asked for its recommendation
+    recommended: Indices  # (m,) rows recommended then
+    regret: Floats  # (m,) of those, in the objective's units
+    # what was spent when a mixture of the true top had been measured at the target, that run included, so that the best
+    # mixture measured is one of the top; NaN if the budget or the search ended before
     reached: float
-    rank_correlation: float
-    refused: str | None = None
+    rank_correlation: float  # Spearman's, of the searcher's predictions when it first asks for a target run; else NaN
+    refused: str | None = None  # why it gave up, where its method said so
 
     def regret_at(self, cost: float) -> float:
         """Regret of the last recommendation that cost at most `cost`; NaN before the first."""
@@ -93,10 +79,7 @@ def replay(
     """Run a searcher against a table, in the loop that studies run it in.
 
     Args:
-        searcher: a new one, of the table's problem.
-        table: the runs.
         truth: the objective of every candidate, which the searcher never sees.
-        seed: of the replay.
         top: how many of the best candidates count as the top.
         budget: most to spend, in target runs; None to go on until the top is reached and `least` is spent.
         least: in target runs; 0 where only the cost to reach the top is asked for.

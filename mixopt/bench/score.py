@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Indices
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Indices
     from mixopt.bench.base import Table
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The objective of every candidate at the target.
+    """The objective of every candidate at the target."""
 
-    Attributes:
-        rows: (M,) the candidates' rows in the table.
-        values: (M,) their objective.
-    """
-
-    rows: Indices
-    values: Floats
+    rows: Indices  # (M,) the candidates' rows in the table
+    values: Floats  # (M,) their objective
 
     @classmethod
     def of(cls, table: Table, objective: Floats) -> Truth:

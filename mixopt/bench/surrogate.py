@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.bench.base import Table
 from mixopt.bench.csv_runs import priced, scale_name
 from mixopt.errors import ConfigError
@@ -14,10 +16,6 @@ from mixopt.plugins import is_path, load
 from mixopt.units import parse_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mixopt.arrays import Floats
-
     Surrogate = Callable[[Floats, int, int], Any]
 
 _POOL_SEED = 0
@@ -31,9 +29,7 @@ def surrogate_table(
     Args:
         function: called with weights (M, K), parameters and tokens; returns losses in nats/token, (M, V), or (M,)
             for one. As text: `module:name`, looked up beside installed modules in the current folder.
-        domains: K names.
         scales: (parameters, tokens) of each fidelity; the one of most FLOPs is the target.
-        pool: M mixtures, drawn uniformly from the simplex.
 
     Raises:
         ConfigError: no such function, or losses that are not finite numbers of one shape.

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.bench.base import Table
 from mixopt.bench.csv_runs import LabelledRuns, priced, read_labelled, table_of
 from mixopt.bench.surrogate import surrogate_table
 from mixopt.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mixopt.arrays import Floats
-
 
 _DOMAINS = ("web", "code", "books", "law", "maths")
 _MIXTURES = 200
@@ -103,9 +98,7 @@ def _regmix() -> LabelledRuns:
     (they were float32). Mixtures are `train-N` and `test-N` (1M and 60M) or `large-N` (1B).
     """
     with as_file(files("mixopt.bench").joinpath("data", "regmix.csv")) as path:
-        return replace(
-            read_labelled(path), notes=("published weights are rounded; each row is divided by its sum",)
-        )
+        return replace(read_labelled(path), notes=("published weights are rounded; each row is divided by its sum",))
 
 
 def _of(runs: LabelledRuns, kinds: tuple[str, ...], name: str) -> Table:
@@ -150,7 +143,6 @@ def with_costs(table: Table, text: str) -> Table:
     """The table with other costs, such as measured ones.
 
     Args:
-        table: the table.
         text: a cost for each fidelity in the table's order, in target runs: `0.145,1`.
 
     Raises:

@@ -100,8 +100,5 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as exit_:
         if exit_.code == _INTERRUPTED:  # typer has turned Ctrl-C into this status
-            print(
-                "mixopt: interrupted; what is finished is kept, the same command goes on from there",
-                file=sys.stderr,
-            )
+            print("mixopt: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
         raise

@@ -40,9 +40,7 @@ def autoscale(
 
     if from_optima is None:
         if pinned is not None:
-            raise ConfigError(
-                "--pinned: it says which optima of --from-optima FILE sat at a bound; DDO knows its own"
-            )
+            raise ConfigError("--pinned: it says which optima of --from-optima FILE sat at a bound; DDO knows its own")
         return False
     for name, value in {**options, **given}.items():
         # Most of what else may be given would be passed over in silence.
@@ -66,9 +64,7 @@ def _from_optima(path: Path, pinned: str | None, options: dict[str, Any], result
 
     target, floor = options["method.target_tokens"], options["method.floor"]
     if target is None:
-        raise ConfigError(
-            "autoscale: expected the tokens that the mixture is for, such as --target 10B; found none"
-        )
+        raise ConfigError("autoscale: expected the tokens that the mixture is for, such as --target 10B; found none")
     optima, notes = read_optima(path)
     names = [name.strip() for name in pinned.split(",")] if pinned is not None else []
     recommendation = extrapolate_optima(optima, parse_count(target, "--target"), names, floor or 0.0)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from mixopt.bench.base import Table
 
 _TABLE, _OUTPUT = "The table", "Output"
@@ -20,9 +19,7 @@ _TABLE, _OUTPUT = "The table", "Output"
 def bench(
     table: Annotated[
         str | None,
-        typer.Argument(
-            help="regmix-60m, regmix-1b, agreeing, misleading or drawn [regmix-60m].", show_default=False
-        ),
+        typer.Argument(help="regmix-60m, regmix-1b, agreeing, misleading or drawn [regmix-60m].", show_default=False),
     ] = None,
     methods: Annotated[
         str | None,
@@ -38,9 +35,7 @@ def bench(
     top: Annotated[str, typer.Option(help="What is to be reached: one of the best 3, or of the best 1%.")] = "3",
     budget: Annotated[
         float | None,
-        typer.Option(
-            help="Most to spend in a replay, in target runs [until the top is reached].", show_default=False
-        ),
+        typer.Option(help="Most to spend in a replay, in target runs [until the top is reached].", show_default=False),
     ] = None,
     csv: Annotated[
         Path | None,
@@ -51,19 +46,14 @@ def bench(
     ] = None,
     curves: Annotated[
         bool,
-        typer.Option(
-            help="In the CSV, runs of one mixture and size are points of one run.", rich_help_panel=_TABLE
-        ),
+        typer.Option(help="In the CSV, runs of one mixture and size are points of one run.", rich_help_panel=_TABLE),
     ] = False,
     surrogate: Annotated[
         str | None,
-        typer.Option(
-            help="module:function giving losses of (weights, parameters, tokens).", rich_help_panel=_TABLE
-        ),
+        typer.Option(help="module:function giving losses of (weights, parameters, tokens).", rich_help_panel=_TABLE),
     ] = None,
     domains: Annotated[
-        str | None,
-        typer.Option(help="The surrogate's domains: web,code,books, or how many.", rich_help_panel=_TABLE),
+        str | None, typer.Option(help="The surrogate's domains: web,code,books, or how many.", rich_help_panel=_TABLE)
     ] = None,
     fidelities: Annotated[
         str | None,
@@ -132,8 +122,7 @@ def bench(
 
         files["regret.png"] = png(regret_figure(result))
     folder = (
-        out
-        or Path("results") / "bench" / f"{Path(found.name).stem}-{objective.replace(':', '-').replace('/', '-')}"
+        out or Path("results") / "bench" / f"{Path(found.name).stem}-{objective.replace(':', '-').replace('/', '-')}"
     )
     written = write_files(folder, files)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,6 @@ import typer
 from mixopt.trackers import TRACKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rich.console import Console
 
     from mixopt.execute.base import Job
@@ -30,9 +29,7 @@ def flag(names: str, text: str, panel: str = STUDY, *, hidden: bool = False) -> 
     return typer.Option(*names.split(), help=text, rich_help_panel=panel, show_default=False, hidden=hidden)
 
 
-StudyFile = Annotated[
-    str | None, typer.Argument(metavar="STUDY.yaml", help="A study file (`mixopt init` writes one).")
-]
+StudyFile = Annotated[str | None, typer.Argument(metavar="STUDY.yaml", help="A study file (`mixopt init` writes one).")]
 Data = Annotated[str | None, flag("--data", "Folder of prepared data.")]
 Model = Annotated[str | None, flag("--model", "Preset of the proxy model, such as gpt2-0.4m.")]
 TrainedModel = Annotated[str | None, flag("--model", "Preset of the model, such as gpt2-124m.")]
@@ -47,9 +44,7 @@ Settings = Annotated[list[str] | None, flag("--set", "Any key of a study file: -
 ExecutorKind = Annotated[str | None, flag("--executor", "ray, or inline (one run at a time).", WHERE, hidden=True)]
 RayAddress = Annotated[str | None, flag("--ray-address", "A Ray cluster, host:port.", WHERE, hidden=True)]
 CpusPerRun = Annotated[int | None, flag("--cpus-per-run", "CPUs, and threads, of a run.", WHERE, hidden=True)]
-GpusPerRun = Annotated[
-    float | None, flag("--gpus-per-run", "GPUs of a run, or a share of one.", WHERE, hidden=True)
-]
+GpusPerRun = Annotated[float | None, flag("--gpus-per-run", "GPUs of a run, or a share of one.", WHERE, hidden=True)]
 ProcessesPerRun = Annotated[
     int | None,
     flag(
@@ -70,9 +65,7 @@ Plots = Annotated[bool, flag("--plots/--no-plots", "Draw pictures.", OUTPUT)]
 DryRun = Annotated[bool, flag("--dry-run", "Print the plan and its cost; train nothing.", OUTPUT)]
 Verify = Annotated[
     bool,
-    flag(
-        "--verify", "Train the recommended mixture and the baselines with three fresh seeds, and compare.", OUTPUT
-    ),
+    flag("--verify", "Train the recommended mixture and the baselines with three fresh seeds, and compare.", OUTPUT),
 ]
 QuietFlag = Annotated[bool, flag("--quiet -q", "No progress.", OUTPUT)]
 AsJson = Annotated[bool, flag("--json", "Print one JSON object on standard output.", OUTPUT)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -25,9 +26,6 @@ from mixopt.cli.common import (
     flag,
     study_flags,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _Word = TypeVar("_Word", bound=str)
 

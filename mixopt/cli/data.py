@@ -42,8 +42,7 @@ def prepare(
         float | None, typer.Option(help="Part of each domain's bytes to hold out [default: 0.05].")
     ] = None,
     validation_bytes: Annotated[
-        str | None,
-        typer.Option(help="The most bytes to hold out of each domain, such as 500k or 4M [default: 4M]."),
+        str | None, typer.Option(help="The most bytes to hold out of each domain, such as 500k or 4M [default: 4M].")
     ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -74,9 +73,7 @@ def prepare(
         given = {key: value for key, value in settings.items() if value is not None}
         for key, flag in (("domains", "--domain NAME=PATH"), ("tokenizer", "--tokenizer"), ("out", "--out")):
             if key not in given:
-                raise ConfigError(
-                    f"data prepare: expected {flag}, or a YAML file with the key {key!r}; found neither"
-                )
+                raise ConfigError(f"data prepare: expected {flag}, or a YAML file with the key {key!r}; found neither")
         request = PrepareRequest(**given)
     manifest = prepare_request(request, progress=not (quiet or as_json))
     _print_manifest(manifest, Path(request.out), quiet, as_json)
@@ -130,9 +127,7 @@ def estimate(
         ]
         for part in parts
     ]
-    _print_table(
-        "", ["domain", "documents", "tokens/document", "bytes/token", "tokens", "± (1 s.e.)", "share"], rows
-    )
+    _print_table("", ["domain", "documents", "tokens/document", "bytes/token", "tokens", "± (1 s.e.)", "share"], rows)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -101,9 +101,7 @@ def evaluate(
     if not models:
         raise ConfigError("mixopt eval: expected a run's id, a folder or a name on the hub, found nothing")
     if not names:
-        raise ConfigError(
-            "mixopt eval: expected --tasks or --suite; `mixopt eval --tasks list` shows what there is"
-        )
+        raise ConfigError("mixopt eval: expected --tasks or --suite; `mixopt eval --tasks list` shows what there is")
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size: expected at least 1, found {batch_size}")
     tasks_for = partial(resolve, names, data_dir=data, task_data=task_data, shots=shots, limit=limit, seeds=seeds)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.data.manifest import Manifest
     from mixopt.mixture import Mixture
 
@@ -41,8 +40,7 @@ def export(
         str | None, typer.Option("--data", help="Folder of prepared data: its domains, and their tokens.")
     ] = None,
     available: Annotated[
-        Path | None,
-        typer.Option("--available", help="YAML or JSON file of the tokens that there are (domain: count)."),
+        Path | None, typer.Option("--available", help="YAML or JSON file of the tokens that there are (domain: count).")
     ] = None,
     sample_tokens: Annotated[
         str | None,

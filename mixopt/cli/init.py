@@ -9,9 +9,7 @@ import typer
 
 def init(
     path: Annotated[str, typer.Argument(help="The file to write; it must not exist.")] = "study.yaml",
-    method: Annotated[
-        str, typer.Option(help="Whose options it lists: ddo, adso, regmix … or module:Class.")
-    ] = "ddo",
+    method: Annotated[str, typer.Option(help="Whose options it lists: ddo, adso, regmix … or module:Class.")] = "ddo",
 ) -> None:
     """Write a commented study file that holds every default, and every option of the method.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -11,12 +12,9 @@ import typer
 from mixopt.cli import common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from pydantic.fields import FieldInfo
 
-    from mixopt.methods.method import Method
-    from mixopt.methods.settings import MethodSettings
+    from mixopt.methods.method import Method, MethodSettings
 
 PANEL = "The method"
 
@@ -27,11 +25,9 @@ def method_parameters(
     """A parameter for each field, by the field's name.
 
     Args:
-        settings: of the method.
-        taken: names that are the command's own.
         trains: the command trains, so that fields about runs to be trained have a meaning.
     """
-    from mixopt.methods.settings import told
+    from mixopt.methods.method import told
 
     return {
         name: _parameter(name, field)
@@ -41,7 +37,7 @@ def method_parameters(
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    from mixopt.methods.settings import told
+    from mixopt.methods.method import told
 
     tells = told(field)
     flags = tells.flags or [f"--{name.replace('_', '-')}"]
@@ -49,15 +45,13 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         # A flag that is not given leaves the file's value.
         flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
     kind: Any = bool | None if field.annotation is bool else str | None
-    option = typer.Option(
-        *flags, help=_help(field), rich_help_panel=PANEL, show_default=False, hidden=not tells.shown
-    )
+    option = typer.Option(*flags, help=_help(field), rich_help_panel=PANEL, show_default=False, hidden=not tells.shown)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
 
 
 def _help(field: FieldInfo) -> str:
     """What the field says, and its default where that says something."""
-    from mixopt.methods.settings import told
+    from mixopt.methods.method import told
 
     text = field.description or ""
     default = field.default
@@ -85,11 +79,8 @@ def command_of(
 
     Args:
         run: what it does; it gets the method's options as the dictionary `options`, by dotted key.
-        method: whose flags it has.
         documented: its docstring is the help; asked first with its own parameters, `options` and `given`, it says
             whether it has done all that there is to do.
-        fixed: parameters of `run` that are no flags.
-        trains: see `method_parameters`.
     """
     fixed = fixed or {}
     own = dict(inspect.signature(documented, eval_str=True).parameters)
@@ -125,8 +116,8 @@ def check_flags(command: Callable[..., None], method: Method[Any], arguments: Se
         ConfigError: there is such a flag.
     """
     from mixopt.errors import ConfigError
+    from mixopt.methods.method import told
     from mixopt.methods.registry import METHODS
-    from mixopt.methods.settings import told
 
     parameters = inspect.signature(command).parameters
     known = {f"--{name.replace('_', '-')}" for name in parameters} | {

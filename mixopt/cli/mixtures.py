@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 
 def listing(lines: Callable[[], Mapping[str, str]]) -> type[TyperCommand]:
-    """A command in whose help the word LIST stands for a line a name.
-
-    Args:
-        lines: what to say of each name.
-    """
+    """A command in whose help the word LIST stands for a line a name."""
 
     class Listing(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from mixopt.history import History
     from mixopt.methods.problem import Problem
     from mixopt.mixture import Mixture
@@ -33,9 +32,7 @@ def _run(
     ] = DEFAULT,
     metrics: Annotated[Path | None, typer.Option(help="Olmix's metrics.csv, joined on the run.")] = None,
     tokens: Annotated[str | None, typer.Option(help="Tokens of every run, for files without that column.")] = None,
-    params: Annotated[
-        str | None, typer.Option(help="Use only the runs of models with this many parameters.")
-    ] = None,
+    params: Annotated[str | None, typer.Option(help="Use only the runs of models with this many parameters.")] = None,
     natural: Annotated[Path | None, typer.Option(help="Mixture file (domain: weight) to compare with.")] = None,
     max_epochs: Annotated[
         float | None, typer.Option(help="Most passes over a domain's text at the target.", hidden=True)
@@ -121,8 +118,7 @@ def _problem(
     from mixopt.methods.problem import Problem, Size
 
     scales = {
-        (int(size), round(float(tokens))): None
-        for size, tokens in zip(history.parameters, history.tokens, strict=True)
+        (int(size), round(float(tokens))): None for size, tokens in zip(history.parameters, history.tokens, strict=True)
     }
     sizes = sorted(scales, key=lambda scale: (scale[0] * scale[1], scale))
     return Problem(
@@ -161,6 +157,4 @@ def _available(
         missing = "--target-tokens" if target_tokens is None else "--available"
         raise ConfigError(f"{missing} is missing: epochs are counted from --target-tokens and --available together")
     counts = read_mapping(available, f"--available {available}", "`domain: tokens` lines")
-    return {
-        domain: parse_count(count, f"{available}: {domain}") if count else 0 for domain, count in counts.items()
-    }
+    return {domain: parse_count(count, f"{available}: {domain}") if count else 0 for domain, count in counts.items()}

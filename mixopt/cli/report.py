@@ -11,14 +11,11 @@ import typer
 def report(
     study: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[STUDY_ID]", help="A study's id, or as much of its start as is unique [the latest]."
-        ),
+        typer.Argument(metavar="[STUDY_ID]", help="A study's id, or as much of its start as is unique [the latest]."),
     ] = None,
     results: Annotated[str, typer.Option("--results", help="Folder of the results table.")] = "results",
     out: Annotated[
-        str | None,
-        typer.Option(metavar="FILE.html", help="The file to write [RESULTS/studies/STUDY_ID/report.html]."),
+        str | None, typer.Option(metavar="FILE.html", help="The file to write [RESULTS/studies/STUDY_ID/report.html].")
     ] = None,
 ) -> None:
     """Write a study as one HTML page: question, answer, fits, curves and every run.
@@ -36,7 +33,5 @@ def report(
     if len(others) > 1:
         *earlier, latest = others
         shown = ", ".join(reversed(earlier[-5:])) + (" …" if len(earlier) > 5 else "")
-        print(
-            f"mixopt: note: {latest} is the latest of {len(others)} studies; earlier ones: {shown}", file=sys.stderr
-        )
+        print(f"mixopt: note: {latest} is the latest of {len(others)} studies; earlier ones: {shown}", file=sys.stderr)
     typer.echo(f"wrote {written}")

@@ -78,9 +78,7 @@ def show(run: RunId, results: Results = "results", as_json: AsJson = False) -> N
 
 @app.command()
 def export(
-    path: Annotated[
-        str, typer.Argument(help="`.csv` for `mixopt recommend`; `.jsonl` or `.jsonl.gz` loses nothing.")
-    ],
+    path: Annotated[str, typer.Argument(help="`.csv` for `mixopt recommend`; `.jsonl` or `.jsonl.gz` loses nothing.")],
     status: ByStatus = None,
     study: ByStudy = None,
     results: Results = "results",

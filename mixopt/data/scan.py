@@ -8,15 +8,12 @@ bounded memory; and a text that occurs twice is held out as a whole or not at al
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from mixopt.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 # Beyond this many documents a larger validation set tells nothing that a proxy run could resolve.
 MAX_VALIDATION_DOCUMENTS = 20_000
@@ -27,18 +24,12 @@ _HASH_BITS = 128
 
 @dataclass(frozen=True)
 class Scan:
-    """What the first pass found in a domain.
+    """What the first pass found in a domain."""
 
-    Attributes:
-        documents: documents, repeated ones included.
-        bytes: UTF-8 bytes of them.
-        validation: hashes of the documents to hold out, as `document_hash` gives them.
-        sample: (hash, text) of documents to train a tokenizer on, long ones cut; may overlap `validation`.
-    """
-
-    documents: int
-    bytes: int
-    validation: tuple[str, ...]
+    documents: int  # documents, repeated ones included
+    bytes: int  # UTF-8 bytes of them
+    validation: tuple[str, ...]  # hashes of the documents to hold out, as `document_hash` gives them
+    # (hash, text) of documents to train a tokenizer on, long ones cut; may overlap `validation`
     sample: tuple[tuple[str, str], ...]
 
 
@@ -59,8 +50,6 @@ def scan_domain(
     """Go through a domain's documents once.
 
     Args:
-        name: the domain, for messages.
-        documents: its texts.
         validation_share: part of the domain's bytes to hold out, copies counted (whole documents: what fits, at
             least one).
         validation_bytes: the most bytes to hold out.

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
-from mixopt.data.vocabulary import MASK_TOKEN
+from mixopt.arrays import Bools, Ints
+from mixopt.data.manifest import TOKENIZER_FOLDER, Manifest
 from mixopt.errors import DataError
 from mixopt.files import hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import tokenizers
-    from numpy.typing import NDArray
+
 
 END_OF_TEXT = "<|endoftext|>"
 BPE_PREFIX = "bpe:"
@@ -29,21 +30,13 @@ SMALLEST_BPE = 257
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """A tokenizer as data preparation needs it.
+    """A tokenizer as data preparation needs it."""
 
-    Attributes:
-        backend: the tokenizer, without padding, truncation or reading of special tokens in the text.
-        fast: the same as transformers' own class, for `save_pretrained`.
-        label: the name that it was asked for by.
-        eot_id: the end-of-text token.
-        vocab_size: every token id is below it.
-    """
-
-    backend: tokenizers.Tokenizer
-    fast: Any
-    label: str
-    eot_id: int
-    vocab_size: int
+    backend: tokenizers.Tokenizer  # the tokenizer, without padding, truncation or reading of special tokens in the text
+    fast: Any  # the same as transformers' own class, for `save_pretrained`
+    label: str  # the name that it was asked for by
+    eot_id: int  # the end-of-text token
+    vocab_size: int  # every token id is below it
 
     @property
     def hash(self) -> str:
@@ -196,9 +189,7 @@ def _wrap(fast: Any, label: str) -> TextTokenizer:
 
     _quiet()
     if getattr(fast, "backend_tokenizer", None) is None:
-        raise DataError(
-            f"tokenizer {label}: expected a fast tokenizer (one with a tokenizer.json), found a slow one"
-        )
+        raise DataError(f"tokenizer {label}: expected a fast tokenizer (one with a tokenizer.json), found a slow one")
     backend = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
@@ -220,3 +211,85 @@ def _wrap(fast: Any, label: str) -> TextTokenizer:
 def _quiet() -> None:
     # Without it the library warns, and stops using its threads, after the first fork of the process.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+# What a tokenizer without a mask token gets, beside its <|endoftext|>.
+MASK_TOKEN = "<|mask|>"
+
+# Space, line feed, tab and carriage return, as byte-level BPE writes them.
+_BLANKS = ("Ġ", "Ċ", "ĉ", "č")
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Ordinary and special tokens."""
+
+    mask_id: int  # the tokenizer's mask token, or the first id that it leaves free
+    rows: int  # ids that a model needs: the tokenizer's, and one for the mask token if it has none
+    ordinary: Ints  # (n,) ids that text is made of, ascending: no special token, no mask token
+    is_special: Bools  # (rows,) whether an id is not an ordinary one
+    content: dict[str, Any]  # the tokenizer's own JSON
+
+    @classmethod
+    def of_data(cls, data: str | Path, manifest: Manifest) -> Vocabulary:
+        """The vocabulary of a data folder.
+
+        Args:
+            data: the data folder.
+
+        Raises:
+            DataError: the folder's tokenizer cannot be read.
+        """
+        from tokenizers import Tokenizer
+
+        folder = Path(data) / TOKENIZER_FOLDER
+        try:
+            backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        except Exception as error:  # tokenizers raises bare ones
+            raise DataError(f"{folder}: the tokenizer cannot be read ({error}); prepare the data again") from error
+        ids = set(backend.get_vocab(with_added_tokens=True).values())
+        special = {index for index, token in backend.get_added_tokens_decoder().items() if token.special}
+        special.add(manifest.eot_id)
+        name = config.get("mask_token") or MASK_TOKEN
+        name = name["content"] if isinstance(name, dict) else name
+        # The id that the library gives it, and will give it in the tokenizer of a model that is kept.
+        backend.add_special_tokens([name])
+        mask_id = backend.get_vocab(with_added_tokens=True)[name]
+        rows = max(manifest.vocab_size, mask_id + 1)
+        ordinary = np.array(sorted(ids - special - {mask_id}), dtype=np.int64)
+        is_special = np.ones(rows, dtype=bool)
+        is_special[ordinary] = False
+        return cls(mask_id, rows, ordinary, is_special, json.loads(backend.to_str()))
+
+    def word_bounds(self) -> tuple[Bools, Bools]:
+        """Where words begin: (rows,) whether a token begins one, and (rows,) whether the token after it does.
+
+        In byte-level BPE a word begins with a token that begins with a blank, and after one that ends in one; in
+        WordPiece, with every token that does not continue one.
+
+        Raises:
+            DataError: another kind of tokenizer.
+        """
+        model, kind = self.content["model"], self.content["model"]["type"]
+        begins, ends = self.is_special.copy(), self.is_special.copy()
+        if kind == "WordPiece":
+            for token, index in model["vocab"].items():
+                begins[index] |= not token.startswith(model["continuing_subword_prefix"])
+        elif kind == "BPE" and _is_byte_level(self.content["pre_tokenizer"]):
+            for token, index in model["vocab"].items():
+                begins[index] |= token.startswith(_BLANKS)
+                ends[index] |= token.endswith(_BLANKS)
+        else:
+            raise DataError(
+                f"training.whole_word: expected a byte-level BPE or WordPiece tokenizer, whose tokens tell where "
+                f"words begin, found {kind}; leave it false"
+            )
+        return begins, ends
+
+
+def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
+    if pre_tokenizer is None:
+        return False
+    parts = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    return any(part["type"] == "ByteLevel" for part in parts)

@@ -7,21 +7,17 @@ share one token, so a split of T tokens has (T − 1) // L windows, and no token
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mixopt.arrays import Ints
 from mixopt.data.manifest import Manifest, Split
 from mixopt.errors import DataError
 from mixopt.files import hash_file, write_atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mixopt.arrays import Ints
 
 SplitName = Literal["train", "validation"]
 VERIFIED_FILE = ".verified.json"
@@ -110,7 +106,6 @@ class TokenData:
         """Token ids of n windows, shape (n, length + 1): inputs are `[:, :-1]`, targets `[:, 1:]`.
 
         Args:
-            split: `train` or `validation`.
             domain_ids: (n,) index of each window's domain in the manifest.
             window_ids: (n,) index of each window in its domain, below the domain's number of windows.
             length: tokens of a training sequence.

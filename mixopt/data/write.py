@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -19,9 +21,6 @@ from mixopt.data.scan import document_hash
 from mixopt.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-    from pathlib import Path
-
     from mixopt.data.tokenizer import TextTokenizer
 
 COMMIT_SECONDS = 2.0
@@ -42,19 +41,12 @@ class Written:
 
 @dataclass
 class Position:
-    """How far a domain is written.
+    """How far a domain is written."""
 
-    Attributes:
-        documents: documents of the source that were dealt with.
-        duplicates: of these, how many were left out as copies of validation documents.
-        train: what is in the training file.
-        validation: what is in the validation file.
-    """
-
-    documents: int = 0
-    duplicates: int = 0
-    train: Written = field(default_factory=Written)
-    validation: Written = field(default_factory=Written)
+    documents: int = 0  # documents of the source that were dealt with
+    duplicates: int = 0  # of these, how many were left out as copies of validation documents
+    train: Written = field(default_factory=Written)  # what is in the training file
+    validation: Written = field(default_factory=Written)  # what is in the validation file
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Position:
@@ -78,9 +70,7 @@ def write_domain(
     """Append a domain's documents, from `position` on, to its two token files.
 
     Args:
-        documents: all of the domain's texts, from the first on.
         tokenizer: makes the tokens.
-        own: hashes of this domain's validation documents.
         held_out: hashes of every domain's validation documents; copies do not go into the training file.
         train_file: tokens of the training documents.
         validation_file: tokens of the validation documents.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from zlib import crc32
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 # On white and on a dark screen. The first seven are Okabe and Ito's, told apart with colour-blind eyes too; the
 # others lie between them and differ in lightness.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mixopt.units import format_count
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 Kind = Literal["", "strong", "good", "bad", "quiet", "long"]
 _WIDE = 28  # characters of a word that columns show in full
@@ -17,31 +15,18 @@ _WIDE = 28  # characters of a word that columns show in full
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell; every text is plain.
+    """One cell; every text is plain."""
 
-    Attributes:
-        text: what is shown; ± is one standard error.
-        value: the number; None for a word, or where there is none.
-        error: its standard error.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        key: what the column is sorted by; None (last in either order) where there is nothing.
-        kind: `strong`, `good`, `bad`, `quiet`, `long` (it may have several lines) or nothing.
-        title: what a pointer that rests on it is told.
-        runs: ids of the runs behind it, shown as links.
-        link: the run whose details the cell opens.
-    """
-
-    text: str
-    value: float | None = None
-    error: float | None = None
-    low: float | None = None
-    high: float | None = None
-    key: float | str | None = None
-    kind: Kind = ""
-    title: str = ""
-    runs: tuple[str, ...] = ()
-    link: str = ""
+    text: str  # what is shown; ± is one standard error
+    value: float | None = None  # the number; None for a word, or where there is none
+    error: float | None = None  # its standard error
+    low: float | None = None  # lower end of its 95 % interval
+    high: float | None = None  # upper end
+    key: float | str | None = None  # what the column is sorted by; None (last in either order) where there is nothing
+    kind: Kind = ""  # `strong`, `good`, `bad`, `quiet`, `long` (it may have several lines) or nothing
+    title: str = ""  # what a pointer that rests on it is told
+    runs: tuple[str, ...] = ()  # ids of the runs behind it, shown as links
+    link: str = ""  # the run whose details the cell opens
 
 
 @dataclass(frozen=True)
@@ -55,27 +40,16 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table that can be sorted.
+    """A table that can be sorted."""
 
-    Attributes:
-        name: identifier in a page; distinct there.
-        title: what it holds.
-        columns: C columns.
-        rows: C cells each.
-        foot: rows below a line, such as means, which stay there.
-        anchors: identifiers of the rows; empty for none.
-        filter: whether its rows can be filtered.
-        for_page: whether only a page has it, as it is too long for a terminal.
-    """
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    foot: tuple[tuple[Cell, ...], ...] = ()
-    anchors: tuple[str, ...] = ()
-    filter: bool = False
-    for_page: bool = False
+    name: str  # identifier in a page; distinct there
+    title: str  # what it holds
+    columns: tuple[Column, ...]  # C columns
+    rows: tuple[tuple[Cell, ...], ...]  # C cells each
+    foot: tuple[tuple[Cell, ...], ...] = ()  # rows below a line, such as means, which stay there
+    anchors: tuple[str, ...] = ()  # identifiers of the rows; empty for none
+    filter: bool = False  # whether its rows can be filtered
+    for_page: bool = False  # whether only a page has it, as it is too long for a terminal
 
 
 def table(name: str, title: str, columns: Sequence[Column], rows: Iterable[Iterable[Cell]], **more: Any) -> Table:
@@ -96,9 +70,7 @@ def word(text: str, kind: Kind = "", title: str = "") -> Cell:
     return Cell(text=text, key=text.lower(), kind=kind, title=title or (text if len(text) > _WIDE else ""))
 
 
-def number(
-    value: float | None, form: str = "{:#.4g}", kind: Kind = "", title: str = "", scale: float = 1.0
-) -> Cell:
+def number(value: float | None, form: str = "{:#.4g}", kind: Kind = "", title: str = "", scale: float = 1.0) -> Cell:
     """A cell with a number, `-` for None; the exact one is the title unless another is given."""
     if value is None:
         return NOTHING
@@ -118,9 +90,7 @@ def percent(value: float | None, kind: Kind = "", form: str = "{:+.2f} %") -> Ce
     return number(value, form, kind, scale=100)
 
 
-def interval(
-    low: float | None, high: float | None, form: str = "{:.3f}", scale: float = 1.0, unit: str = ""
-) -> Cell:
+def interval(low: float | None, high: float | None, form: str = "{:.3f}", scale: float = 1.0, unit: str = "") -> Cell:
     """`0.120 to 0.310`, sorted by its lower end; `-` where there is none."""
     if low is None or high is None:
         return NOTHING
@@ -128,9 +98,7 @@ def interval(
     return Cell(text=text, low=low, high=high, key=float(low))
 
 
-def with_error(
-    value: float, error: float | None, form: str | None = None, scale: float = 1.0, unit: str = ""
-) -> str:
+def with_error(value: float, error: float | None, form: str | None = None, scale: float = 1.0, unit: str = "") -> str:
     """`70.12 ± 0.43`: the error with two digits, the value with as many decimals, or in `form`.
 
     Without an error, or with one of 0, the value has four digits.

@@ -57,9 +57,7 @@ def find(word: str) -> Path:
 def digest(folder: Path) -> str:
     """16 hexadecimal digits from the content of a checkpoint's config, weights and tokenizer."""
     hasher = blake3()
-    for path in sorted(
-        path for pattern in ("config.json", *_WEIGHTS, *_TOKENIZER) for path in folder.glob(pattern)
-    ):
+    for path in sorted(path for pattern in ("config.json", *_WEIGHTS, *_TOKENIZER) for path in folder.glob(pattern)):
         hasher.update(f"{path.name} {hash_file(path)}\n".encode())
     return hasher.hexdigest()[:16]
 

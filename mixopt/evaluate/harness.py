@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.evaluate import harness_setup as setup
-from mixopt.evaluation import Outcome
+from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 from mixopt.score import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lm_eval.api.task import Task
     from lm_eval.models.huggingface import HFLM
 
-    from mixopt.evaluation import EvalRuntime, EvalTask
 
 # Which metric stands for a task: the one that its file names as `main` in its metadata, else the first of these
 # that it has, else its first. The papers do not say whether their accuracies are normalised by length, so it is the
@@ -46,8 +44,6 @@ def score(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> 
 
     Args:
         checkpoint: a folder that `from_pretrained` reads.
-        tasks: of the kind `harness`.
-        runtime: device, precision, batch size.
 
     Raises:
         DataError: the checkpoint cannot be loaded.

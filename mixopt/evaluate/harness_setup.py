@@ -9,6 +9,8 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +19,6 @@ from mixopt.errors import DataError
 from mixopt.evaluate.tasks_files import data_name, data_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from lm_eval.models.huggingface import HFLM
 
     from mixopt.evaluation import EvalRuntime, EvalTask
@@ -152,9 +151,7 @@ def open_model(checkpoint: Path, runtime: EvalRuntime, device: Device) -> HFLM:
         model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype)
     except Exception as error:  # transformers, tokenizers and safetensors have many kinds
         reason = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"checkpoint {checkpoint}: it cannot be loaded ({type(error).__name__}: {reason})"
-        ) from error
+        raise DataError(f"checkpoint {checkpoint}: it cannot be loaded ({type(error).__name__}: {reason})") from error
     model.to(device.name)
     config = model.config
     positions = getattr(config, "max_position_embeddings", None) or 2048

@@ -3,22 +3,71 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
 from mixopt.errors import ConfigError
-from mixopt.evaluate.suites import SUITES, Suite, suite_of
 from mixopt.evaluation import KIND_OF, EvalTask
+from mixopt.plugins import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+    from mixopt.evaluation import Evaluator
     from mixopt.model_spec import Prediction
+
+
+class Resolve(Protocol):
+    """Names to tasks, on the driver: what cannot be read is refused before anything is scored."""
+
+    def __call__(  # noqa: D102 (documented above)
+        self, names: Sequence[str], *, shots: int | None, limit: int | None, seeds: int, data: Path | None
+    ) -> list[EvalTask]: ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks that belong together."""
+
+    prediction: Prediction  # the kind of model that they are for
+    resolve: Resolve  # what names stand for
+    names: tuple[str, ...] = ()  # of all tasks and groups; empty where they are known only once files are looked at
+    # what scores those of kind `finetune`; None for tasks of kind `harness`, which lm-eval scores
+    score: Evaluator | None = None
+
+
+# By the first word of the tasks' names: `glue`, `glue_mrpc`.
+SUITES: Registry[Suite] = Registry(
+    "suite",
+    "mixopt.evaluators",
+    {
+        "bigbench": "mixopt_finetune.bigbench:BIGBENCH",
+        "glue": "mixopt_finetune.suite:SUITE",
+        "squad": "mixopt_finetune.suite:SUITE",
+    },
+    base=Suite,
+)
+
+
+def suite_of(name: str) -> Suite | None:
+    """The suite that a task's name belongs to; None where it is nobody's.
+
+    Raises:
+        ConfigError: its package, or a library that it needs, is not installed.
+    """
+    word = next((word for word in SUITES if name == word or name.startswith(f"{word}_")), None)
+    if word is None:
+        return None
+    try:
+        return SUITES.get(word)
+    except ConfigError as error:
+        hint = "; pip install 'mixopt[finetune]'" if word in SUITES.builtin else ""
+        raise ConfigError(f"{error}{hint}") from error
+
 
 # First word of the names of our own tasks; every name that is no suite's either is lm-eval's.
 _OFFLINE = "offline"
@@ -26,15 +75,10 @@ _OFFLINE = "offline"
 
 @dataclass(frozen=True)
 class Preset:
-    """A list of tasks that a paper evaluates with.
+    """A list of tasks that a paper evaluates with."""
 
-    Attributes:
-        source: paper, section, table.
-        tasks: words of `--tasks`.
-    """
-
-    source: str
-    tasks: tuple[str, ...]
+    source: str  # paper, section, table
+    tasks: tuple[str, ...]  # words of `--tasks`
 
 
 @cache
@@ -76,7 +120,6 @@ def resolve(
         task_data: for fine-tuning, a folder of files in the tasks' own schema; what it does not have is the hub's.
         shots: solved examples for names without `@N`; None for what each task asks for.
         limit: most items of each task; None for all.
-        seeds: fine-tunings of each task.
 
     Raises:
         ConfigError: an unknown name, or a task of the other kind of model.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from mixopt.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -25,17 +23,12 @@ _JSON_LINES = (".jsonl", ".json")
 
 @dataclass(frozen=True)
 class TaskFile:
-    """One task of one's own.
+    """One task of one's own."""
 
-    Attributes:
-        name: what its file calls it.
-        shots: solved examples in the prompt that the file asks for; None where it leaves that open.
-        files: its YAML first, then what that includes, imports and reads, under the names by which
-            `mixopt.evaluate.harness` finds them.
-    """
-
-    name: str
-    shots: int | None
+    name: str  # what its file calls it
+    shots: int | None  # solved examples in the prompt that the file asks for; None where it leaves that open
+    # its YAML first, then what that includes, imports and reads, under the names by which `mixopt.evaluate.harness`
+    # finds them
     files: tuple[tuple[str, bytes], ...]
 
 
@@ -65,9 +58,7 @@ def read_tasks(path: Path) -> list[TaskFile]:
         raise ConfigError(f"--tasks {path}: no such file or folder of lm-eval tasks (.yaml)")
     found = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES]
     # Groups only name what is in other files, and files without a name are for others to include.
-    tasks = [
-        file for file in found if isinstance((config := _load(file)).get("task"), str) and "group" not in config
-    ]
+    tasks = [file for file in found if isinstance((config := _load(file)).get("task"), str) and "group" not in config]
     if not tasks:
         raise ConfigError(f"--tasks {path}: expected lm-eval task files (.yaml with a `task:` name), found none")
     return [_read_task(file) for file in tasks]
@@ -85,8 +76,7 @@ def data_paths(config: dict[str, Any]) -> dict[str, list[str]]:
     given = (config.get("dataset_kwargs") or {}).get("data_files") or {}
     by_split = given if isinstance(given, dict) else {"train": given}
     listed = {
-        split: [paths] if isinstance(paths, str) else [str(one) for one in paths]
-        for split, paths in by_split.items()
+        split: [paths] if isinstance(paths, str) else [str(one) for one in paths] for split, paths in by_split.items()
     }
     return {split: paths for split, paths in listed.items() if not any("://" in path for path in paths)}
 
@@ -140,9 +130,7 @@ def _check_config(path: Path, config: dict[str, Any]) -> None:
     if missing:
         raise ConfigError(f"{path}: the task has no {', '.join(missing)}; lm-eval needs {', '.join(needed)}")
     if not isinstance(config["task"], str):
-        raise ConfigError(
-            f"{path}: expected the name of one task, found a list; name the files of its tasks instead"
-        )
+        raise ConfigError(f"{path}: expected the name of one task, found a list; name the files of its tasks instead")
     if _scored(config) is None:
         raise ConfigError(f"{path}: the task has neither test_split nor validation_split, so nothing is scored")
     splits = data_paths(config)

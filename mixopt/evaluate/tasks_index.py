@@ -25,23 +25,15 @@ _FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A name that lm-eval knows.
+    """A name that lm-eval knows."""
 
-    Attributes:
-        kind: `task`; `group`, several tasks with a score of their own; `tag`, several tasks under one name.
-        path: its file below lm-eval's folder of tasks; None for a tag.
-        version: the task's version, which its authors raise when its scores change.
-        shots: solved examples in the prompt that the file asks for; None where it leaves that open.
-        members: names of the tasks of a group or a tag.
-        aggregates: a group whose tasks have a common score.
-    """
-
+    # `task`; `group`, several tasks with a score of their own; `tag`, several tasks under one name
     kind: Literal["task", "group", "tag"]
-    path: str | None = None
-    version: str | None = None
-    shots: int | None = None
-    members: tuple[str, ...] = ()
-    aggregates: bool = False
+    path: str | None = None  # its file below lm-eval's folder of tasks; None for a tag
+    version: str | None = None  # the task's version, which its authors raise when its scores change
+    shots: int | None = None  # solved examples in the prompt that the file asks for; None where it leaves that open
+    members: tuple[str, ...] = ()  # names of the tasks of a group or a tag
+    aggregates: bool = False  # a group whose tasks have a common score
 
 
 def tasks_folder() -> Path:
@@ -68,9 +60,7 @@ def lm_eval_tasks() -> dict[str, Entry]:
     if content is None or content.get("origin") != origin:
         content = {"origin": origin, "tasks": {name: asdict(entry) for name, entry in _build(folder).items()}}
         _write(path, content)
-    return {
-        name: Entry(**{**fields, "members": tuple(fields["members"])}) for name, fields in content["tasks"].items()
-    }
+    return {name: Entry(**{**fields, "members": tuple(fields["members"])}) for name, fields in content["tasks"].items()}
 
 
 def folders_of(name: str) -> list[Path]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixopt.evaluate.suites import suite_of
+from mixopt.evaluate.tasks import suite_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from mixopt.evaluation import EvalRuntime, EvalTask, Evaluator, Outcome
 
 
@@ -19,8 +18,6 @@ def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) 
 
     Args:
         checkpoint: a folder that `from_pretrained` reads.
-        tasks: what `mixopt.evaluate.tasks.resolve` gave.
-        runtime: where and how.
 
     Returns:
         The outcome of each task, in their order.

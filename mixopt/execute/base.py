@@ -6,24 +6,25 @@ import contextlib
 import errno
 import gc
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from mixopt.errors import MixoptError, StoreError
-from mixopt.evaluation import EvalRuntime, Outcome
+from mixopt.evaluation import EvalRuntime, EvalTask, Evaluator, Outcome
 from mixopt.result import Ended, RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
-    from mixopt.evaluation import EvalTask, Evaluator
-    from mixopt.methods.base import Role
+    from mixopt.evaluation import Evaluator
+    from mixopt.role import Role
     from mixopt.spec import RunSpec
     from mixopt.train.device import Runtime
+
 
 # A job that fails this often is given up, and the others go on.
 ATTEMPTS = 3
@@ -34,21 +35,13 @@ Trainer = Callable[..., RunResult]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run to train, what it is for, and what is measured of its model where that lies.
+    """A run to train, what it is for, and what is measured of its model where that lies."""
 
-    Attributes:
-        spec: the run.
-        role: what it is for.
-        runtime: where and how; an executor that hands out devices and threads puts in its own.
-        keep: keep the trained model, in `checkpoint_dir/final`.
-        tasks: what the trained model is evaluated on.
-    """
-
-    spec: RunSpec
-    role: Role
-    runtime: Runtime
-    keep: bool = False
-    tasks: tuple[EvalTask, ...] = ()
+    spec: RunSpec  # the run
+    role: Role  # what it is for
+    runtime: Runtime  # where and how; an executor that hands out devices and threads puts in its own
+    keep: bool = False  # keep the trained model, in `checkpoint_dir/final`
+    tasks: tuple[EvalTask, ...] = ()  # what the trained model is evaluated on
 
     def __str__(self) -> str:
         return f"{self.role}, seed {self.spec.seed}"
@@ -75,21 +68,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model that is there, and tasks to evaluate it on.
+    """A model that is there, and tasks to evaluate it on."""
 
-    Attributes:
-        run_id: whose scores these are (see `mixopt.store.task_errors`): its run, or what identifies the checkpoint.
-        folder: the model, as the driver sees it.
-        content: identity of what is in `folder` (`mixopt.evaluate.checkpoint.digest`).
-        tasks: at least one; all of them are lost where one brings its worker down.
-        runtime: where and how, as for a `Job`.
-    """
-
-    run_id: str
-    folder: Path
-    content: str
-    tasks: tuple[EvalTask, ...]
-    runtime: EvalRuntime
+    run_id: str  # whose scores these are (see `mixopt.store.task_errors`): its run, or what identifies the checkpoint
+    folder: Path  # the model, as the driver sees it
+    content: str  # identity of what is in `folder` (`mixopt.evaluate.checkpoint.digest`)
+    tasks: tuple[EvalTask, ...]  # at least one; all of them are lost where one brings its worker down
+    runtime: EvalRuntime  # where and how, as for a `Job`
 
     def reading(self, folder: Path) -> Evaluation:
         """The job with its model elsewhere."""
@@ -101,35 +86,23 @@ J = TypeVar("J", bound=Job | Evaluation)
 
 @dataclass(frozen=True)
 class Event:
-    """Something that an executor tells while it works.
+    """Something that an executor tells while it works."""
 
-    Attributes:
-        kind: `started`, `progress`, `retry`, or of a run that the table has `again` (it is trained again) or
-            `kept` (its kept model is evaluated).
-        run_id: the job's.
-        tokens: training tokens done so far (`progress`).
-        message: why it is tried or trained again (`retry`, `again`), or on what it is evaluated, one line.
-    """
-
+    # `started`, `progress`, `retry`, or of a run that the table has `again` (it is trained again) or `kept` (its kept
+    # model is evaluated)
     kind: Literal["started", "progress", "retry", "again", "kept"]
-    run_id: str
-    tokens: int = 0
-    message: str = ""
+    run_id: str  # the job's
+    tokens: int = 0  # training tokens done so far (`progress`)
+    message: str = ""  # why it is tried or trained again (`retry`, `again`), or on what it is evaluated, one line
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An attempt that raised.
+    """An attempt that raised."""
 
-    Attributes:
-        error: the exception in one line.
-        traceback: all of it.
-        fatal: an error that no other attempt and no other run can get round (bad data, a full disk); it ends the
-            study.
-    """
-
-    error: str
-    traceback: str = field(repr=False, default="")
+    error: str  # the exception in one line
+    traceback: str = field(repr=False, default="")  # all of it
+    # an error that no other attempt and no other run can get round (bad data, a full disk); it ends the study
     fatal: MixoptError | None = None
 
 
@@ -138,10 +111,6 @@ class Executor(Protocol):
 
     def run(self, jobs: Sequence[J], on_event: Callable[[Event], None]) -> Generator[tuple[J, Ended]]:
         """Do `jobs`, as many at once as fit.
-
-        Args:
-            jobs: what to do, the first ones first.
-            on_event: called in this process with what happens in between.
 
         Yields:
             Each job once, in order of completion, and what it gave; of one that raised or died `ATTEMPTS` times a
@@ -166,12 +135,7 @@ class Watch(Protocol):
     """Who is told how a sweep goes."""
 
     def sweep(self, jobs: Sequence[Job], found: int) -> AbstractContextManager[None]:
-        """The context of a sweep.
-
-        Args:
-            jobs: the runs to train.
-            found: runs that the table has already.
-        """
+        """The context of a sweep."""
         ...
 
     def event(self, event: Event) -> None:
@@ -206,7 +170,6 @@ def attempt(
     """Do a job once; an exception becomes a value, so that it crosses process borders whole.
 
     Args:
-        job: what to do.
         trainer: what trains; None for the real loop.
         evaluator: what scores; None for `mixopt.evaluate.worker.evaluate`.
         progress: called with the training tokens done so far.
@@ -228,9 +191,7 @@ def attempt(
         return Failure(one_line(error), traceback.format_exc())
 
 
-def _train(
-    job: Job, trainer: Trainer | None, evaluator: Evaluator | None, progress: Callable[[int], None]
-) -> Ended:
+def _train(job: Job, trainer: Trainer | None, evaluator: Evaluator | None, progress: Callable[[int], None]) -> Ended:
     """Train, and evaluate; whatever goes wrong in the evaluation concerns the tasks alone."""
     if trainer is None:
         from mixopt.train.loop import train as trainer
@@ -299,3 +260,48 @@ def failed(spec: RunSpec, error: str, seconds: float) -> RunResult:
         device="",
         error=error,
     )
+
+
+class InlineExecutor:
+    """An `Executor` without processes; the same retries and results as the pool's.
+
+    Args:
+        trainer: what trains; the real loop by default.
+        evaluator: what scores; the real one by default.
+    """
+
+    def __init__(self, trainer: Trainer | None = None, evaluator: Evaluator | None = None) -> None:
+        self._trainer, self._evaluator = trainer, evaluator
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def workers(self) -> int:
+        """One job at a time."""
+        return 1
+
+    def run(self, jobs: Sequence[J], on_event: Callable[[Event], None]) -> Generator[tuple[J, Ended]]:
+        """Do `jobs` in order; see `Executor.run`."""
+        for job in jobs:
+            yield job, self._do(job, on_event)
+
+    def _do(self, job: Job | Evaluation, on_event: Callable[[Event], None]) -> Ended:
+        run_id = job.run_id
+        started = time.monotonic()
+        on_event(Event("started", run_id))
+        error = ""
+        for number in range(1, ATTEMPTS + 1):
+            ended = attempt(
+                job, self._trainer, self._evaluator, lambda tokens: on_event(Event("progress", run_id, tokens))
+            )
+            if isinstance(ended, Ended):
+                return ended
+            if ended.fatal:
+                raise ended.fatal
+            error = ended.error
+            if number < ATTEMPTS:
+                on_event(Event("retry", run_id, message=error))
+        return given_up(job, error, time.monotonic() - started)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from mixopt.errors import ExecutorError
-from mixopt.execute.base import ATTEMPTS, Event, Failure, J, given_up
+from mixopt.execute.base import ATTEMPTS, Event, Failure, J, Trainer, given_up
 from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_train import GroupWorker
 from mixopt.execute.ray_worker import NeedsData, Worker, death, ship
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-    from pathlib import Path
-
     import ray
 
     from mixopt.evaluation import Evaluator
-    from mixopt.execute.base import Trainer
     from mixopt.execute.ray_worker import ShippedFiles
     from mixopt.result import Ended
 

@@ -10,13 +10,11 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mixopt.errors import ExecutorError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Sockets live in the folder, and a socket's path has at most 107 bytes, so it is in /tmp and not in a long TMPDIR.
 _TEMP_ROOT = Path("/tmp")
@@ -168,6 +166,4 @@ def _require_answer(address: str) -> None:
             "out to use this machine"
         ) from error
     if len(answer) < 4 or answer[3] != _HTTP2_SETTINGS:
-        raise ExecutorError(
-            f"what listens at {address} is not Ray; give the address that `ray start --head` printed"
-        )
+        raise ExecutorError(f"what listens at {address} is not Ray; give the address that `ray start --head` printed")

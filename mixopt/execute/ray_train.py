@@ -12,14 +12,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.execute.base import Evaluation, Failure, attempt, one_line
+from mixopt.execute.base import Evaluation, Failure, Job, Trainer, attempt, one_line
 from mixopt.execute.ray_worker import NeedsData, death, locate, write_shipped
 
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError
 
     from mixopt.evaluation import Evaluator
-    from mixopt.execute.base import Job, Trainer
     from mixopt.execute.ray_worker import ShippedFiles
     from mixopt.result import Ended
 

@@ -9,13 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixopt.execute.base import Failure, attempt, one_line
+from mixopt.execute.base import Evaluation, Failure, Job, Trainer, attempt, one_line
 
 if TYPE_CHECKING:
     import ray
 
     from mixopt.evaluation import Evaluator
-    from mixopt.execute.base import Evaluation, Job, Trainer
     from mixopt.result import Ended
 
     ShippedFiles = list[tuple[str, list[ray.ObjectRef]]]

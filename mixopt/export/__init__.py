@@ -1,7 +1,6 @@
 """Mixtures in the formats of other trainers: a line of `FORMATS` each."""
 
-from mixopt.export.base import Blend, Format
-from mixopt.export.paths import read_paths
+from mixopt.export.base import Blend, Format, read_paths
 from mixopt.plugins import Registry
 
 FORMATS: Registry[Format] = Registry(

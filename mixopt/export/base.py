@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
+
+import yaml
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.units import format_count
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
-    """A mixture and what a trainer has to know besides; built by `Blend.of`.
+    """A mixture and what a trainer has to know besides; built by `Blend.of`."""
 
-    Attributes:
-        name: what the mixture is called, for comments.
-        mixture: shares of training tokens, all above 0 (some trainers refuse 0, and it trains on nothing).
-        paths: where each domain's data is, in the trainer's own form.
-        names: for each domain a name of small letters, digits and underscores.
-        tokens: training tokens in all; None where not told.
-        available: distinct training tokens by domain; None where not told.
-        sample_tokens: mean tokens of one of the trainer's samples, by domain; None if all are equally long.
-    """
-
-    name: str
-    mixture: Mixture
-    paths: Mapping[str, str]
-    names: Mapping[str, str]
-    tokens: int | None = None
-    available: Mapping[str, int] | None = None
+    name: str  # what the mixture is called, for comments
+    mixture: Mixture  # shares of training tokens, all above 0 (some trainers refuse 0, and it trains on nothing)
+    paths: Mapping[str, str]  # where each domain's data is, in the trainer's own form
+    names: Mapping[str, str]  # for each domain a name of small letters, digits and underscores
+    tokens: int | None = None  # training tokens in all; None where not told
+    available: Mapping[str, int] | None = None  # distinct training tokens by domain; None where not told
+    # mean tokens of one of the trainer's samples, by domain; None if all are equally long
     sample_tokens: Mapping[str, float] | None = None
 
     @classmethod
@@ -92,8 +85,7 @@ class Blend:
                 "the domain's own tokens (--data FOLDER or --available FILE)"
             )
         return {
-            domain: weight * self.tokens / self.available[domain]
-            for domain, weight in self.mixture.to_dict().items()
+            domain: weight * self.tokens / self.available[domain] for domain, weight in self.mixture.to_dict().items()
         }
 
     def share_notes(self, numbers: Mapping[str, float]) -> dict[str, str]:
@@ -109,25 +101,15 @@ class Blend:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A trainer's format. A new one is a function and this, in a file, and a line in `FORMATS`.
+    """A trainer's format. A new one is a function and this, in a file, and a line in `FORMATS`."""
 
-    Attributes:
-        consumer: the trainer.
-        reader: the class, function or flag of the trainer that reads the file.
-        weight: what the file's numbers are.
-        meaning: the same in a sentence.
-        suffix: of the file.
-        write: the file's content.
-        samples: whether numbers are by samples of any length, so that `Blend.sample_tokens` matters.
-    """
-
-    consumer: str
-    reader: str
-    weight: Literal["probability", "epochs"]
-    meaning: str
-    suffix: str
-    write: Callable[[Blend], str]
-    samples: bool = False
+    consumer: str  # the trainer
+    reader: str  # the class, function or flag of the trainer that reads the file
+    weight: Literal["probability", "epochs"]  # what the file's numbers are
+    meaning: str  # the same in a sentence
+    suffix: str  # of the file
+    write: Callable[[Blend], str]  # the file's content
+    samples: bool = False  # whether numbers are by samples of any length, so that `Blend.sample_tokens` matters
 
 
 def plain_names(domains: tuple[str, ...]) -> dict[str, str]:
@@ -147,3 +129,63 @@ def plain_names(domains: tuple[str, ...]) -> dict[str, str]:
 def comment(lines: list[str]) -> str:
     """Sentences as a comment of YAML or Python, a new line each."""
     return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, 110))
+
+
+PATTERN = "{name}"
+
+
+def read_paths(given: Sequence[str], domains: tuple[str, ...]) -> dict[str, str]:
+    """A path for each domain.
+
+    Args:
+        given: any of `DOMAIN=PATH`; a YAML or JSON file of `domain: path`; and one pattern with `{name}` (the
+            domain in small letters, digits and underscores) or `{domain}` in it, for the domains not named
+            otherwise. Without a pattern `{name}` alone is one if nothing at all is given.
+
+    Raises:
+        ConfigError: a domain has no path, or one is named that is not in the mixture.
+    """
+    paths: dict[str, str] = {}
+    pattern = None if given else PATTERN
+    for text in given:
+        domain, equals, path = text.partition("=")
+        if equals and domain in domains:
+            paths[domain] = path
+        elif "{name}" in text or "{domain}" in text:
+            pattern = text
+        elif equals and not Path(text).exists():
+            raise ConfigError(_unknown(domain, domains))
+        else:
+            paths |= _read_file(text, domains)
+    if pattern is not None:
+        for domain, name in plain_names(domains).items():
+            paths.setdefault(domain, pattern.replace("{name}", name).replace("{domain}", domain))
+    lost = [domain for domain in domains if not paths.get(domain)]
+    if lost:
+        raise ConfigError(
+            f"--paths: no path for {', '.join(map(repr, lost))}; give --paths {lost[0]!r}=PATH, or a pattern such "
+            "as --paths 'data/{name}'"
+        )
+    return {domain: paths[domain] for domain in domains}
+
+
+def _read_file(text: str, domains: tuple[str, ...]) -> dict[str, str]:
+    try:
+        content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"--paths {text}: expected DOMAIN=PATH, a pattern with {{name}} in it, or a file of `domain: path` "
+            f"({' '.join(str(error).split())})"
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(path, str) for path in content.values()):
+        raise ConfigError(f"--paths {text}: expected `domain: path` lines, found {content!r:.60}")
+    for domain in content:
+        if domain not in domains:
+            raise ConfigError(_unknown(str(domain), domains))
+    return content
+
+
+def _unknown(domain: str, domains: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(domain, domains, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(domains)}"
+    return f"--paths: the mixture has no domain {domain!r}; {hint}"

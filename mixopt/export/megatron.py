@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import yaml
 
 from mixopt.errors import ConfigError
-from mixopt.export.base import Format, comment
-
-if TYPE_CHECKING:
-    from mixopt.export.base import Blend
+from mixopt.export.base import Blend, Format, comment
 
 _LM_MEANING = (
     "Weights are probabilities: shares of training sequences, which are equally long, so shares of training "

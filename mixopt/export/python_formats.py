@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from string import Template
-from typing import TYPE_CHECKING
 
-from mixopt.export.base import Format, comment
-
-if TYPE_CHECKING:
-    from mixopt.export.base import Blend
+from mixopt.export.base import Blend, Format, comment
 
 
 def _render(template: str, blend: Blend, consumer: str, meaning: str) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from mixopt.export.base import Format, comment
-
-if TYPE_CHECKING:
-    from mixopt.export.base import Blend
+from mixopt.export.base import Blend, Format, comment
 
 
 def _dump(content: dict[str, Any]) -> str:
@@ -41,9 +38,7 @@ def _olmo_core(blend: Blend) -> str:
     if known:
         heading.append(f"For SourceMixtureDatasetConfig(requested_tokens={blend.tokens}, …).")
     else:
-        heading.append(
-            "Repetition: --tokens with --data or --available was not given, so every source is read once."
-        )
+        heading.append("Repetition: --tokens with --data or --available was not given, so every source is read once.")
     return comment(heading) + _dump({"sources": sources})
 
 
@@ -70,8 +65,7 @@ def _levanter(blend: Blend) -> str:
     lost = [domain for domain, count in counts.items() if not count]
     data = {
         "components": {
-            blend.names[domain]: {"source": {"type": "url", "train_urls": [blend.paths[domain]]}}
-            for domain in given
+            blend.names[domain]: {"source": {"type": "url", "train_urls": [blend.paths[domain]]}} for domain in given
         },
         "train_weights": {blend.names[domain]: count / block for domain, count in given.items()},
         "mixture_block_size": block,

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.huber_newton import PowerCurves
-from mixopt.laws.multistart import best_in_bands, best_of_starts
+from mixopt.laws.huber_newton import PowerCurves, best_in_bands, best_of_starts
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats
     from mixopt.laws.annealing import Laws
-    from mixopt.laws.law_bounds import LawBounds
+    from mixopt.laws.huber_newton import LawBounds
 
 HUBER = 1e-3  # appendix A.1
 
@@ -32,20 +31,14 @@ ALPHAS = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5,
 
 @dataclass(frozen=True, eq=False)
 class LawFit:
-    """Fitted laws of K domains.
+    """Fitted laws of K domains."""
 
-    Attributes:
-        laws: the laws, in samples.
-        objective: (K,) value of the objective. The published code's is lower by 0.001 with its bounds: the penalty
-            of its lower bound on α holds that constant.
-        bound: (K,) whether α lies on its upper bound.
-        drift: (K,) median of log L_t − log L̂_t over the last quarter of the points: how far the law misses the
-            recent losses.
-    """
-
-    laws: Laws
+    laws: Laws  # the laws, in samples
+    # (K,) value of the objective. The published code's is lower by 0.001 with its bounds: the penalty of its lower
+    # bound on α holds that constant.
     objective: Floats
-    bound: Bools
+    bound: Bools  # (K,) whether α lies on its upper bound
+    # (K,) median of log L_t − log L̂_t over the last quarter of the points: how far the law misses the recent losses
     drift: Floats
 
 
@@ -65,17 +58,12 @@ def fit_laws(
         losses: (K, T) positive losses in nats/token; of any value where the weight is 0.
         weights: (K, T) weight of each point, at least 0 and for at least three points of a domain above; None for
             1 throughout.
-        bounds: of the parameters.
-        huber: δ, in log loss.
-        warm: laws to start from too, of an earlier fit.
     """
     weights = np.ones_like(losses) if weights is None else weights
     x = np.log(samples / bounds.reference)
     y = np.log(np.where(weights > 0, losses, 1.0))
     curves = PowerCurves(x[None].repeat(y.shape[0], axis=0), y, weights)
-    found, objective = best_of_starts(
-        curves, bounds, huber, _closed_form_starts, ALPHAS.size, _previous(warm, bounds)
-    )
+    found, objective = best_of_starts(curves, bounds, huber, _closed_form_starts, ALPHAS.size, _previous(warm, bounds))
     laws = DomainLaws(found[:, 0] + found[:, 2] * np.log(bounds.reference), found[:, 1], found[:, 2])
     at_bound = found[:, 2] >= np.broadcast_to(bounds.high, found.shape)[:, 2]
     return LawFit(laws, objective, at_bound, late_drift(laws, samples, y, weights))

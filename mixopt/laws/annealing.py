@@ -13,35 +13,25 @@ paper takes its peak there, which short runs, whose fits see the warm-up, do not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.laws.domain_law import DomainLaws
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateSchedule:
-    """A learning rate that rises linearly from 0 and falls to its last value; beyond the end, as at the end.
+    """A learning rate that rises linearly from 0 and falls to its last value; beyond the end, as at the end."""
 
-    Attributes:
-        total: samples of the whole run.
-        shape: of the fall.
-        warmup: share of the run in which the rate rises.
-        final: the last rate as a share of the peak.
-        memory: M as a share of the run: how fast a fall of the rate takes effect on the loss. The paper's λ of
-            0.999 is 1,000 steps.
-    """
-
-    total: float
-    shape: Literal["cosine", "linear"]
-    warmup: float
-    final: float
+    total: float  # samples of the whole run
+    shape: Literal["cosine", "linear"]  # of the fall
+    warmup: float  # share of the run in which the rate rises
+    final: float  # the last rate as a share of the peak
+    # M as a share of the run: how fast a fall of the rate takes effect on the loss. The paper's λ of 0.999 is 1,000
+    # steps.
     memory: float
 
     def _fall(self, samples: ArrayLike) -> tuple[Floats, Floats]:
@@ -79,17 +69,11 @@ class RateSchedule:
 
 @dataclass(frozen=True, eq=False)
 class AnnealingLaws:
-    """Laws of K domains under one schedule; NaN in all parameters of a domain that has none.
+    """Laws of K domains under one schedule; NaN in all parameters of a domain that has none."""
 
-    Attributes:
-        forward: L₀ + A·S₁^−α, power laws whose n is S₁.
-        annealing: (K,) C, nats/token and sample of S₂; at least 0.
-        schedule: of the learning rate.
-    """
-
-    forward: DomainLaws
-    annealing: Floats
-    schedule: RateSchedule
+    forward: DomainLaws  # L₀ + A·S₁^−α, power laws whose n is S₁
+    annealing: Floats  # (K,) C, nats/token and sample of S₂; at least 0
+    schedule: RateSchedule  # of the learning rate
 
     @classmethod
     def none(cls, domains: int, schedule: RateSchedule) -> AnnealingLaws:

@@ -17,20 +17,14 @@ Symbols: K domains, N problems, T points, S starts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.laws.ado_fit import ALPHAS, HUBER, LawFit, late_drift
-from mixopt.laws.annealing import AnnealingLaws
+from mixopt.laws.annealing import AnnealingLaws, RateSchedule
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.huber_newton import Curves, pull_and_curvature, scales
-from mixopt.laws.law_bounds import LawBounds
-from mixopt.laws.multistart import best_in_bands, best_of_starts
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Floats
-    from mixopt.laws.annealing import RateSchedule
+from mixopt.laws.huber_newton import Curves, LawBounds, best_in_bands, best_of_starts, pull_and_curvature, scales
 
 # Most that the annealing takes off, as a share of the lowest loss.
 _MOST = 0.1

@@ -13,12 +13,11 @@ Symbols: N problems, R observations each, p parameters θ, S starts.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats, Indices
+from mixopt.arrays import Bools, Floats, Indices
 
 # 95 % as efficient as least squares under normal errors (Huber and Ronchetti 2009, section 4.5).
 HUBER = 1.345
@@ -71,33 +70,19 @@ class Curves(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """N problems.
+    """N problems."""
 
-    Attributes:
-        y: (N, R) observations.
-        precision: (N, R) 1 / variance; 0 for an observation that is left out.
-        centre: (N, p) or (p,) prior means of θ.
-        root: (N, p, p) or (p, p) prior precision matrices.
-        low: (N, p) or (p,) lower bounds of θ; equal to `high` for a parameter that is fixed.
-        high: (N, p) or (p,).
-        free_amplitude: the amplitude is fitted, at least 0; else it is 1.
-        floor_from_zero: the floor is at least 0; else free.
-        robust: Huber's loss in place of squares.
-        longest: no parameter moves further in a step.
-        tolerance: a problem has converged when a step moves no parameter by as much.
-    """
-
-    y: Floats
-    precision: Floats
-    centre: Floats
-    root: Floats
-    low: Floats
-    high: Floats
-    free_amplitude: bool = False
-    floor_from_zero: bool = False
-    robust: bool = False
-    longest: float = 1.5
-    tolerance: float = 1e-7
+    y: Floats  # (N, R) observations
+    precision: Floats  # (N, R) 1 / variance; 0 for an observation that is left out
+    centre: Floats  # (N, p) or (p,) prior means of θ
+    root: Floats  # (N, p, p) or (p, p) prior precision matrices
+    low: Floats  # (N, p) or (p,) lower bounds of θ; equal to `high` for a parameter that is fixed
+    high: Floats  # (N, p) or (p,)
+    free_amplitude: bool = False  # the amplitude is fitted, at least 0; else it is 1
+    floor_from_zero: bool = False  # the floor is at least 0; else free
+    robust: bool = False  # Huber's loss in place of squares
+    longest: float = 1.5  # no parameter moves further in a step
+    tolerance: float = 1e-7  # a problem has converged when a step moves no parameter by as much
 
     def some(self, rows: Indices) -> Rows:
         """Some of the problems."""
@@ -121,23 +106,14 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class RowsFit:
-    """Fitted problems.
+    """Fitted problems."""
 
-    Attributes:
-        theta: (N, p).
-        floor: (N,).
-        amplitude: (N,).
-        cost: (N,) squares, or Huber's loss, in variances plus the prior's part.
-        residual: (N, R) y − fit.
-        weight: (N, R) Huber weights, from 0 to 1.
-    """
-
-    theta: Floats
-    floor: Floats
-    amplitude: Floats
-    cost: Floats
-    residual: Floats
-    weight: Floats
+    theta: Floats  # (N, p)
+    floor: Floats  # (N,)
+    amplitude: Floats  # (N,)
+    cost: Floats  # (N,) squares, or Huber's loss, in variances plus the prior's part
+    residual: Floats  # (N, R) y − fit
+    weight: Floats  # (N, R) Huber weights, from 0 to 1
 
 
 def fit_rows(curves: Curves, rows: Rows, starts: Floats, iterations: int = _ITERATIONS) -> RowsFit:

@@ -6,31 +6,23 @@ n counts the training samples seen so far over all domains, a sample being a fix
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from mixopt.arrays import Bools, Floats, Indices
+from mixopt.arrays import Bools, Floats, Indices
 
 _NAMES = ("log_beta", "log_eps", "alpha")
 
 
 @dataclass(frozen=True, eq=False)
 class DomainLaws:
-    """Laws of K domains; NaN in all three arrays for a domain that has none.
+    """Laws of K domains; NaN in all three arrays for a domain that has none."""
 
-    Attributes:
-        log_beta: (K,) log of the reducible loss at n = 1, in nats/token.
-        log_eps: (K,) log of the irreducible loss, in nats/token.
-        alpha: (K,) exponents.
-    """
-
-    log_beta: Floats
-    log_eps: Floats
-    alpha: Floats
+    log_beta: Floats  # (K,) log of the reducible loss at n = 1, in nats/token
+    log_eps: Floats  # (K,) log of the irreducible loss, in nats/token
+    alpha: Floats  # (K,) exponents
 
     @classmethod
     def none(cls, domains: int) -> DomainLaws:

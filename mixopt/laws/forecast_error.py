@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.laws.ado_fit import fit_laws
+from mixopt.arrays import Floats
+from mixopt.laws.ado_fit import LawFit, fit_laws
 from mixopt.laws.annealing_fit import fit_annealing
-from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.huber_newton import LawBounds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Floats
-    from mixopt.laws.ado_fit import LawFit
     from mixopt.laws.annealing import RateSchedule
 
 FRACTIONS = (1 / 6, 1 / 2, 5 / 6)  # 10,000, 30,000 and 50,000 of 60,000 steps, as in the paper
@@ -25,17 +23,12 @@ MIN_POINTS = 20  # as ADO's `robust` preset asks for
 
 @dataclass(frozen=True, eq=False)
 class ForecastError:
-    """What one law said of the end, at one time.
+    """What one law said of the end, at one time."""
 
-    Attributes:
-        law: `power` or `schedule-aware`.
-        fraction: of the run that it was fitted to.
-        errors: (K,) forecast over measured mean loss of the last stretch, minus 1; NaN for a domain with fewer
-            than 20 points until then, or none in the last stretch.
-    """
-
-    law: str
-    fraction: float
+    law: str  # `power` or `schedule-aware`
+    fraction: float  # of the run that it was fitted to
+    # (K,) forecast over measured mean loss of the last stretch, minus 1; NaN for a domain with fewer than 20 points
+    # until then, or none in the last stretch
     errors: Floats
 
     @property
@@ -69,7 +62,6 @@ def forecast_errors(
         losses: (P, K) training losses, nats/token; of any value where the weight is 0.
         weights: (P, K) weight of each point, at least 0.
         schedule: of the learning rate, its samples being tokens.
-        fractions: of the run.
 
     Returns:
         For each fraction the power law's errors, then the schedule-aware law's. All NaN at a fraction where no

@@ -11,14 +11,84 @@ reducible share of the loss. float64.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Self
+from typing import Self, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats, Indices
-    from mixopt.laws.law_bounds import LawBounds
+from mixopt.arrays import Bools, Floats, Indices
+
+# Jiang et al. 2024, appendix A.1: 0 < α < 0.8, log β < 6.5, log ε > 0.5; 0.001 for "0 <" is the published code's.
+_LOW = (-np.inf, 0.5, 1e-3)
+_HIGH = (6.5, np.inf, 0.8)
+
+# Scale-free bounds. Exponents of published loss curves are 0.05 to 0.6; a fit at 1.5 is a transient, no law.
+_ALPHA = (1e-3, 1.5)
+# Least reducible loss and least floor, as shares of the lowest loss: "nothing left to learn", "no floor in sight".
+_LEAST_REDUCIBLE = 1e-4
+_LEAST_FLOOR = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class LawBounds:
+    """Bounds of (log β, log ε, α), hard or penalised."""
+
+    low: Floats  # (3,) or (K, 3), −inf for none
+    high: Floats  # (3,) or (K, 3), inf for none
+    penalty: float = np.inf  # what a unit beyond a bound costs, in the objective's units; infinite for a hard bound
+    reference: float = 1.0  # samples at which β is measured for the bounds
+
+    @classmethod
+    def paper(cls) -> LawBounds:
+        """The paper's bounds, enforced (appendix A.1). They suit its units: samples of 1,024 tokens."""
+        return cls(np.array(_LOW), np.array(_HIGH))
+
+    @classmethod
+    def official(cls) -> LawBounds:
+        """The published code's: the same bounds as penalties of slope 1, against a sum over all the points."""
+        return cls(np.array(_LOW), np.array(_HIGH), penalty=1.0)
+
+    @classmethod
+    def scale_free(cls, samples: Floats, losses: Floats) -> LawBounds:
+        """Bounds that follow the data: their unit is the last n and each domain's lowest loss.
+
+        Args:
+            samples: (T,) n of the points.
+            losses: (K, T) losses, NaN where there is none; every domain has one.
+        """
+        lowest = np.log(np.nanmin(losses, axis=1))
+        highest = np.log(np.nanmax(losses, axis=1))
+        narrow, wide = np.full_like(lowest, _ALPHA[0]), np.full_like(lowest, _ALPHA[1])
+        low = np.stack([lowest + np.log(_LEAST_REDUCIBLE), lowest + np.log(_LEAST_FLOOR), narrow], axis=1)
+        return cls(low, np.stack([highest, highest, wide], axis=1), reference=float(samples[-1]))
+
+    def cost(self, theta: Floats) -> Floats:
+        """Penalty of θ (…, 3), shape (…); 0 inside and for hard bounds."""
+        if np.isinf(self.penalty):
+            return np.zeros(theta.shape[:-1])
+        return self.penalty * np.maximum(np.maximum(theta - self.high, self.low - theta), 0).sum(axis=-1)
+
+    def slopes(self, theta: Floats) -> tuple[Floats, Floats]:
+        """Derivatives of the penalty to the left and to the right of θ (…, 3), which differ on a bound."""
+        left = np.where(theta > self.high, self.penalty, np.where(theta <= self.low, -self.penalty, 0.0))
+        right = np.where(theta >= self.high, self.penalty, np.where(theta < self.low, -self.penalty, 0.0))
+        return left, right
+
+    def land(self, theta: Floats, step: Floats) -> Floats:
+        """θ + step, except that a coordinate that crosses a bound stops on it: the penalty has its kinks there."""
+        goal = theta + step
+        for bound in (self.low, self.high):
+            with np.errstate(invalid="ignore"):
+                crossed = (theta - bound) * (goal - bound) < 0
+            goal = np.where(crossed, bound, goal)
+        return np.clip(goal, self.low, self.high) if np.isinf(self.penalty) else goal
+
+    def some(self, rows: Indices, domains: int) -> LawBounds:
+        """The bounds of the domains `rows` out of `domains`."""
+        low, high = (np.broadcast_to(b, (domains, b.shape[-1]))[rows] for b in (self.low, self.high))
+        return LawBounds(low, high, self.penalty, self.reference)
+
 
 # A problem is done when this many steps in a row were taken and each gained less than the tolerance.
 _QUIET, _TOLERANCE = 2, 1e-10
@@ -63,9 +133,6 @@ class Curves(ABC):
 
         Args:
             theta: (N, P).
-            residual: of `residuals` there.
-            known: the other part of it.
-            huber: δ.
             safety: (N,) share of the safe curvature in the blend.
         """
 
@@ -144,9 +211,7 @@ def scales(hessian: Floats) -> Floats:
     return np.maximum(scale, 1e-6 * scale.max(axis=1, keepdims=True))
 
 
-def newton(
-    curves: Curves, bounds: LawBounds, theta: Floats, huber: float, iterations: int
-) -> tuple[Floats, Floats]:
+def newton(curves: Curves, bounds: LawBounds, theta: Floats, huber: float, iterations: int) -> tuple[Floats, Floats]:
     """Minimise N objectives in step; those that have converged drop out.
 
     Returns:
@@ -216,3 +281,82 @@ def _is_positive(matrices: Floats) -> Bools:
     third = f * second - a * e * e + 2 * b * c * e - d * c * c
     positive = (a > 0) & (second > 0) & (third > 0)
     return positive if matrices.shape[1] == 3 else positive & (np.linalg.det(matrices) > 0)
+
+
+# Curves of at most `_COARSE` points start from every exponent, as few points make many shallow minima; longer ones
+# are screened on so many means, from the best exponent of each of eight bands.
+_BANDS = 8
+_COARSE = 256
+# Of the screened starts, the best two go on: unless the second has the first's cost, or is far above it.
+_FINALISTS, _MET, _CLOSE = 2, 1e-4, 1.5
+_SCREENING, _FULL = 60, 150  # iterations
+
+_Curves = TypeVar("_Curves", bound=Curves)
+
+
+def best_in_bands(curves: Curves, theta: Floats, huber: float, bands: int) -> Floats:
+    """(K, S, P) of parameters (K, A, P), by ascending exponent, those of the least cost in each of S bands."""
+    domains, exponents, size = theta.shape
+    many = curves.some(np.arange(domains).repeat(exponents))
+    cost = huber_sums(many.weight, many.residuals(theta.reshape(-1, size))[0], huber).reshape(domains, bands, -1)
+    picked = cost.argmin(axis=2)[..., None, None]
+    return np.take_along_axis(theta.reshape(domains, bands, -1, size), picked, axis=2)[:, :, 0]
+
+
+def best_of_starts(
+    curves: _Curves,
+    bounds: LawBounds,
+    huber: float,
+    starts_of: Callable[[_Curves, LawBounds, float, int], Floats],
+    exponents: int,
+    warm: Floats | None,
+) -> tuple[Floats, Floats]:
+    """Fit K curves.
+
+    Args:
+        starts_of: given curves, bounds, δ and a number of bands of exponents S, the best start (K, S, P) in each.
+        exponents: bands at most, a multiple of eight.
+        warm: (K, P) a further start, NaN for none.
+
+    Returns:
+        Parameters (K, P) and objectives (K,) of the best.
+    """
+    domains = curves.weight.shape[0]
+    coarse = curves.averaged(_COARSE)
+    screening = coarse is not curves
+    starts = starts_of(coarse, bounds, huber, _BANDS if screening else exponents)
+    if warm is not None:
+        warm = np.where(np.isfinite(warm).all(axis=1, keepdims=True), warm, starts[:, 0])
+        starts = np.concatenate([starts, warm[:, None]], axis=1)
+    theta, cost = _polish(coarse, bounds, huber, starts, np.ones(starts.shape[:2], dtype=bool), screening)
+    if screening:
+        theta, wanted = _finalists(theta, cost)
+        theta, cost = _polish(curves, bounds, huber, theta, wanted, False)
+    best = cost.argmin(axis=1)
+    return theta[np.arange(domains), best], cost[np.arange(domains), best]
+
+
+def _polish(
+    curves: Curves, bounds: LawBounds, huber: float, starts: Floats, wanted: Bools, screening: bool
+) -> tuple[Floats, Floats]:
+    """Minimise from the starts (K, S, P) that are `wanted` (K, S); costs (K, S), infinite for the others."""
+    domains = curves.weight.shape[0]
+    rows = np.nonzero(wanted)[0]
+    theta, cost = starts.copy(), np.full(wanted.shape, np.inf)
+    iterations = _SCREENING if screening else _FULL
+    theta[wanted], cost[wanted] = newton(
+        curves.some(rows), bounds.some(rows, domains), starts[wanted], huber, iterations
+    )
+    return theta, cost
+
+
+def _finalists(theta: Floats, cost: Floats) -> tuple[Floats, Bools]:
+    """The best starts (K, 2, P), and which of them to polish: not one that met a better one, or is far behind."""
+    order = np.argsort(cost, axis=1, kind="stable")
+    cost = np.take_along_axis(cost, order, 1)
+    met = np.zeros(cost.shape, dtype=bool)
+    met[:, 1:] = np.diff(cost, axis=1) < _MET * cost[:, 1:]
+    wanted = ~met & (cost <= _CLOSE * cost[:, :1] + 1e-6)
+    picked = np.argsort(~wanted, axis=1, kind="stable")[:, :_FINALISTS]
+    order = np.take_along_axis(order, picked, 1)
+    return np.take_along_axis(theta, order[..., None], 1), np.take_along_axis(wanted, picked, 1)

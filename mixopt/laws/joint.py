@@ -16,16 +16,13 @@ Amounts are in units of the runs' average, so nothing depends on the unit of tok
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.laws.batched_fit import Dense, Rows, effective_parameters, fit_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -57,23 +54,14 @@ class DomainPrior:
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """Fitted laws, B replicates of T targets.
+    """Fitted laws, B replicates of T targets."""
 
-    Attributes:
-        theta: (B, T, p) nonlinear parameters, logarithms.
-        floor: (B, T) c or ε.
-        amplitude: (B, T) β; 1 for the additive form.
-        residual: (B, R, T) measured less fitted.
-        used: (B, T) effective number of parameters.
-        weight: (B, R, T) Huber weights of the runs: 1 for all but outliers.
-    """
-
-    theta: Floats
-    floor: Floats
-    amplitude: Floats
-    residual: Floats
-    used: Floats
-    weight: Floats
+    theta: Floats  # (B, T, p) nonlinear parameters, logarithms
+    floor: Floats  # (B, T) c or ε
+    amplitude: Floats  # (B, T) β; 1 for the additive form
+    residual: Floats  # (B, R, T) measured less fitted
+    used: Floats  # (B, T) effective number of parameters
+    weight: Floats  # (B, R, T) Huber weights of the runs: 1 for all but outliers
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +230,6 @@ def fit_law(
     """Robust maximum-a-posteriori fit of every target in every replicate.
 
     Args:
-        form: the form, over R runs.
         y: (B, R, T) measurements.
         sd: (B, R, T), or anything that broadcasts to it; infinite for a run that is left out.
         shift: (B, T, p) moves the prior's centre ("randomise, then optimise", Bardsley et al. 2014).

@@ -14,14 +14,11 @@ Symbols: R runs, K training domains, N problems (losses, folds, replicates, in o
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Indices
 from mixopt.laws.batched_fit import HUBER, Rows, fit_rows
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Indices
 
 # A start: how far below the lowest loss (k > 0) or above the highest (k < 0) the floor c lies, in ranges of the
 # loss. t then follows by linear least squares of log|L − c|.
@@ -38,19 +35,12 @@ _REWEIGHTINGS = 6
 
 @dataclass(frozen=True, eq=False)
 class MixingLaw:
-    """Laws of N losses (or of any leading shape).
+    """Laws of N losses (or of any leading shape)."""
 
-    Attributes:
-        floor: (…) c, nats/token.
-        slope: (…, K) t, with log|k| in it.
-        sign: (…) of k: 1, or −1.
-        cost: (…) sum of squared residuals, weighted, with the ridge's part.
-    """
-
-    floor: Floats
-    slope: Floats
-    sign: Floats
-    cost: Floats
+    floor: Floats  # (…) c, nats/token
+    slope: Floats  # (…, K) t, with log|k| in it
+    sign: Floats  # (…) of k: 1, or −1
+    cost: Floats  # (…) sum of squared residuals, weighted, with the ridge's part
 
     def reducible(self, weights: Floats) -> Floats:
         """k·exp(t·w) (…, P) of mixtures: (P, K), or (…, P, K) for each law's own."""
@@ -118,17 +108,11 @@ def fit_mixing_law(
 
 @dataclass(frozen=True, eq=False)
 class _Curves:
-    """k·exp(t·w) over the same R runs, k of N signs; see `mixopt.laws.batched_fit.Curves`.
+    """k·exp(t·w) over the same R runs, k of N signs; see `mixopt.laws.batched_fit.Curves`."""
 
-    Attributes:
-        weights: (R, K).
-        outer: (R, K²) w wᵀ of each run.
-        sign: (N,).
-    """
-
-    weights: Floats
-    outer: Floats
-    sign: Floats
+    weights: Floats  # (R, K)
+    outer: Floats  # (R, K²) w wᵀ of each run
+    sign: Floats  # (N,)
 
     @classmethod
     def of(cls, weights: Floats, sign: Floats) -> _Curves:

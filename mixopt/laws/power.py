@@ -12,14 +12,11 @@ c is solved inside, (log a, log b) by `mixopt.laws.batched_fit` from the best po
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Indices
 from mixopt.laws.batched_fit import Dense, Rows, fit_rows
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Indices
 
 # Bounds a > 0 and b > 0, in practice: b at its lower end is a domain whose tokens change nothing.
 LOG_A = (np.log(1e-4), np.log(1e3))
@@ -60,19 +57,12 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class PowerFit:
-    """Fitted laws, arrays of one shape (…, K).
+    """Fitted laws, arrays of one shape (…, K)."""
 
-    Attributes:
-        a: offset, multiples of the domain's base amount.
-        b: exponent.
-        c: floor, multiples of the base objective.
-        residual: weighted sum of squared residuals, Σ (y − fit)² / sd²; the prior's part left out.
-    """
-
-    a: Floats
-    b: Floats
-    c: Floats
-    residual: Floats
+    a: Floats  # offset, multiples of the domain's base amount
+    b: Floats  # exponent
+    c: Floats  # floor, multiples of the base objective
+    residual: Floats  # weighted sum of squared residuals, Σ (y − fit)² / sd²; the prior's part left out
 
     def curve(self, x: Floats) -> Floats:
         """y at amounts x, which broadcasts against (…, K)."""
@@ -112,9 +102,7 @@ def fit_power(
     y = y[None] if single else y
     count, problems, points = y.shape
     precision = np.broadcast_to(1 / sd**2, (problems, points))
-    centre = (
-        np.zeros((count, problems, 2)) if prior is None else np.broadcast_to(prior.centre, (count, problems, 2))
-    )
+    centre = np.zeros((count, problems, 2)) if prior is None else np.broadcast_to(prior.centre, (count, problems, 2))
     if prior is not None and prior_shift is not None:
         centre = centre + prior_shift
     weight = np.zeros(2) if prior is None else prior.spread**-2.0

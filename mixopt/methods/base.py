@@ -24,29 +24,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Proposal:
-    """A run that a method asks for.
+    """A run that a method asks for."""
 
-    Attributes:
-        mixture: what to train on.
-        tokens: for how long (rounded to whole batches by the study).
-        seed: with which initialisation and data order.
-        role: what it is for.
-        unique_tokens: most distinct tokens of each domain that the run may see, in the mixture's order; None for
-            what the study allows.
-        model: preset of the model; None for the study's.
-        policy: what chooses the mixture of each step, from `mixture` on; None to keep it. A policy that holds
-            losses against another run's model names a finished run of the history in `reference`.
-        keep: keep the trained model, as another run will be held against it.
-    """
-
-    mixture: Mixture
-    tokens: int
-    seed: int
-    role: Role
+    mixture: Mixture  # what to train on
+    tokens: int  # for how long (rounded to whole batches by the study)
+    seed: int  # with which initialisation and data order
+    role: Role  # what it is for
+    # most distinct tokens of each domain that the run may see, in the mixture's order; None for what the study allows
     unique_tokens: tuple[int | None, ...] | None = None
-    model: str | None = None
+    model: str | None = None  # preset of the model; None for the study's
+    # what chooses the mixture of each step, from `mixture` on; None to keep it. A policy that holds losses against
+    # another run's model names a finished run of the history in `reference`.
     policy: PolicySpec | None = None
-    keep: bool = False
+    keep: bool = False  # keep the trained model, as another run will be held against it
 
 
 @dataclass(frozen=True)
@@ -60,16 +50,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Noise:
-    """How far the objective of a run is from that of its repeats.
+    """How far the objective of a run is from that of its repeats."""
 
-    Attributes:
-        relative: standard deviation of one run, as a share of the objective.
-        degrees_of_freedom: behind it; 0 where it is assumed.
-        source: `repeats` of a mixture with other seeds, the law's own `residuals`, or `assumed`.
-    """
-
-    relative: float
-    degrees_of_freedom: float
+    relative: float  # standard deviation of one run, as a share of the objective
+    degrees_of_freedom: float  # behind it; 0 where it is assumed
+    # `repeats` of a mixture with other seeds, the law's own `residuals`, or `assumed`
     source: Literal["repeats", "residuals", "assumed"]
 
     def __str__(self) -> str:
@@ -107,48 +92,31 @@ _Shares = Annotated[Mixture, BeforeValidator(_mixture), PlainSerializer(Mixture.
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """What a method advises, and what that rests on.
+    """What a method advises, and what that rests on."""
 
-    Attributes:
-        method: which method and preset, in words.
-        objective: name of what was minimised.
-        units: of the objective.
-        tokens: training tokens that it is meant for.
-        mixture: the advised mixture (`weights` in JSON).
-        intervals: 95 % interval of each weight, by domain.
-        predicted: the objective for `recommended` and each baseline, by name.
-        gains: predicted relative improvement over each baseline (0.03: 3 % lower), by name.
-        multipliers: for each domain at a bound, the change of the objective for one more unit of weight.
-        other_objectives: the optimum under every other objective, from the same runs.
-        warnings: everything that should make a reader careful, a sentence each.
-        runs: ids of the runs used.
-        baselines: mixtures that it was compared with, by name.
-        floors: least weight allowed, by domain.
-        caps: greatest weight allowed, by domain.
-        epochs: passes over each domain's distinct tokens in `tokens`; None where there are none; empty where nobody
-            said how much text there is.
-        noise: of one run; None where nothing was measured or assumed.
-        evidence: what the method found out.
-    """
-
-    method: str
-    objective: str
-    units: str = ""
-    tokens: int
-    mixture: Annotated[_Shares, Field(alias="weights")]
-    intervals: dict[str, tuple[float, float]]
-    predicted: dict[str, Estimate]
+    method: str  # which method and preset, in words
+    objective: str  # name of what was minimised
+    units: str = ""  # of the objective
+    tokens: int  # training tokens that it is meant for
+    mixture: Annotated[_Shares, Field(alias="weights")]  # the advised mixture (`weights` in JSON)
+    intervals: dict[str, tuple[float, float]]  # 95 % interval of each weight, by domain
+    predicted: dict[str, Estimate]  # the objective for `recommended` and each baseline, by name
+    # predicted relative improvement over each baseline (0.03: 3 % lower), by name
     gains: dict[str, Estimate] = field(default_factory=dict)
+    # for each domain at a bound, the change of the objective for one more unit of weight
     multipliers: dict[str, float] = field(default_factory=dict)
+    # the optimum under every other objective, from the same runs
     other_objectives: dict[str, dict[str, float]] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    baselines: dict[str, _Shares] = field(default_factory=dict)
-    floors: dict[str, float] = field(default_factory=dict)
-    caps: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()  # everything that should make a reader careful, a sentence each
+    runs: tuple[str, ...] = ()  # ids of the runs used
+    baselines: dict[str, _Shares] = field(default_factory=dict)  # mixtures that it was compared with, by name
+    floors: dict[str, float] = field(default_factory=dict)  # least weight allowed, by domain
+    caps: dict[str, float] = field(default_factory=dict)  # greatest weight allowed, by domain
+    # passes over each domain's distinct tokens in `tokens`; None where there are none; empty where nobody said how much
+    # text there is
     epochs: dict[str, float | None] = field(default_factory=dict)
-    noise: Noise | None = None
-    evidence: SerializeAsAny[Evidence] | None = None
+    noise: Noise | None = None  # of one run; None where nothing was measured or assumed
+    evidence: SerializeAsAny[Evidence] | None = None  # what the method found out
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -189,13 +157,9 @@ def limits(mixture: Mixture, bounds: Bounds, supply: Supply | None) -> dict[str,
 
 
 class Searcher(Protocol):
-    """A search method: pure functions of history. "Tell" is recording a row.
+    """A search method: pure functions of history. "Tell" is recording a row."""
 
-    Attributes:
-        wants: what histories should hold besides losses: `curves`, `traces`, or nothing.
-    """
-
-    wants: frozenset[str] = frozenset()
+    wants: frozenset[str] = frozenset()  # what histories should hold besides losses: `curves`, `traces`, or nothing
 
     def ask(self, history: History) -> list[Proposal]:
         """The runs wanted, given those that there are; none when it has enough.

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.methods.base import Estimate
-from mixopt.mixture import total_variation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
-    from mixopt.mixture import Mixture
+from mixopt.mixture import Mixture, total_variation
 
 # Mixtures nearer than this are the same one, over which nothing is gained.
 _SAME = 1e-9
@@ -22,19 +17,12 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The objective of one mixture.
+    """The objective of one mixture."""
 
-    Attributes:
-        weights: (K,) the mixture.
-        value: the objective.
-        draws: (B,) what replicates say that it is.
-        error: the law's own standard error, which replicates know nothing of.
-    """
-
-    weights: Floats
-    value: float
-    draws: Floats
-    error: float = 0.0
+    weights: Floats  # (K,) the mixture
+    value: float  # the objective
+    draws: Floats  # (B,) what replicates say that it is
+    error: float = 0.0  # the law's own standard error, which replicates know nothing of
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -55,8 +43,7 @@ def percentiles(value: float, draws: Floats, error: float = 0.0) -> tuple[float,
 def weight_intervals(mixture: Mixture, draws: Floats) -> dict[str, tuple[float, float]]:
     """The interval of each weight, by domain, from (B, K) replicates of the mixture."""
     return {
-        domain: percentiles(weight, draws[:, index])
-        for index, (domain, weight) in enumerate(mixture.to_dict().items())
+        domain: percentiles(weight, draws[:, index]) for index, (domain, weight) in enumerate(mixture.to_dict().items())
     }
 
 
@@ -72,7 +59,6 @@ def forecast(
 
     Args:
         best: the recommended mixture, of the same replicates as the others.
-        others: mixtures to compare with, by name.
         optimism: by how much a mixture that was chosen for its prediction promises too much (Efron 2004), in the
             objective's units; widens its intervals to the worse side.
         between: the law's own standard error of the gain over each, by name, for mixtures at the usual distance.

@@ -8,39 +8,30 @@ Symbols: K training domains.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.objective import parse_objective
+from mixopt.objective import Objective, parse_objective
 from mixopt.solve import Supply
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from mixopt.arrays import Floats
     from mixopt.history import History
-    from mixopt.methods.candidates import Candidates
-    from mixopt.objective import Objective
+    from mixopt.methods.simplex.candidates import Candidates
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model and a length of training.
+    """A model and a length of training."""
 
-    Attributes:
-        model: preset of the model; None for the problem's own.
-        parameters: its size; 0 where unknown.
-        tokens: training tokens, in whole batches.
-        flops: of a run.
-    """
-
-    model: str | None
-    parameters: int
-    tokens: int
-    flops: float
+    model: str | None  # preset of the model; None for the problem's own
+    parameters: int  # its size; 0 where unknown
+    tokens: int  # training tokens, in whole batches
+    flops: float  # of a run
 
     def __str__(self) -> str:
         return f"{self.model or f'{format_count(self.parameters)} parameters'}, {format_count(self.tokens)} tokens"
@@ -48,19 +39,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Earlier:
-    """A finished study that a search extends.
+    """A finished study that a search extends."""
 
-    Attributes:
-        study_id: its identity.
-        mixture: what it recommends.
-        history: its runs that finished, of its length, with a fixed mixture.
-        differences: why those runs' losses do not count beside new ones, in words; nothing where they do.
-    """
-
-    study_id: str
-    mixture: Mixture
-    history: History
-    differences: tuple[str, ...]
+    study_id: str  # its identity
+    mixture: Mixture  # what it recommends
+    history: History  # its runs that finished, of its length, with a fixed mixture
+    differences: tuple[str, ...]  # why those runs' losses do not count beside new ones, in words; nothing where they do
 
 
 class Training(Protocol):
@@ -93,41 +77,25 @@ class Training(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What is known before any run is made.
+    """What is known before any run is made."""
 
-    Attributes:
-        domains: K training domains.
-        natural: shares of the text that there is; None where a table does not tell.
-        tokens: training tokens of a run at the problem's own scale.
-        corpus: training tokens that there are, by domain; None where nobody said.
-        available: the same with the limits that hold for proxies.
-        max_epochs: most passes over a domain's text; None for no cap.
-        batch_tokens: tokens of a step.
-        sequence_length: tokens of a sequence.
-        unique_tokens: proxies see fewer distinct tokens than there are.
-        objectives: from a name to what is minimised.
-        measured: evaluation domains and tasks that a run will have losses of; empty where not known yet.
-        training: who trains; None where runs are only looked up.
-        sizes: models and lengths that there are runs of, the target last; empty where any may be trained.
-        history: runs that there are and that no method asked for; None for none.
-        candidates: the only mixtures that may be chosen; None for all within bounds.
-    """
-
-    domains: tuple[str, ...]
-    natural: Mixture | None
-    tokens: int
-    corpus: Mapping[str, float] | None = None
-    available: Mapping[str, float] | None = None
-    max_epochs: float | None = None
-    batch_tokens: int = 1
-    sequence_length: int = 1
-    unique_tokens: bool = False
-    objectives: Callable[[str], Objective] = parse_objective
+    domains: tuple[str, ...]  # K training domains
+    natural: Mixture | None  # shares of the text that there is; None where a table does not tell
+    tokens: int  # training tokens of a run at the problem's own scale
+    corpus: Mapping[str, float] | None = None  # training tokens that there are, by domain; None where nobody said
+    available: Mapping[str, float] | None = None  # the same with the limits that hold for proxies
+    max_epochs: float | None = None  # most passes over a domain's text; None for no cap
+    batch_tokens: int = 1  # tokens of a step
+    sequence_length: int = 1  # tokens of a sequence
+    unique_tokens: bool = False  # proxies see fewer distinct tokens than there are
+    objectives: Callable[[str], Objective] = parse_objective  # from a name to what is minimised
+    # evaluation domains and tasks that a run will have losses of; empty where not known yet
     measured: tuple[str, ...] = ()
-    training: Training | None = None
+    training: Training | None = None  # who trains; None where runs are only looked up
+    # models and lengths that there are runs of, the target last; empty where any may be trained
     sizes: tuple[Size, ...] = ()
-    history: History | None = None
-    candidates: Candidates | None = None
+    history: History | None = None  # runs that there are and that no method asked for; None for none
+    candidates: Candidates | None = None  # the only mixtures that may be chosen; None for all within bounds
 
     @property
     def target(self) -> Size:

@@ -37,7 +37,6 @@ def method_named(name: str, where: str = "method") -> Method[Any]:
 
     Args:
         name: as `--method` has it.
-        where: what names it, for the message.
 
     Raises:
         ConfigError: there is none; the message has the nearest name.

@@ -6,12 +6,10 @@ Symbols: n observations (runs), C cells (what is repeated), S seeds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Ints
+from mixopt.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +18,11 @@ class RunEffects:
 
     Runs of one seed share initialisation and data order, and so a shift that says nothing about mixtures: it is
     taken out. Where seeds are not repeated across cells, it cannot be, and the plain mean of each cell is used.
-
-    Attributes:
-        operator: (C, n) observations to effects, by least squares (unbalanced layouts too).
-        residual: (n, n) observations to residuals.
-        freedom: degrees of freedom left for the noise.
     """
 
-    operator: Floats
-    residual: Floats
-    freedom: int
+    operator: Floats  # (C, n) observations to effects, by least squares (unbalanced layouts too)
+    residual: Floats  # (n, n) observations to residuals
+    freedom: int  # degrees of freedom left for the noise
 
     @classmethod
     def of(cls, cells: Ints, seeds: Ints, count: int) -> RunEffects:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from mixopt.history import History
     from mixopt.methods.base import Proposal, Recommendation, Searcher
 
@@ -35,7 +34,6 @@ def search_loop(
     is not new.
 
     Args:
-        searcher: the method.
         plan: proposals as runs; fewer of them end the search earlier, as where a budget is used up.
         do: has new runs done, all those of one ask together.
         history_of: those runs that came through, of the ids given.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mixopt.methods.base import Estimate
-from mixopt.task_objective import UNITS
+from mixopt.methods.base import Estimate, Recommendation
+from mixopt.objective import UNITS
 
 if TYPE_CHECKING:
     from mixopt.history import History
-    from mixopt.methods.base import Recommendation
     from mixopt.objective import Objective
 
 

@@ -16,7 +16,6 @@ def build_model(spec: ModelSpec, seed: int, eot_id: int | None = None) -> PreTra
     """A freshly initialised model in float32 on the CPU, the same for the same seed wherever it will run.
 
     Args:
-        spec: dimensions.
         seed: initialisation; torch's global generator is left as it was.
         eot_id: the tokenizer's end-of-text token, written to the config for generation and lm-eval.
     """

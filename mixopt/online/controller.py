@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from mixopt.arrays import from_json, to_json
+from mixopt.arrays import Floats, Ints, from_json, to_json
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import ConfigError, DataError
 from mixopt.mixture import Mixture
 from mixopt.online.shared_losses import DomainSums, PlanBoard
 from mixopt.online.stream import MixtureStream
 from mixopt.policy import Course, LossWeighting, MixturePolicy, make_policy, options_in, weighs_losses
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from mixopt.arrays import Floats, Ints
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -54,19 +48,12 @@ _AHEAD = 2
 
 @dataclass(frozen=True, eq=False)
 class StepLosses:
-    """What a step measured, over all processes.
+    """What a step measured, over all processes."""
 
-    Attributes:
-        step: counted from 0.
-        weights: (K,) the mixture it was drawn by.
-        losses: (K,) mean training loss by domain, nats/token; NaN where a domain was absent.
-        tokens: (K,) targets by domain.
-    """
-
-    step: int
-    weights: Floats
-    losses: Floats
-    tokens: Ints
+    step: int  # counted from 0
+    weights: Floats  # (K,) the mixture it was drawn by
+    losses: Floats  # (K,) mean training loss by domain, nats/token; NaN where a domain was absent
+    tokens: Ints  # (K,) targets by domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +120,7 @@ class OnlineMixture:
         rank, size = rank_and_size()
         self._share = batch_size * accumulate
         self._board = PlanBoard(self._share * size)
-        self.dataset = MixtureStream(
-            list(datasets.values()), self._board, batch_size, accumulate, steps, rank, size
-        )
+        self.dataset = MixtureStream(list(datasets.values()), self._board, batch_size, accumulate, steps, rank, size)
         self._sums = DomainSums(len(self.domains))
         self._step = 0
         self._planned: deque[_Planned] = deque()
@@ -246,9 +231,7 @@ class OnlineMixture:
         policy = type(self.policy).__qualname__
         for what, ours in (("domains", list(self.domains)), ("policy", policy)):
             if state.get(what) != ours:
-                raise ConfigError(
-                    f"online: the saved state has {what} {state.get(what)!s:.200}, this mixture {ours}"
-                )
+                raise ConfigError(f"online: the saved state has {what} {state.get(what)!s:.200}, this mixture {ours}")
         self._sampler.load_state_dict(state["sampler"])
         self.policy.load_state_dict(from_json(state["policy_state"]))
         self._step = state["step"]

@@ -12,30 +12,27 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.loss.loss_utils import ForMaskedLMLoss
 from transformers.trainer_utils import get_last_checkpoint
 
 from mixopt.errors import ConfigError, DataError
 from mixopt.files import write_atomic
-from mixopt.online.controller import OnlineMixture
+from mixopt.online.controller import OnlineMixture, StepLosses
 from mixopt.online.shared_losses import IGNORED, sequence_losses
 from mixopt.online.stream import DOMAIN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from torch import Tensor
-    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
     from mixopt.mixture import Mixture
-    from mixopt.online.controller import StepLosses
     from mixopt.policy import MixturePolicy
 
 
@@ -122,12 +119,9 @@ class OnlineCallback(TrainerCallback):
             each training.
         prior: the mixture that a policy given by name starts from; by default the domains' shares of all items.
         options: of a policy given by name.
-
-    Attributes:
-        mixture: the `OnlineMixture` of the present or last training.
     """
 
-    mixture: OnlineMixture
+    mixture: OnlineMixture  # the `OnlineMixture` of the present or last training
 
     def __init__(
         self,
@@ -164,9 +158,7 @@ class OnlineCallback(TrainerCallback):
     ) -> Any:
         """`Trainer.train`, which does not tell its callbacks what checkpoint it resumes from."""
         if trial is not None:
-            raise ConfigError(
-                "online: hyperparameter_search is not supported; train each trial with its own Trainer"
-            )
+            raise ConfigError("online: hyperparameter_search is not supported; train each trial with its own Trainer")
         arguments = self._trainer.args
         if resume_from_checkpoint is True:
             resume_from_checkpoint = get_last_checkpoint(str(arguments.output_dir)) or True
@@ -262,9 +254,7 @@ class OnlineCallback(TrainerCallback):
                 f"{self.mixture.steps_done}; the checkpoint's {STATE_FILE} is another checkpoint's"
             )
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Tell the policy the step's losses."""
         self._averages.add(self.mixture.step())
         # Without skipping, the trainer would count epochs from the resumption.

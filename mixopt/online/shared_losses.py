@@ -7,17 +7,13 @@ there yet. So no worker holds any state that a change of the mixture could outda
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mixopt.arrays import Ints
 from mixopt.errors import DataError
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Ints
-
 
 # At most two steps are planned ahead, and no reader is behind the step that is being trained.
 _ROWS = 4

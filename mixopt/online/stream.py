@@ -6,20 +6,18 @@ import logging
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from mixopt.online.shared_losses import PlanBoard
 
 DOMAIN_KEY = "domain_id"
@@ -94,9 +92,7 @@ class MixtureStream(IterableDataset):
                 return None
             if patient and time.monotonic() - since > _PATIENCE_SECONDS:
                 patient = False
-                _log.warning(
-                    "online: a worker waits for step %d: is step() called after each optimiser step?", step
-                )
+                _log.warning("online: a worker waits for step %d: is step() called after each optimiser step?", step)
             time.sleep(_POLL_SECONDS)
         first = (within * self.size + self.rank) * self.batch_size
         domains, windows = plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError
@@ -9,8 +10,6 @@ from mixopt.plugins import Registry, load
 from mixopt.policy.base import Course, LossWeighting, MixturePolicy, Part, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.mixture import Mixture
     from mixopt.policy.base import Option
 

@@ -15,32 +15,66 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.laws.annealing import AnnealingLaws, laws_from_dict, no_laws
+from mixopt.laws.annealing import AnnealingLaws, Laws, laws_from_dict, no_laws
 from mixopt.laws.domain_law import DomainLaws
 from mixopt.policy.ado_settings import AdoSettings
 from mixopt.policy.base import Part, Policy, by_domain, require_same
-from mixopt.policy.floor import Floor, published_clip
-from mixopt.policy.loss_curve import make_curve
+from mixopt.policy.loss_curve import Points, make_curve
 from mixopt.policy.refit import Refit, in_background, refit_laws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import ArrayLike
-
-    from mixopt.arrays import Floats, Ints
-    from mixopt.laws.annealing import Laws
     from mixopt.mixture import Mixture
     from mixopt.policy.base import Course, Option
-    from mixopt.policy.loss_curve import Points
+
+
+class Floor:
+    """The set of mixtures in which every w_k ≥ floor_k.
+
+    Args:
+        floor: (K,), sum at most 1.
+    """
+
+    def __init__(self, floor: Floats) -> None:
+        self._floor, self._room = floor, 1 - floor.sum()
+        self._counts = np.arange(1, floor.size + 1)
+
+    def project(self, weights: Floats) -> Floats:
+        """The nearest mixture to `weights` (K,), sum 1: what is missing is taken evenly from the others.
+
+        The sort-based projection onto a simplex (Duchi et al. 2008, Figure 1), shifted by the floors: the case of
+        `mixopt.solve.bounds.project` without caps, for one point, at a tenth of its time.
+        """
+        above = weights - self._floor
+        if above.min() >= 0:
+            return weights / weights.sum()
+        above_sorted = above.copy()
+        above_sorted.sort()
+        # With the j largest left above the floor, each gives (their sum − room) / j; the right j gives most.
+        given = (above_sorted[::-1].cumsum() - self._room) / self._counts
+        return np.maximum(above - given.max(), 0.0) + self._floor
+
+
+def published_clip(weights: Floats, floor: float) -> Floats:
+    """Algorithm 2 of Jiang et al. (2024), for weights that sum to 1: raise to the floor, divide by the sum.
+
+    Its deficit, max(floor·K − Σw, 0), is 0 for such weights, so that nothing is spread evenly, and the division
+    takes clipped weights below the floor again: 22 domains and all weight on one give 0.0083 at a floor of 0.01.
+    """
+    total = weights.sum()
+    deficit = max(floor * weights.size - total, 0.0)
+    raised = np.maximum(weights * ((1 - deficit) / total), floor)
+    return raised / raised.sum()
+
 
 _log = logging.getLogger(__name__)
 

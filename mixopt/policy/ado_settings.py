@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mixopt.errors import ConfigError
 from mixopt.laws.annealing import RateSchedule
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Preset = Literal["robust", "paper", "official"]
 
@@ -45,78 +43,58 @@ _SCALED = {"warmup": 1, "skip": 0, "stride": 1, "refit_interval": 50, "adopt_aft
 
 @dataclass(frozen=True, kw_only=True)
 class AdoSettings:
-    """Constants of `Ado`; the defaults are the paper's (Jiang et al. 2024, sections 3 and 4, appendix A.1).
+    """Constants of `Ado`; the defaults are the paper's (Jiang et al. 2024, sections 3 and 4, appendix A.1)."""
 
-    Attributes:
-        preset: whose choices these are.
-        gamma1: γ1, weight of the newest policy in the credit's moving average h (Eq. 2).
-        gamma2: γ2, weight of the newest preference ρ in the policy π (Eq. 5).
-        s: power of h in the credit λ (Eq. 2).
-        delta_min: δ_min, the least share of a domain (section 3.3); 0 for none.
-        warmup: steps on the prior before the first policy.
-        skip: first steps whose losses no fit sees.
-        stride: steps from one point of a loss curve to the next.
-        refit_interval: steps from one fit of the laws to the next.
-        huber: δ of Huber's loss on log losses (Eq. 6).
-        tokens_per_sample: tokens in a sample, the unit of n. The paper's context is 1,024; β, and so the published
-            bounds on it, depend on this unit. Nothing else does.
-        bounds: of the laws: `paper` (hard), `official` (penalised), `scale_free` (hard, relative to the data).
-        curve: points of a loss curve: `sampled` (the losses of every `stride`-th step), `smoothed` (those of a
-            Savitzky-Golay filter of 101 steps and order 3), `binned` (means of `stride` steps, weighted by tokens).
-        credit: what h averages: the `policy`, or shares of the `batch` as drawn, in the warm-up too.
-        relative_credit: whether the credit is a power of h relative to the prior, (h/μ)^s, in place of h^s. Where
-            all domains are learnt equally fast, π settles at the prior with it, and at μ^(1/(1 − s)) without.
-        clock: what the running average π̄ counts: policy steps from 0 (`policy`), or `absolute` steps, by which the
-            prior keeps a part of π̄.
-        clip: where the floor is put: `mixture` (π by the published Algorithm 2), `preference` (ρ by Algorithm 2,
-            before it is mixed and averaged), `projection` (π by an exact projection).
-        least_alpha: least exponent in the learning speed, not in the law.
-        min_points: fewest points for the law of a domain.
-        max_drift: a law that misses the last quarter of its points by more than this, in median log loss, is
-            refused; so is one whose exponent is at its upper bound. Infinite for neither check.
-        max_points: most points of a `binned` curve: beyond it neighbours merge, so that neither memory nor a fit
-            grows with the run; 0 for no limit.
-        adopt_after: steps from a fit's start to its use. Above 0 it runs on a thread beside training; the steps are
-            fixed so that results do not depend on how fast it is.
-        refit: False to fit nothing: laws then come from `Ado.set_laws`.
-        law: `power` (Definition 1), or `schedule-aware`: the law of `mixopt.laws.annealing`, which knows what the
-            learning rate does and has bounds of its own. It needs `total_tokens`; the learning rate's peak cancels.
-        total_tokens: training tokens of the whole run, over which the learning rate's schedule goes.
-        lr_schedule: shape of the learning rate's fall.
-        lr_warmup: share of the run before the fall.
-        lr_final: the last learning rate as a share of its peak.
-        annealing_memory: share of the run in which the effect of a fall of the learning rate on the loss sets in,
-            1/(1 − λ) steps in Tissue et al. (2024): λ = 0.999 in 60,000 steps.
-    """
-
-    preset: Preset = "paper"
-    gamma1: float = 0.1
-    gamma2: float = 0.1
-    s: float = 0.5
-    delta_min: float = 0.01
-    warmup: int = 5000
-    skip: int = 500
-    stride: int = 10
-    refit_interval: int = 1000
-    huber: float = 1e-3
+    preset: Preset = "paper"  # whose choices these are
+    gamma1: float = 0.1  # γ1, weight of the newest policy in the credit's moving average h (Eq. 2).
+    gamma2: float = 0.1  # γ2, weight of the newest preference ρ in the policy π (Eq. 5).
+    s: float = 0.5  # power of h in the credit λ (Eq. 2).
+    delta_min: float = 0.01  # δ_min, the least share of a domain (section 3.3); 0 for none
+    warmup: int = 5000  # steps on the prior before the first policy
+    skip: int = 500  # first steps whose losses no fit sees
+    stride: int = 10  # steps from one point of a loss curve to the next
+    refit_interval: int = 1000  # steps from one fit of the laws to the next
+    huber: float = 1e-3  # δ of Huber's loss on log losses (Eq. 6).
+    # tokens in a sample, the unit of n. The paper's context is 1,024; β, and so the published bounds on it, depend on
+    # this unit. Nothing else does.
     tokens_per_sample: int = 1024
+    # of the laws: `paper` (hard), `official` (penalised), `scale_free` (hard, relative to the data)
     bounds: Literal["paper", "official", "scale_free"] = "paper"
+    # points of a loss curve: `sampled` (the losses of every `stride`-th step), `smoothed` (those of a Savitzky-Golay
+    # filter of 101 steps and order 3), `binned` (means of `stride` steps, weighted by tokens)
     curve: Literal["sampled", "smoothed", "binned"] = "sampled"
+    # what h averages: the `policy`, or shares of the `batch` as drawn, in the warm-up too
     credit: Literal["policy", "batch"] = "policy"
+    # whether the credit is a power of h relative to the prior, (h/μ)^s, in place of h^s. Where all domains are learnt
+    # equally fast, π settles at the prior with it, and at μ^(1/(1 − s)) without.
     relative_credit: bool = False
+    # what the running average π̄ counts: policy steps from 0 (`policy`), or `absolute` steps, by which the prior keeps
+    # a part of π̄
     clock: Literal["policy", "absolute"] = "policy"
+    # where the floor is put: `mixture` (π by the published Algorithm 2), `preference` (ρ by Algorithm 2, before it is
+    # mixed and averaged), `projection` (π by an exact projection)
     clip: Literal["mixture", "preference", "projection"] = "mixture"
-    least_alpha: float = 0.0
-    min_points: int = 3
+    least_alpha: float = 0.0  # least exponent in the learning speed, not in the law
+    min_points: int = 3  # fewest points for the law of a domain
+    # a law that misses the last quarter of its points by more than this, in median log loss, is refused; so is one
+    # whose exponent is at its upper bound. Infinite for neither check.
     max_drift: float = math.inf
+    # most points of a `binned` curve: beyond it neighbours merge, so that neither memory nor a fit grows with the run;
+    # 0 for no limit
     max_points: int = 0
+    # steps from a fit's start to its use. Above 0 it runs on a thread beside training; the steps are fixed so that
+    # results do not depend on how fast it is.
     adopt_after: int = 0
-    refit: bool = True
+    refit: bool = True  # False to fit nothing: laws then come from `Ado.set_laws`
+    # `power` (Definition 1), or `schedule-aware`: the law of `mixopt.laws.annealing`, which knows what the learning
+    # rate does and has bounds of its own. It needs `total_tokens`; the learning rate's peak cancels.
     law: Literal["power", "schedule-aware"] = "power"
-    total_tokens: int = 0
-    lr_schedule: Literal["cosine", "linear"] = "cosine"
-    lr_warmup: float = 0.1
-    lr_final: float = 0.1
+    total_tokens: int = 0  # training tokens of the whole run, over which the learning rate's schedule goes
+    lr_schedule: Literal["cosine", "linear"] = "cosine"  # shape of the learning rate's fall
+    lr_warmup: float = 0.1  # share of the run before the fall
+    lr_final: float = 0.1  # the last learning rate as a share of its peak
+    # share of the run in which the effect of a fall of the learning rate on the loss sets in, 1/(1 − λ) steps in Tissue
+    # et al. (2024): λ = 0.999 in 60,000 steps.
     annealing_memory: float = 1000 / 60_000
 
     def __post_init__(self) -> None:
@@ -152,11 +130,9 @@ class AdoSettings:
         """The settings of `preset` with some constants given.
 
         Args:
-            preset: `robust`, `paper` or `official`.
             total_steps: length of the run in steps: warm-up, skip, stride, refit interval and adoption, unless
                 given, are the same shares of it as of the paper's 60,000 steps (refits at least 50 steps apart).
                 None for the paper's steps.
-            constants: attributes of this class.
 
         Raises:
             ConfigError: an unknown preset or constant, or a value out of its range; the message says which.
@@ -218,9 +194,7 @@ class AdoSettings:
         return cls(**known)
 
 
-_CHOICES = {
-    name: get_args(hint) for name, hint in get_type_hints(AdoSettings).items() if get_origin(hint) is Literal
-}
+_CHOICES = {name: get_args(hint) for name, hint in get_type_hints(AdoSettings).items() if get_origin(hint) is Literal}
 
 
 def _check_kind(name: str, value: Any, default: Any) -> None:

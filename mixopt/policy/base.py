@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import ArrayLike
 
     from mixopt.arrays import Floats, Ints
@@ -53,46 +52,27 @@ class MixturePolicy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How a run goes, so far as a policy may have to know it; None where a loop that is not ours does not tell.
+    """How a run goes, so far as a policy may have to know it; None where a loop that is not ours does not tell."""
 
-    Attributes:
-        steps: optimiser steps.
-        tokens: training tokens.
-        batch_tokens: tokens of a step.
-        sequence_length: tokens of a sequence.
-        lr_schedule: shape of the learning rate's fall, `cosine` or `linear`.
-        lr_warmup: share of the run before it.
-        lr_final: the last learning rate as a share of its peak.
-    """
-
-    steps: int | None = None
-    tokens: int | None = None
-    batch_tokens: int | None = None
-    sequence_length: int | None = None
-    lr_schedule: str | None = None
-    lr_warmup: float | None = None
-    lr_final: float | None = None
+    steps: int | None = None  # optimiser steps
+    tokens: int | None = None  # training tokens
+    batch_tokens: int | None = None  # tokens of a step
+    sequence_length: int | None = None  # tokens of a sequence
+    lr_schedule: str | None = None  # shape of the learning rate's fall, `cosine` or `linear`
+    lr_warmup: float | None = None  # share of the run before it
+    lr_final: float | None = None  # the last learning rate as a share of its peak
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a policy says of itself by domain (`SelfDescribing`), and how it is shown.
+    """Something that a policy says of itself by domain (`SelfDescribing`), and how it is shown."""
 
-    Attributes:
-        key: its name in what `describe` gives.
-        label: of the axis, and in a page's menu.
-        file: name of its picture; none for none.
-        headline: above that.
-        log: on a logarithmic axis.
-        per_sample: it is per sample of the setting `tokens_per_sample`; shown per million tokens.
-    """
-
-    key: str
-    label: str
-    file: str = ""
-    headline: str = ""
-    log: bool = False
-    per_sample: bool = False
+    key: str  # its name in what `describe` gives
+    label: str  # of the axis, and in a page's menu
+    file: str = ""  # name of its picture; none for none
+    headline: str = ""  # above that
+    log: bool = False  # on a logarithmic axis
+    per_sample: bool = False  # it is per sample of the setting `tokens_per_sample`; shown per million tokens
 
 
 class Policy(MixturePolicy, ABC):
@@ -100,16 +80,12 @@ class Policy(MixturePolicy, ABC):
 
     Args:
         prior: the mixture that it starts from. Arguments after it are the policy's options, values that JSON has.
-
-    Attributes:
-        summary: what it does, for help texts.
-        variants: options that tell its kinds apart, the main one first, each with its values, the usual one first.
-        parts: what is shown of its trace.
     """
 
-    summary: ClassVar[str] = ""
+    summary: ClassVar[str] = ""  # what it does, for help texts
+    # options that tell its kinds apart, the main one first, each with its values, the usual one first
     variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    parts: ClassVar[tuple[Part, ...]] = ()
+    parts: ClassVar[tuple[Part, ...]] = ()  # what is shown of its trace
 
     @abstractmethod
     def __init__(self, prior: Mixture) -> None: ...
@@ -151,7 +127,6 @@ class LossWeighting(MixturePolicy, Protocol):
         Called once a step and in order, between the forward pass and the backward pass of the whole batch.
 
         Args:
-            step: the step under way.
             excess_k: (K,) mean over each domain's tokens of max(loss − the reference's loss, 0), nats/token; NaN
                 where a domain was absent.
             tokens_k: (K,) training tokens by domain in this step.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 from mixopt.errors import ConfigError
-from mixopt.mixture import SUM_TOLERANCE
+from mixopt.mixture import SUM_TOLERANCE, Mixture
 from mixopt.plugins import is_path, load
 from mixopt.policy.base import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mixopt.arrays import Floats, Ints
-    from mixopt.mixture import Mixture
-
     Function = Callable[[int, Floats], Floats]
 
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.policy.base import Part, Policy, by_domain, require_same
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
 
 
@@ -124,10 +123,6 @@ def check_settings(eta: float, smoothing: float) -> None:
         ConfigError: η is not above 0, or c not from 0 to below 1.
     """
     if not (np.isfinite(eta) and eta > 0):
-        raise ConfigError(
-            f"group_dro: eta: expected a rate above 0 (1 as published, 0.1 to go gently), found {eta}"
-        )
+        raise ConfigError(f"group_dro: eta: expected a rate above 0 (1 as published, 0.1 to go gently), found {eta}")
     if not 0 <= smoothing < 1:
-        raise ConfigError(
-            f"group_dro: smoothing: expected from 0 to below 1 (1e-3 as published), found {smoothing}"
-        )
+        raise ConfigError(f"group_dro: smoothing: expected from 0 to below 1 (1e-3 as published), found {smoothing}")

@@ -6,16 +6,14 @@ draw, or whose loss was no number, has NaN and 0 tokens there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.policy.ado_settings import AdoSettings
 
 # The published code's smoothing: scipy.signal.savgol_filter(losses, 101, 3).
@@ -24,17 +22,11 @@ _BUFFER = 1024
 
 
 class Points(NamedTuple):
-    """Points of K curves.
+    """Points of K curves."""
 
-    Attributes:
-        samples: (T,) n.
-        losses: (K, T), NaN where the weight is 0.
-        weights: (K, T).
-    """
-
-    samples: Floats
-    losses: Floats
-    weights: Floats
+    samples: Floats  # (T,) n
+    losses: Floats  # (K, T), NaN where the weight is 0
+    weights: Floats  # (K, T)
 
 
 def make_curve(settings: AdoSettings, domains: int) -> SampledCurve | BinnedCurve:

@@ -15,18 +15,16 @@ rewards are perplexities, its weights linear in them. A domain that a batch lack
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 from mixopt.errors import ConfigError
 from mixopt.policy.base import Part, Policy, by_domain, require_same
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.mixture import Mixture
     from mixopt.policy.base import Course, Option
 

@@ -6,22 +6,20 @@ A fit never raises into the training run: whatever fails leaves the domain's las
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Bools
 from mixopt.laws.ado_fit import LawFit, fit_laws
-from mixopt.laws.annealing import AnnealingLaws, laws_from_dict
+from mixopt.laws.annealing import AnnealingLaws, Laws, RateSchedule, laws_from_dict
 from mixopt.laws.annealing_fit import fit_annealing
-from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.huber_newton import LawBounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mixopt.arrays import Bools
-    from mixopt.laws.annealing import Laws, RateSchedule
     from mixopt.policy.ado_settings import AdoSettings
     from mixopt.policy.loss_curve import Points
 
@@ -30,19 +28,12 @@ OK = "ok"
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """The laws after one fit.
+    """The laws after one fit."""
 
-    Attributes:
-        step: the step after whose losses it was made.
-        samples: n at that step.
-        laws: for each domain the new law, or the last good one where the new one was refused.
-        outcome: (K,) `ok`, or why the new law was refused.
-    """
-
-    step: int
-    samples: float
-    laws: Laws
-    outcome: tuple[str, ...]
+    step: int  # the step after whose losses it was made
+    samples: float  # n at that step
+    laws: Laws  # for each domain the new law, or the last good one where the new one was refused
+    outcome: tuple[str, ...]  # (K,) `ok`, or why the new law was refused
 
     @property
     def refused(self) -> Bools:
@@ -62,15 +53,7 @@ class Refit:
 
 
 def refit_laws(step: int, samples: float, points: Points, previous: Laws, settings: AdoSettings) -> Refit:
-    """Fit the laws of all domains that have points enough, and judge them.
-
-    Args:
-        step: the last step.
-        samples: n at that step.
-        points: the loss curves so far.
-        previous: the laws so far.
-        settings: bounds, Huber's δ and what a good law is.
-    """
+    """Fit the laws of all domains that have points enough, and judge them."""
     outcome = np.full(points.losses.shape[0], OK, dtype=object)
     counts = (points.weights > 0).sum(axis=1)
     enough = counts >= settings.min_points
@@ -93,9 +76,7 @@ def _fit(points: Points, enough: Bools, previous: Laws, settings: AdoSettings) -
     losses, weights = points.losses[enough], points.weights[enough]
     warm = previous.some(np.flatnonzero(enough))
     if isinstance(warm, AnnealingLaws):
-        return fit_annealing(
-            points.samples, losses, weights, schedule=warm.schedule, huber=settings.huber, warm=warm
-        )
+        return fit_annealing(points.samples, losses, weights, schedule=warm.schedule, huber=settings.huber, warm=warm)
     if settings.bounds == "scale_free":
         bounds = LawBounds.scale_free(points.samples, losses)
     else:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Floats, Ints
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.policy.base import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.policy.base import Course, Option
 
 
@@ -56,9 +55,7 @@ class Schedule(_Unlearning):
         pairs = _parse(pieces) if isinstance(pieces, str) else pieces
         starts = [0, *(start for start, _ in pairs)]
         if any(later < earlier for earlier, later in itertools.pairwise(starts)):
-            raise ConfigError(
-                f"schedule: pieces: expected tokens from 0 on in increasing order, found {starts[1:]}"
-            )
+            raise ConfigError(f"schedule: pieces: expected tokens from 0 on in increasing order, found {starts[1:]}")
         self._per_step, self._starts = tokens_per_step, np.array(starts)
         self._mixtures = np.stack([prior.array, *(mixture.ordered(prior.domains).array for _, mixture in pairs)])
         self._mixtures.flags.writeable = False

@@ -11,14 +11,13 @@ from mixopt.bench.bench import RANDOM, SINGLE
 from mixopt.bench.replay import COSTS
 from mixopt.display.colours import looks_of
 from mixopt.display.figure import Axis, Figure, Line, Panel
-from mixopt.display.table import NOTHING, Cell, Column, interval, named, number, table, word
+from mixopt.display.table import NOTHING, Cell, Column, Table, interval, named, number, table, word
 from mixopt.report.console import grid
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mixopt.bench.outcome import Bench
-    from mixopt.display.table import Table
+    from mixopt.bench.bench import Bench
     from mixopt.methods.base import Estimate
 
 
@@ -57,9 +56,7 @@ def bench_table(bench: Bench) -> Table:
         [
             word(outcome.name, "strong"),
             number(outcome.reach.value, ">{:.2f}" if outcome.missed else "{:.2f}"),
-            word("exact")
-            if outcome.reach.low is None
-            else interval(outcome.reach.low, outcome.reach.high, "{:.2f}"),
+            word("exact") if outcome.reach.low is None else interval(outcome.reach.low, outcome.reach.high, "{:.2f}"),
             *(_value(outcome.regret.get(cost), "{:.3f}") for cost in COSTS),
             *(_times(outcome.against.get(name)) for name in others),
             *([number(outcome.rank_correlation, "{:.3f}")] if ranks else []),

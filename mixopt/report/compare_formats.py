@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mixopt.report.comparison import comparison_figures, comparison_tables, headline, notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import Console
 
     from mixopt.comparison import Comparison
@@ -33,8 +32,6 @@ def render(comparison: Comparison, form: Format, console: Console | None = None)
     """The comparison as text, ending in a line break.
 
     Args:
-        comparison: what to render.
-        form: as what.
         console: the terminal that `terminal` is laid out for; None for standard output.
     """
     if form == "json":
@@ -49,7 +46,6 @@ def save_comparison(comparison: Comparison, folder: str | Path, plots: bool = Tr
     """Write the comparison in every format that is a file, and with `plots` its pictures.
 
     Args:
-        comparison: what to write.
         folder: where, made on demand.
         plots: draw `curves.png` (where there are curves), `objective.png`, `gains.png` and `mixtures.png`.
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mixopt.display.colours import INK, Look, looks_of
 from mixopt.display.figure import Axis, Bars, Figure, Line, Panel, Points, Rule
-from mixopt.display.table import NOTHING, Cell, Column, interval, named, number, runs_cell, table, with_error, word
+from mixopt.display.table import (
+    NOTHING,
+    Cell,
+    Column,
+    Kind,
+    Table,
+    interval,
+    named,
+    number,
+    runs_cell,
+    table,
+    with_error,
+    word,
+)
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from mixopt.comparison import Comparison, DomainScore, Entry, Measured
-    from mixopt.display.table import Kind, Table
 
 ONLY_MEASURED = "†"
 
@@ -23,20 +34,13 @@ Row = tuple[str, str, "list[Cell]"]
 
 
 def comparison_tables(comparison: Comparison, prefix: str = "") -> list[Table]:
-    """A table a section, a row a quantity, a column a mixture: averages, gains, tokens to reach, tasks, domains.
-
-    Args:
-        comparison: what was compared.
-        prefix: of the tables' names, which makes them distinct in a page.
-    """
+    """A table a section, a row a quantity, a column a mixture: averages, gains, tokens to reach, tasks, domains."""
     sections: dict[str, list[list[Cell]]] = {}
     for rows in (_averages, _against, _by_task, _by_domain, _weights):
         for section, label, cells in rows(comparison):
             sections.setdefault(section, []).append([word(label), *cells])
     columns = [Column(""), *named(comparison.entries)]
-    return [
-        table(f"{prefix}{index}", section, columns, rows) for index, (section, rows) in enumerate(sections.items())
-    ]
+    return [table(f"{prefix}{index}", section, columns, rows) for index, (section, rows) in enumerate(sections.items())]
 
 
 def headline(comparison: Comparison) -> str:
@@ -214,15 +218,9 @@ def _saved(entry: Entry, baseline: str) -> Cell:
     found = entry.tokens_to_reach.get(baseline)
     if found is None or found.saved is None:
         return NOTHING
-    between = (
-        "" if found.low is None or found.high is None else f" ({100 * found.low:.0f} to {100 * found.high:.0f} %)"
-    )
+    between = "" if found.low is None or found.high is None else f" ({100 * found.low:.0f} to {100 * found.high:.0f} %)"
     return Cell(
-        text=f"{100 * found.saved:.1f} %{between}",
-        value=found.saved,
-        key=found.saved,
-        low=found.low,
-        high=found.high,
+        text=f"{100 * found.saved:.1f} %{between}", value=found.saved, key=found.saved, low=found.low, high=found.high
     )
 
 
@@ -264,9 +262,7 @@ def curves_figure(comparison: Comparison, prefix: str = "") -> Figure:
                 Points(look=looks[name], x=[at], y=[end], about=f"{name} reaches the end of {baseline}"),
             ]
         # The first steep fall would leave no room for differences: the axis starts where some of it is trained.
-        late = [
-            mean for at, mean in zip(entry.curve.tokens, means, strict=True) if at >= 0.15 * entry.curve.tokens[-1]
-        ]
+        late = [mean for at, mean in zip(entry.curve.tokens, means, strict=True) if at >= 0.15 * entry.curve.tokens[-1]]
         shown += [min(map(min, columns)), max(late)]
         totals.append(entry.tokens)
     if any(isinstance(mark, Rule) for mark in marks):
@@ -319,13 +315,10 @@ def objective_figure(comparison: Comparison, prefix: str = "") -> Figure:
         title=f"Objective: {comparison.objective}",
         panels=[
             Panel(
-                marks=marks,
-                x=Axis(label=f"{comparison.objective} ({comparison.units})"),
-                y=Axis(rows=tuple(entries)),
+                marks=marks, x=Axis(label=f"{comparison.objective} ({comparison.units})"), y=Axis(rows=tuple(entries))
             )
         ],
-        note="Filled: mean over seeds ± 1.96 standard errors. Open: each run; a click leads to it. "
-        "Lower is better.",
+        note="Filled: mean over seeds ± 1.96 standard errors. Open: each run; a click leads to it. Lower is better.",
         size=(7.2, 0.9 + 0.32 * len(entries)),
     )
 

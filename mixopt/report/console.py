@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -12,15 +14,11 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
-from mixopt.display.table import Column, number, table, word
+from mixopt.display.table import Cell, Column, Table, number, table, word
 from mixopt.errors import ConfigError
 from mixopt.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from mixopt.display.table import Cell, Table
     from mixopt.published import Published
 
 
@@ -84,9 +82,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
             with replacing(folder / name) as unfinished:
                 unfinished.write_bytes(content)
     except OSError as error:
-        raise ConfigError(
-            f"output folder {folder}: cannot be written ({error}); choose another with --out"
-        ) from error
+        raise ConfigError(f"output folder {folder}: cannot be written ({error}); choose another with --out") from error
     return [folder / name for name in contents]
 
 

@@ -5,26 +5,24 @@ The figures are those of Jiang et al. (2024), Figures 5, 6, 10 and 11.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.display.colours import INK, MUTED, Look, looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Menus, Panel, Points, Rule
-from mixopt.display.table import NOTHING, Column, named, number, percent, runs_cell, table, word
+from mixopt.display.table import NOTHING, Column, Table, named, number, percent, runs_cell, table, word
 from mixopt.laws.forecast_error import FRACTIONS
 from mixopt.policy import parts_of
 from mixopt.report import online_data
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
-    from mixopt.arrays import Floats
     from mixopt.display.figure import Numbers
-    from mixopt.display.table import Table
     from mixopt.laws.annealing import RateSchedule
     from mixopt.policy.base import Part
     from mixopt.report.online_data import Forecast
@@ -39,29 +37,20 @@ _FORECASTS = tuple(Look(colour) for colour in ("blue", "vermilion", "green"))
 
 @dataclass(frozen=True, eq=False)
 class OnlineRun:
-    """A run with an online policy.
+    """A run with an online policy."""
 
-    Attributes:
-        label: what the menus call it; distinct among the runs of a page.
-        run_id: its identity.
-        trace: what its policy did.
-        schedule: of its learning rate, in tokens.
-    """
-
-    label: str
-    run_id: str
-    trace: PolicyTrace
-    schedule: RateSchedule
+    label: str  # what the menus call it; distinct among the runs of a page
+    run_id: str  # its identity
+    trace: PolicyTrace  # what its policy did
+    schedule: RateSchedule  # of its learning rate, in tokens
 
 
 def trace_figures(trace: PolicyTrace, curve: pd.DataFrame | None, title: str) -> list[Figure]:
     """The pictures that a trace can give, the mixture's always.
 
     Args:
-        trace: of a run.
         curve: of the same run (step, tokens, split, domain, loss); its validation losses are put beside the
             forecasts. None for none.
-        title: above each picture, such as the run's name.
     """
     found = [_mixture(trace, title)]
     said = online_data.forecasts(trace)
@@ -88,12 +77,7 @@ def _mixture(trace: PolicyTrace, title: str) -> Figure:
     """Figure 5: shares over time; the prior dashed, ticks below where laws were adopted."""
     at, weights = online_data.mixture_course(trace, _MOST)
     figure = _figure(
-        "mixture",
-        f"Mixture over training, {title}",
-        trace,
-        at,
-        weights,
-        Axis(label="share of the batch", zero=True),
+        "mixture", f"Mixture over training, {title}", trace, at, weights, Axis(label="share of the batch", zero=True)
     )
     looks, leading = looks_in_order(trace.domains), online_data.leading(trace, _MOST_NAMED)
     priors = [Rule(y=float(weights[0, k]), look=Look(looks[trace.domains[k]].colour, "dash")) for k in leading]
@@ -120,9 +104,7 @@ def _figure(
         for k in order
     ]  # fmt: skip
     panel = Panel(marks=marks, x=_amounts(trace), y=y)
-    return Figure(
-        name=name, title=title, panels=[panel], size=(8.4, 4.1), legend="right", legend_title="at the end"
-    )
+    return Figure(name=name, title=title, panels=[panel], size=(8.4, 4.1), legend="right", legend_title="at the end")
 
 
 def _last(values: Floats) -> float:
@@ -241,9 +223,7 @@ def _choice(
         tokens, found = _course(trace, part)
         last = np.searchsorted(tokens, at, side="right") - 1
         known = (last >= 0)[:, None]
-        values[part.label] = (
-            np.where(known, found[np.maximum(last, 0)], np.nan) if len(tokens) else mixture * np.nan
-        )
+        values[part.label] = np.where(known, found[np.maximum(last, 0)], np.nan) if len(tokens) else mixture * np.nan
     return [at.tolist()] * len(domains), {
         label: [_of_domain(drawn, trace, domain) for domain in domains] for label, drawn in values.items()
     }

@@ -5,31 +5,24 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mixopt.display.colours import COLOURS
+from mixopt.arrays import Floats
+from mixopt.display.colours import COLOURS, Look
 from mixopt.display.figure import Bars, Heat, Line, Points, Rule
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from mixopt.arrays import Floats
-    from mixopt.display.colours import Look
     from mixopt.display.figure import Axis, Figure, Mark, Numbers, Panel
 
 _GRID = "#E6E6E6"
-_DASHES: dict[str, Any] = {
-    "solid": "-",
-    "dash": (0, (5, 2)),
-    "dot": (0, (1, 1.2)),
-    "dashdot": (0, (5, 1.5, 1, 1.5)),
-}
+_DASHES: dict[str, Any] = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.2)), "dashdot": (0, (5, 1.5, 1, 1.5))}
 _SYMBOLS = {"circle": "o", "open": "o", "square": "s", "diamond": "D", "rug": "|"}
 # Letters of a name on one line; of a label to an inch; and lines of text to an inch that do not touch.
 _LETTERS, _LETTERS_AN_INCH, _LABELS_AN_INCH = 26, 13, 5.2

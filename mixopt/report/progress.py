@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
@@ -22,23 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tally:
-    """The numbers behind the display; pure, so that they can be tested without a screen.
+    """The numbers behind the display; pure, so that they can be tested without a screen."""
 
-    Attributes:
-        tokens: tokens that each run has still to do or has done, by run id.
-        started: when the first run began, seconds.
-        running: ids of the runs that are on.
-        done: tokens done by run id.
-        ended: runs that ended well.
-        failed: runs that failed or diverged.
-    """
-
-    tokens: dict[str, int]
-    started: float | None = None
-    running: set[str] = field(default_factory=set)
-    done: dict[str, int] = field(default_factory=dict)
-    ended: int = 0
-    failed: int = 0
+    tokens: dict[str, int]  # tokens that each run has still to do or has done, by run id
+    started: float | None = None  # when the first run began, seconds
+    running: set[str] = field(default_factory=set)  # ids of the runs that are on
+    done: dict[str, int] = field(default_factory=dict)  # tokens done by run id
+    ended: int = 0  # runs that ended well
+    failed: int = 0  # runs that failed or diverged
 
     def event(self, event: Event, now: float) -> None:
         """Take in an event at the time `now` (seconds)."""
@@ -128,9 +118,7 @@ class Live:
         self._tally.event(event, time.monotonic())
         if event.kind in ("retry", "again"):
             role = self._jobs.get(event.run_id, event.run_id)
-            what = (
-                "trying again from its checkpoint" if event.kind == "retry" else "in the table, and trained again"
-            )
+            what = "trying again from its checkpoint" if event.kind == "retry" else "in the table, and trained again"
             self._console.print(f"{role}: {what} ({event.message})", markup=False, soft_wrap=True)
         elif event.kind == "kept":
             self._console.print(f"{event.run_id}: {event.message}", markup=False, soft_wrap=True)
@@ -141,9 +129,7 @@ class Live:
         well = result.status == "finished"
         self._tally.end(job.run_id, well=well)
         if not well:
-            self._console.print(
-                f"warning: {job} {result.status} ({result.error}); going on without it", markup=False
-            )
+            self._console.print(f"warning: {job} {result.status} ({result.error}); going on without it", markup=False)
         elif self._bar is None:
             losses = [loss for domain, loss in result.losses().items() if domain in job.spec.data.domains]
             mean = sum(losses) / max(1, len(losses))

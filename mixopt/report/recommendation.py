@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.display.colours import looks_of
 from mixopt.display.figure import Axis, Bars, Figure, Panel, Points
-from mixopt.display.table import NOTHING, Column, interval, named, number, percent, table, word
-from mixopt.mixture import distinct
+from mixopt.display.table import NOTHING, Column, Table, interval, named, number, percent, table, word
+from mixopt.mixture import Mixture, distinct
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
-    from mixopt.display.table import Table
     from mixopt.methods.base import Recommendation
     from mixopt.methods.method import Method
-    from mixopt.mixture import Mixture
 
 
 def print_recommendation(recommendation: Recommendation, method: Method, console: Console | None = None) -> None:
     """The answer's tables, the method's own, and warnings.
 
     Args:
-        recommendation: the answer.
-        method: whose it is.
         console: where to; None for standard output.
     """
     from rich.markup import escape
@@ -149,9 +144,7 @@ def mixture_figure(recommendation: Recommendation) -> Figure:
                symbol="tick", about=[f"{domain}: {name}" for domain in order], say="{x:.4f}")
         for name, mixture in baselines.items()
     ]  # fmt: skip
-    top = max(
-        [*weights.values(), *(high or 0.0 for _, high in ends), *(max(m.weights) for m in baselines.values())]
-    )
+    top = max([*weights.values(), *(high or 0.0 for _, high in ends), *(max(m.weights) for m in baselines.values())])
     return Figure(
         name="mixture",
         title="Mixture",
@@ -176,9 +169,7 @@ def _headline(recommendation: Recommendation, baselines: Mapping[str, Mixture]) 
         if gain is None:
             continue
         bar = "" if gain.low is None or gain.high is None else f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-        parts.append(
-            f"\nagainst {name}: {100 * gain.value:+.1f} %{bar} predicted gain in {recommendation.objective}"
-        )
+        parts.append(f"\nagainst {name}: {100 * gain.value:+.1f} %{bar} predicted gain in {recommendation.objective}")
     return f"Recommended mixture, {recommendation.method}{''.join(parts)}"
 
 
@@ -190,8 +181,6 @@ def save_recommendation(
     Each file is complete or absent: it is written beside its place and moved there.
 
     Args:
-        recommendation: the answer.
-        method: whose it is.
         out_dir: folder, made on demand.
         plots: draw pictures, as `mixopt.methods.*.figures` make them.
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from mixopt.display.table import Cell, Column, count, named, number, table, word
+from mixopt.display.table import Cell, Column, Kind, Table, count, named, number, table, word
 from mixopt.report.console import grid
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rich.console import Console
 
-    from mixopt.display.table import Kind, Table
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
@@ -26,23 +24,14 @@ _KIND: dict[str, Kind] = {"finished": "good", "diverged": "bad", "failed": "bad"
 
 @dataclass(frozen=True)
 class Part:
-    """One domain's part of a run; None where there is no such number.
+    """One domain's part of a run; None where there is no such number."""
 
-    Attributes:
-        weight: share of the training tokens asked for; None for a domain that is only evaluated.
-        loss: final validation loss, nats/token.
-        bits_per_byte: the same in bits per byte.
-        train_loss: nats/token.
-        tokens: training tokens seen.
-        epochs: passes over the domain's distinct tokens.
-    """
-
-    weight: float | None
-    loss: float | None
-    bits_per_byte: float | None
-    train_loss: float | None
-    tokens: float | None
-    epochs: float | None
+    weight: float | None  # share of the training tokens asked for; None for a domain that is only evaluated
+    loss: float | None  # final validation loss, nats/token
+    bits_per_byte: float | None  # the same in bits per byte
+    train_loss: float | None  # nats/token
+    tokens: float | None  # training tokens seen
+    epochs: float | None  # passes over the domain's distinct tokens
 
 
 def runs_table(rows: Sequence[dict[str, Any]]) -> Table:

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from mixopt.display.table import NOTHING, Cell, Column, named, table, word
+from mixopt.display.table import NOTHING, Cell, Column, Kind, Table, named, table, word
 from mixopt.report.console import grid
-from mixopt.score import error_of_mean, labels
+from mixopt.score import Score, ScoredModel, error_of_mean, labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rich.console import Console
-
-    from mixopt.display.table import Kind, Table
-    from mixopt.score import Score, ScoredModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricScore:
-    """A metric of a task; of fine-tunings with several seeds their mean.
+    """A metric of a task; of fine-tunings with several seeds their mean."""
 
-    Attributes:
-        value: the score.
-        standard_error: of the value: over items, or of several seeds over seeds; None where neither is known.
-        chance: what guessing scores; None where that is not known.
-        items: items behind it.
-        seeds: fine-tunings behind it; 1 where nothing is random.
-        main: whether the metric stands for its task.
-        higher_is_better: whether greater values are better.
-    """
-
-    value: float
+    value: float  # the score
+    # of the value: over items, or of several seeds over seeds; None where neither is known
     standard_error: float | None
-    chance: float | None
-    items: int
-    seeds: int
-    main: bool
-    higher_is_better: bool
+    chance: float | None  # what guessing scores; None where that is not known
+    items: int  # items behind it
+    seeds: int  # fine-tunings behind it; 1 where nothing is random
+    main: bool  # whether the metric stands for its task
+    higher_is_better: bool  # whether greater values are better
 
     @property
     def above_chance(self) -> float | None:
@@ -144,9 +131,7 @@ def scores_dict(models: Sequence[ScoredModel]) -> dict[str, Any]:
                 "name": model.name,
                 "subject": model.subject,
                 "source": model.source,
-                "tasks": [
-                    {"task": task, "metric": metric, **cell.to_dict()} for (task, metric), cell in found.items()
-                ],
+                "tasks": [{"task": task, "metric": metric, **cell.to_dict()} for (task, metric), cell in found.items()],
                 "average": mean_cell and mean_cell.to_dict(),
                 "scores": [score.to_dict() for score in model.scores],
                 "missing": dict(model.missing),

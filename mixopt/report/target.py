@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,30 +11,21 @@ from rich.markup import escape
 
 from mixopt.display.colours import INK, Look, looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Panel
-from mixopt.display.table import NOTHING, Column, count, named, number, table, word
+from mixopt.display.table import NOTHING, Cell, Column, Table, count, named, number, table, word
 from mixopt.model_spec import LOSS_UNITS
 from mixopt.report.comparison import measured
 from mixopt.report.console import grid
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from mixopt.comparison import Entry, Measured
-    from mixopt.display.table import Cell, Table
     from mixopt.result import Run
 
 
 def target_dict(name: str, entry: Entry, runs: Sequence[Run]) -> dict[str, Any]:
-    """A target as JSON values.
-
-    Args:
-        name: the mixture's.
-        entry: what its runs measured.
-        runs: these runs, which differ in their seed only.
-    """
+    """A target as JSON values."""
     content = asdict(entry)
     kept = ("weights", "policy", "runs", "seeds", "tokens", "mean_loss", "mean_ppl", "mean_bits_per_byte", "worst")
     return {
@@ -124,8 +116,7 @@ def _curves(runs: Sequence[Run]) -> dict[str, tuple[list[int], list[float]]]:
             if split == "validation":
                 points.setdefault(domain, {}).setdefault(tokens, []).append(loss)
     return {
-        domain: (list(some), [float(np.mean(losses)) for losses in some.values()])
-        for domain, some in points.items()
+        domain: (list(some), [float(np.mean(losses)) for losses in some.values()]) for domain, some in points.items()
     }
 
 

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from mixopt.display.colours import INK, LAW
 from mixopt.display.figure import Axis, Figure, Panel, Points
-from mixopt.display.table import Column, count, named, number, percent, runs_cell, table, word
+from mixopt.display.table import Column, Table, count, named, number, percent, runs_cell, table, word
 from mixopt.report.comparison import measured
 from mixopt.report.console import grid
 from mixopt.units import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rich.console import Console
 
-    from mixopt.display.table import Table
     from mixopt.study.plan import Plan
     from mixopt.study.verify import Verification
 
 
 def plan_table(plan: Plan) -> Table:
     """Every run, what it is for, and whether it is there."""
-    columns = [
-        Column("run"),
-        Column("for", words=True),
-        *named(["seed", "tokens", "FLOPs"]),
-        Column("", words=True),
-    ]
+    columns = [Column("run"), Column("for", words=True), *named(["seed", "tokens", "FLOPs"]), Column("", words=True)]
     rows = [
         [
             word(run.spec.run_id),
@@ -89,7 +82,6 @@ def verification_table(verification: Verification, runs: Mapping[str, Sequence[s
     """Predicted against measured, a row a mixture.
 
     Args:
-        verification: what was found.
         runs: ids of each mixture's runs, by name; None to leave them out.
     """
     columns = [
@@ -153,11 +145,8 @@ def verification_figure(verification: Verification, units: str) -> Figure:
     return Figure(
         name="verification",
         title="Predicted against measured",
-        panels=[
-            Panel(marks=marks, x=Axis(label=f"{verification.objective} ({units})"), y=Axis(rows=tuple(mixtures)))
-        ],
-        note="Lower is better. Predicted: with its 95 % interval. Measured: mean over seeds, ± 1.96 standard "
-        "errors.",
+        panels=[Panel(marks=marks, x=Axis(label=f"{verification.objective} ({units})"), y=Axis(rows=tuple(mixtures)))],
+        note="Lower is better. Predicted: with its 95 % interval. Measured: mean over seeds, ± 1.96 standard errors.",
         size=(7.2, 1.0 + 0.5 * len(mixtures)),
         legend="top",
     )

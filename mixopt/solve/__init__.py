@@ -1,10 +1,8 @@
 """The mixture that minimises a convex law over the simplex with floors and caps."""
 
 from mixopt.solve.bounds import Bounds, Supply, make_bounds, parse_floor
-from mixopt.solve.interior_point import solve_transfer
-from mixopt.solve.problem import PowerSum, Solution
-from mixopt.solve.simplex import solve_simplex
-from mixopt.solve.transfer import TransferLaws
+from mixopt.solve.interior_point import TransferLaws, solve_transfer
+from mixopt.solve.simplex import PowerSum, Solution, solve_simplex
 
 __all__ = [
     "Bounds",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.mixture import Mixture
+
 
 # Bounds that miss feasibility by rounding alone are feasible: 0.2 + 0.2 + … may sum to 1 + 2e-16.
 SLACK = 1e-12
@@ -26,26 +26,19 @@ AT_BOUND = 1e-9
 class Bounds:
     """floor ≤ w ≤ cap for each domain, with at least one mixture between them.
 
-    Attributes:
-        domains: m names.
-        floors: (m,) from 0 to 1.
-        caps: (m,) from 0 to 1.
-
     Raises:
         ConfigError: no mixture satisfies them; the message says which of them stand in the way.
     """
 
-    domains: tuple[str, ...]
-    floors: Floats
-    caps: Floats
+    domains: tuple[str, ...]  # m names
+    floors: Floats  # (m,) from 0 to 1
+    caps: Floats  # (m,) from 0 to 1
 
     def __post_init__(self) -> None:
         for name in ("floors", "caps"):
             array = np.asarray(getattr(self, name), dtype=np.float64)
             if array.shape != (len(self.domains),):
-                raise ConfigError(
-                    f"{name}: expected one for each of {len(self.domains)} domains, found {array.shape}"
-                )
+                raise ConfigError(f"{name}: expected one for each of {len(self.domains)} domains, found {array.shape}")
             for domain, value in zip(self.domains, array, strict=True):
                 if not 0 <= value <= 1:
                     raise ConfigError(f"{name}: expected a weight from 0 to 1 for {domain!r}, found {value:g}")
@@ -90,17 +83,13 @@ class Bounds:
 class Supply:
     """How much text there is for the training that the mixture is meant for.
 
-    Attributes:
-        available: distinct training tokens by domain.
-        target_tokens: tokens of that training.
-        max_epochs: most passes over a domain's tokens; None for no cap (epochs are then only reported).
-
     Raises:
         ConfigError: a number is not positive.
     """
 
-    available: Mapping[str, float]
-    target_tokens: float
+    available: Mapping[str, float]  # distinct training tokens by domain
+    target_tokens: float  # tokens of that training
+    # most passes over a domain's tokens; None for no cap (epochs are then only reported)
     max_epochs: float | None = None
 
     def __post_init__(self) -> None:
@@ -140,7 +129,6 @@ def parse_floor(text: str | float, domains: int) -> float:
 
     Args:
         text: a weight (`0.02`), or a multiple of the uniform share (`0.2x` is 0.2 / m).
-        domains: m.
 
     Raises:
         ConfigError: it is neither.
@@ -159,7 +147,6 @@ def make_bounds(domains: Sequence[str], floor: str | float | Floats = 0.0, suppl
     """Bounds from a floor and from what there is to train on.
 
     Args:
-        domains: m names.
         floor: an option (see `parse_floor`), or (m,) weights; the latter yield to caps below them.
         supply: for caps; None for none.
 
@@ -171,3 +158,45 @@ def make_bounds(domains: Sequence[str], floor: str | float | Floats = 0.0, suppl
     if isinstance(floor, np.ndarray):
         return Bounds(names, np.minimum(floor, caps), caps)
     return Bounds(names, np.full(len(names), parse_floor(floor, len(names))), caps)
+
+
+def project(points: Floats, floors: Floats, caps: Floats, metric: Floats | None = None) -> Floats:
+    """argmin_w ½ Σ_j d_j (w_j − v_j)² over {Σw = 1, floor ≤ w ≤ cap}.
+
+    The minimiser is w_j = clip(v_j − τ/d_j, floor_j, cap_j) for the one τ at which the sum is 1. The sum is
+    piecewise linear in τ and falls, with a kink where a domain leaves its cap (τ = d(v − cap)) or reaches its floor
+    (τ = d(v − floor)): the kinks are sorted, and τ is interpolated between the two on either side of sum 1.
+
+    Args:
+        points: (…, m) v.
+        floors: (…, m), sum at most 1.
+        caps: (…, m), sum at least 1; not below `floors`.
+        metric: (…, m) d > 0; None for the Euclidean projection.
+
+    Returns:
+        (…, m), sum 1 to rounding.
+    """
+    d = np.ones_like(points) if metric is None else metric
+    shape = np.broadcast_shapes(points.shape, floors.shape, caps.shape, d.shape)
+    v, lo, hi, d = (np.broadcast_to(array, shape) for array in (points, floors, caps, d))
+
+    kinks = np.sort(np.concatenate([d * (v - hi), d * (v - lo)], axis=-1), axis=-1)  # (…, 2m)
+
+    def total(tau: Floats) -> Floats:
+        return np.clip(v - tau[..., None] / d, lo, hi).sum(axis=-1)
+
+    # The last kink at which the sum is still at least 1, by bisection over the sorted kinks.
+    left = np.zeros(shape[:-1], dtype=np.int64)
+    right = np.full(shape[:-1], kinks.shape[-1] - 1)
+    for _ in range(int(np.ceil(np.log2(kinks.shape[-1]))) + 1):
+        middle = (left + right + 1) // 2
+        enough = total(np.take_along_axis(kinks, middle[..., None], -1)[..., 0]) >= 1
+        left, right = np.where(enough, middle, left), np.where(enough, right, middle - 1)
+        right = np.maximum(left, right)
+    at = np.take_along_axis(kinks, left[..., None], -1)[..., 0]
+    after = np.take_along_axis(kinks, np.minimum(left + 1, kinks.shape[-1] - 1)[..., None], -1)[..., 0]
+    sum_at, sum_after = total(at), total(after)
+    fall = sum_at - sum_after
+    share = np.where(fall > 0, (sum_at - 1) / np.where(fall > 0, fall, 1.0), 0.0)
+    tau = at + np.clip(share, 0.0, 1.0) * (after - at)
+    return np.clip(v - tau[..., None] / d, lo, hi)

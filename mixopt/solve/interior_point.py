@@ -3,19 +3,123 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
-from mixopt.solve.bounds import SLACK
-from mixopt.solve.problem import Solution
-from mixopt.solve.simplex import with_multipliers
+from mixopt.solve.bounds import SLACK, Bounds
+from mixopt.solve.simplex import Solution, with_multipliers
 
-if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats
-    from mixopt.solve.bounds import Bounds
-    from mixopt.solve.transfer import TransferLaws
+Aggregate = Literal["sum", "sum_exp", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class TransferLaws:
+    """F(w): Σ_v u_v l_v(w), Σ_v u_v exp(l_v(w)), or the greatest l_v(w) of those with u_v > 0.
+
+    Raises:
+        ConfigError: a number is not finite or outside its range, or no law counts.
+    """
+
+    floor: Floats  # (…, V) e
+    amplitude: Floats  # (…, V) s ≥ 0
+    exponent: Floats  # (…, V) a ≥ 0
+    transfer: Floats  # (…, V, m) t ≥ 0, in any units of amount for one unit of weight
+    share: Floats  # (V,) u ≥ 0
+    aggregate: Aggregate  # which of the three
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.floor).all():
+            raise ConfigError("law: every floor must be a finite number")
+        for name in ("amplitude", "exponent", "transfer", "share"):
+            array = getattr(self, name)
+            if not np.isfinite(array).all() or (array < 0).any():
+                raise ConfigError(f"law: every {name} must be a finite number of at least 0")
+        if not self.share.any():
+            raise ConfigError("law: no share is above 0, so nothing is minimised")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(…, m)."""
+        return (*self.transfer.shape[:-2], self.transfer.shape[-1])
+
+    def laws(self, weights: Floats) -> Floats:
+        """(…, V) l_v(w); infinite where a law that is not flat has no amount."""
+        amount = (self.transfer @ weights[..., None])[..., 0]
+        amount = np.where(self.amplitude * self.exponent == 0, 1.0, amount)
+        with np.errstate(divide="ignore"):
+            return self.floor + self.amplitude * amount**-self.exponent
+
+    def value(self, weights: Floats) -> Floats:
+        """F(w), shape (…); infinite where exp(l) is beyond floating point, above 709 nats/token."""
+        laws = self.laws(weights)
+        if self.aggregate == "max":
+            return laws[..., self.share > 0].max(axis=-1)
+        with np.errstate(over="ignore"):
+            return ((np.exp(laws) if self.aggregate == "sum_exp" else laws) * self.share).sum(axis=-1)
+
+    def derivatives(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
+        """l (…, V), and its first and second derivatives by the amount Σ_k t_vk w_k, (…, V) each."""
+        flat = self.amplitude * self.exponent == 0
+        amount = np.where(flat, 1.0, (self.transfer @ weights[..., None])[..., 0])
+        power = self.amplitude * amount**-self.exponent
+        first = -self.exponent * power / amount
+        return self.floor + power, first, -(self.exponent + 1) * first / amount
+
+    def slope(self, weights: Floats, duals: Floats) -> Floats:
+        """−∂F/∂w ≥ 0, shape (…, m); `duals` (…, V) of the maximum, not used by sums."""
+        slope = -self.goal_gradient(weights, duals)
+        return slope * self.value(weights)[..., None] if self.aggregate == "sum_exp" else slope
+
+    def goal_gradient(self, weights: Floats, duals: Floats) -> Floats:
+        """∂G/∂w, shape (…, m), of the goal G that the solver minimises in place of F.
+
+        G is F for `sum`, Σ_v dual_v l_v for `max`, and log F for `sum_exp`: convex as well and least at the same
+        mixture, but in nats, where F falls by a factor e^100 on the way from a poor mixture to the best.
+        """
+        law, first, _ = self.derivatives(weights)
+        return ((self.counts(law, duals) * first)[..., None, :] @ self.transfer)[..., 0, :]
+
+    def goal_hessian(self, weights: Floats, duals: Floats) -> Floats:
+        """∂²G/∂w², shape (…, m, m)."""
+        law, first, second = self.derivatives(weights)
+        counts = self.counts(law, duals)[..., None]
+        hessian = np.swapaxes(self.transfer, -1, -2) @ (counts * second[..., None] * self.transfer)
+        if self.aggregate != "sum_exp":
+            return hessian
+        # Of log Σ_v u_v exp(l_v) also the covariance of the laws' slopes, each law counted as its share of F.
+        slopes = first[..., None] * self.transfer
+        apart = slopes - (counts * slopes).sum(axis=-2, keepdims=True)
+        return hessian + np.swapaxes(apart, -1, -2) @ (counts * apart)
+
+    def counts(self, law: Floats, duals: Floats) -> Floats:
+        """(…, V) ∂G/∂l: how much each law counts in the goal."""
+        if self.aggregate == "max":
+            return duals
+        if self.aggregate == "sum":
+            return np.broadcast_to(self.share, law.shape)
+        part = self.share * np.exp(law - law.max(axis=-1, keepdims=True))
+        return part / part.sum(axis=-1, keepdims=True)
+
+    def flattened(self) -> TransferLaws:
+        """The same with one leading axis, (B, …), and with the laws that count only."""
+        *batch, laws, domains = self.transfer.shape
+        counted = self.share > 0
+
+        def rows(array: Floats) -> Floats:
+            return np.broadcast_to(array, (*batch, laws)).reshape(-1, laws)[:, counted]
+
+        return TransferLaws(
+            rows(self.floor),
+            rows(self.amplitude),
+            rows(self.exponent),
+            self.transfer.reshape(-1, laws, domains)[:, counted],
+            self.share[counted],
+            self.aggregate,
+        )
+
 
 _STEPS = 150
 _BACKTRACKS = 40
@@ -34,7 +138,6 @@ def solve_transfer(law: TransferLaws, bounds: Bounds) -> Solution:
     Where F does not depend on how some of the weight is shared, any of the best mixtures may come out.
 
     Args:
-        law: one problem or a batch.
         bounds: floors and caps, the same for the whole batch.
 
     Raises:
@@ -103,9 +206,7 @@ def interior_point(law: TransferLaws, floors: Floats, caps: Floats, start: Float
         for _ in range(_BACKTRACKS):
             trial = point + step[:, None] * move
             fine = problem.inside(trial)
-            fine &= (
-                np.linalg.norm(problem.residual(trial, target), axis=1) <= (1 - _SUFFICIENT * step) * norm + 1e-15
-            )
+            fine &= np.linalg.norm(problem.residual(trial, target), axis=1) <= (1 - _SUFFICIENT * step) * norm + 1e-15
             if fine.all():
                 break
             step = np.where(fine, step, step / 2)
@@ -230,9 +331,7 @@ class _Conditions:
         parts = [np.where(self.open, gradient - z_low + z_high + nu, 0.0), w.sum(axis=1, keepdims=True) - 1]
         if self.peaks:
             parts.append(1 - lam.sum(axis=1, keepdims=True))
-        parts += [
-            np.where(self.open, z * side - target[:, None], 0.0) for z, side in ((z_low, low), (z_high, high))
-        ]
+        parts += [np.where(self.open, z * side - target[:, None], 0.0) for z, side in ((z_low, low), (z_high, high))]
         return np.concatenate([*parts, lam * slack - target[:, None]], axis=1)
 
     def newton(self, point: Floats, target: Floats) -> Floats:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.mixture import SUM_TOLERANCE
 from mixopt.units import parse_count
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
 
 # Published weights are rounded: a row whose weights sum to 1 within this is divided by its sum, with a note.
 ROUNDING = 5e-3

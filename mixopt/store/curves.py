@@ -11,23 +11,21 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixopt.errors import StoreError
 from mixopt.files import replacing
-from mixopt.result import CURVE_COLUMNS
+from mixopt.result import CURVE_COLUMNS, RunResult
 from mixopt.store.schema import disk_error
 from mixopt.trace import LossPoints, Moment, PolicyTrace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    from mixopt.result import RunResult
 
 _META = b"mixopt.trace"
 

@@ -5,22 +5,21 @@ Symbols: R runs, K training domains, V evaluation domains.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import StoreError
 from mixopt.history import CurvePoints, History
 from mixopt.store.schema import RUN_COLUMNS
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-
-    from mixopt.arrays import Floats
 
 
 def listed(row: sqlite3.Row) -> dict[str, Any]:
@@ -122,9 +121,7 @@ def wide(runs: list[sqlite3.Row], parts: list[sqlite3.Row], scores: Mapping[str,
         measured[short] = values
     measured["ppl"] = np.exp(measured["loss"])
     with np.errstate(invalid="ignore", divide="ignore"):
-        measured["epochs"] = np.where(
-            measured["unique_tokens"] > 0, measured["tokens"] / measured["unique_tokens"], 0
-        )
+        measured["epochs"] = np.where(measured["unique_tokens"] > 0, measured["tokens"] / measured["unique_tokens"], 0)
     masked = np.array([row["objective"] == "masked" for row in runs], dtype=bool)[:, None]
     names = ["w", "loss", "ppl", "bpb", "train_loss", "tokens", "unique_tokens", "epochs"]
     if masked.any():

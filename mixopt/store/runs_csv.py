@@ -16,25 +16,19 @@ is told of it in a note (RegMix's published rows sum to 0.996 to 1.003); a row f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.history import History
-from mixopt.objective import tasks_of
+from mixopt.objective import Objective, is_task, tasks_of
 from mixopt.score import TASK_PREFIX
 from mixopt.store.csv_table import CsvTable, read_table
-from mixopt.task_objective import is_task
 from mixopt.units import parse_count
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from mixopt.arrays import Floats
-    from mixopt.objective import Objective
 
 _IDS = ("run", "run_id")
 _LABELS = ("name", "index")
@@ -69,7 +63,6 @@ def read_runs(
 
     Args:
         path: the table, or the pair's `ratios.csv`.
-        metrics: the pair's `metrics.csv`.
         tokens: tokens of every run, for files without a column `tokens`.
 
     Returns:
@@ -163,8 +156,7 @@ def _losses(table: CsvTable, bare: bool, alone: bool) -> dict[str, Floats]:
             row = int((values < least).argmax())
             what = "perplexity" if kind == "ppl" else "loss"
             raise ConfigError(
-                f"{table.where(row)}: column {name!r}: expected a {what} of at least {least:g}, "
-                f"found {values[row]:g}"
+                f"{table.where(row)}: column {name!r}: expected a {what} of at least {least:g}, found {values[row]:g}"
             )
         losses[domain] = np.log(values) if kind == "ppl" else values
     if not losses and alone:
@@ -201,9 +193,7 @@ def _errors(table: CsvTable) -> tuple[dict[str, Floats], dict[str, Floats]]:
         bad = np.flatnonzero((values < least) | (values > most))
         if bad.size:
             what = "a share from 0 to 1, not percent" if kind == SCORE else "a number of at least 0"
-            raise ConfigError(
-                f"{table.where(int(bad[0]))}: column {name!r}: expected {what}, found {values[bad[0]]:g}"
-            )
+            raise ConfigError(f"{table.where(int(bad[0]))}: column {name!r}: expected {what}, found {values[bad[0]]:g}")
         found[kind][task] = values
     scores, errors, deviations = (found[kind] for kind in _SCORES)
     for task in scores:

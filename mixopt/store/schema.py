@@ -5,18 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import StoreError
-from mixopt.spec import NUMERICS
+from mixopt.spec import NUMERICS, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from mixopt.result import RunResult
-    from mixopt.spec import RunSpec
 
 
 SCHEMA_VERSION = 3

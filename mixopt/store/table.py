@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mixopt.errors import StoreError
-from mixopt.history import RunTrace
+from mixopt.history import History, RunTrace
 from mixopt.result import DomainResult, RunResult
 from mixopt.role import Role
 from mixopt.spec import RunSpec
@@ -18,12 +19,9 @@ from mixopt.store.schema import MEASURED_COLUMNS, PREDICTED, RUN_COLUMNS, Databa
 from mixopt.store.task_errors import ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import pandas as pd
 
     from mixopt.evaluation import EvalTask
-    from mixopt.history import History
     from mixopt.trace import PolicyTrace
 
 _SCALARS = ("tokens", "parameters", "flops", "train_seconds", "seconds", "device", "error")
@@ -78,9 +76,7 @@ class Store:
             StoreError: the disk is full or the table cannot be written.
         """
         if result.run_id != spec.run_id:
-            raise StoreError(
-                f"run {result.run_id}: its spec has the id {spec.run_id}; the two do not belong together"
-            )
+            raise StoreError(f"run {result.run_id}: its spec has the id {spec.run_id}; the two do not belong together")
         if self.has_finished(spec.run_id):
             return False
         if result.curve or result.mixture:
@@ -197,8 +193,6 @@ class Store:
 
         Args:
             run_ids: the runs wanted, those that are not finished being left out; None for all in the table.
-            curves: read the points of their learning curves too.
-            traces: read what their policies did too.
             tasks: downstream tasks whose errors (1 − score) stand beside the losses, as `task:NAME`; no point of
                 a curve has them, so that there are none then.
 
@@ -272,9 +266,7 @@ class Store:
         self.scores.remove(ids)
         return removed
 
-    def save_study(
-        self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, Role]]
-    ) -> None:
+    def save_study(self, study_id: str, command: str, config: dict[str, Any], runs: Iterable[tuple[str, Role]]) -> None:
         """Store a study's command (`ddo`), its resolved config (JSON values) and its runs, with their roles."""
         with self._database.transaction() as connection:
             connection.execute(

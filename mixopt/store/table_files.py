@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -21,8 +22,6 @@ from mixopt.spec import RunSpec
 from mixopt.store.schema import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mixopt.store.table import Store
 
 
@@ -70,9 +69,7 @@ def import_runs(store: Store, path: str | Path) -> int:
                 if line.strip():
                     count += _take_in(store, line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise StoreError(
-            f"import of {path}: cannot be read ({error}); expected a .jsonl that export wrote"
-        ) from error
+        raise StoreError(f"import of {path}: cannot be read ({error}); expected a .jsonl that export wrote") from error
     return count
 
 

@@ -5,23 +5,21 @@ Symbols: R runs, V evaluation domains, T tasks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import StoreError
 from mixopt.score import TASK_PREFIX, Score, error_of_mean, labels
-from mixopt.store.schema import among
+from mixopt.store.schema import Database, among
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mixopt.arrays import Floats
     from mixopt.evaluation import EvalTask
     from mixopt.history import History
-    from mixopt.store.schema import Database
 
 
 def with_errors(history: History, tasks: Sequence[EvalTask], scores: Mapping[str, Sequence[Score]]) -> History:

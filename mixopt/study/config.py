@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Val
 from mixopt.errors import ConfigError
 from mixopt.evaluation import EvalRuntime
 from mixopt.fields import Count, Domains, Names, Section, names
+from mixopt.methods.method import MethodSettings, option
 from mixopt.methods.registry import method_named, owners
-from mixopt.methods.settings import MethodSettings, option
 from mixopt.model_spec import FAMILIES
 from mixopt.policy import POLICIES
 from mixopt.spec import EvalSpec, OptimSpec
@@ -170,7 +170,7 @@ class ExecutorSection(Section):
     def open(self) -> Executor:
         """Where runs are trained and models evaluated; nothing is started yet."""
         if self.kind == "inline":
-            from mixopt.execute.inline import InlineExecutor
+            from mixopt.execute.base import InlineExecutor
 
             return InlineExecutor()
         from mixopt.execute.ray_pool import RayExecutor
@@ -225,12 +225,9 @@ class StudyConfig(Section):
         """Validate `content` with `flags` over it.
 
         Args:
-            content: sections and keys, as in the file.
-            source: where it comes from, for messages.
             flags: values by dotted key (`training.tokens`), None for those not given.
             method: the method that runs; None for the one that `content` names. Of a file that names another one,
                 the options that this one has too are taken.
-            default: the method where nobody names one.
 
         Raises:
             ConfigError: an unknown key or a wrong value; the message gives file or flag, key, and the nearest key.
@@ -365,9 +362,7 @@ def _explain(error: ValidationError, source: str, flags: dict[str, Any], *within
         if not near and len(path) == 1:
             # A key of some section, written at the top.
             near = [
-                f"{section}.{path[0]}"
-                for section in StudyConfig.model_fields
-                if path[0] in _section_fields(section)
+                f"{section}.{path[0]}" for section in StudyConfig.model_fields if path[0] in _section_fields(section)
             ]
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
         return f"{where}: unknown key `{'.'.join(path)}`; {hint}"

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mixopt.errors import ConfigError, StoreError
 from mixopt.evaluate import checkpoint
-from mixopt.execute.base import Evaluation
+from mixopt.execute.base import Evaluation, Event, Executor
 from mixopt.score import ScoredModel
 from mixopt.store.task_errors import by_label
 from mixopt.study.tasks import lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
-    from mixopt.execute.base import Event, Executor
     from mixopt.model_spec import Prediction
     from mixopt.store import Store
 
@@ -162,9 +161,7 @@ def _scored(model: TrainedModel, tasks: Sequence[EvalTask], store: Store, errors
     place = {task.identity: number for number, task in enumerate(tasks)}
     scores = [score for score in store.scores.of([model.subject]).get(model.subject, []) if score.identity in place]
     scores.sort(key=lambda score: place[score.identity])
-    return ScoredModel(
-        name=model.name, subject=model.subject, source=str(model.folder), scores=scores, missing=errors
-    )
+    return ScoredModel(name=model.name, subject=model.subject, source=str(model.folder), scores=scores, missing=errors)
 
 
 def _run_of(word: str, store: Store) -> str | None:

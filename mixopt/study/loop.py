@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
-from mixopt.execute.base import Evaluation, Event, Job, Quiet
-from mixopt.methods.base import Role
+from mixopt.execute.base import Evaluation, Event, Executor, Job, Quiet, Watch
+from mixopt.methods.base import Proposal, Recommendation, Role, Searcher
 from mixopt.methods.search_loop import search_loop
 from mixopt.store import Store
 from mixopt.store.task_errors import by_label
@@ -19,13 +21,8 @@ from mixopt.study.tasks import lacking, needed_tasks, record_scores, with_task_n
 from mixopt.trackers import Tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from mixopt.evaluation import EvalTask
-    from mixopt.execute.base import Executor, Watch
     from mixopt.history import History
-    from mixopt.methods.base import Proposal, Recommendation, Searcher
     from mixopt.mixture import Mixture
     from mixopt.result import Run
     from mixopt.spec import RunSpec
@@ -251,11 +248,7 @@ def train_targets(
 
 
 def evaluate_kept(
-    study: Study,
-    lost: Mapping[str, Sequence[EvalTask]],
-    store: Store,
-    executor: Executor,
-    watch: Watch | None = None,
+    study: Study, lost: Mapping[str, Sequence[EvalTask]], store: Store, executor: Executor, watch: Watch | None = None
 ) -> None:
     """Evaluate kept models on tasks, by run; an ExecutorError says that a task could not be had."""
     _sweep(study, _evaluations(study, lost), store, executor, watch)

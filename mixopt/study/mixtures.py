@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from mixopt.published import published, spelled
 from mixopt.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.study.setup import Setup
 
 
@@ -25,8 +24,6 @@ def resolve_mixture(text: str, study: Setup, store: Store | None = None) -> Mixt
     Args:
         text: `uniform`, `natural`, a YAML or JSON file of weights, a name of `mixopt mixtures`, or
             `autoscale:STUDY`, `ddo:STUDY` or `doremi:STUDY` (as much of the id's start as is unique).
-        study: whose data, and whose results table.
-        store: the results table, if it is open already.
 
     Returns:
         K weights, in the order of `study.domains`. A file may leave domains out (they get 0); a name or a study

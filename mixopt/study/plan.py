@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import heapq
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from mixopt.spec import PolicySpec
+from mixopt.spec import PolicySpec, RunSpec
 from mixopt.study.expected import AssumedSpeed, check_prepared, is_prepared
 from mixopt.study.loop import lost_references, to_do
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from mixopt.execute.base import Executor, Job, Trainer
-    from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
 

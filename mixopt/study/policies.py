@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,13 @@ from mixopt.methods.registry import method_names
 from mixopt.mixture import Mixture
 from mixopt.plugins import is_path
 from mixopt.policy import POLICIES, make_policy, options_in, weighs_losses
-from mixopt.spec import PolicySpec
+from mixopt.spec import PolicySpec, RunSpec
 from mixopt.study.loop import job_of, plan_targets
 from mixopt.study.mixtures import resolve_mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from mixopt.execute.base import Job
     from mixopt.policy.base import Option
-    from mixopt.spec import RunSpec
     from mixopt.store import Store
     from mixopt.study.study import Study
 
@@ -77,8 +75,6 @@ class PolicyAsked:
         Args:
             word: as for `parse`; another policy than this one's takes none of its options.
             variant: the value of the policy's main option of kind, such as ado's preset.
-            prior: the mixture to start from.
-            law: which law it fits.
 
         Raises:
             ConfigError: the policy has no variants, or fits no laws.
@@ -164,9 +160,7 @@ def _parts(word: str) -> tuple[str, str, str]:
 def _variants() -> str:
     """Which policy has which variants, in words."""
     kinds = {name: POLICIES.get(name).variants for name in POLICIES}
-    return "; ".join(
-        f"{name} has {', '.join(next(iter(found.values())))}" for name, found in kinds.items() if found
-    )
+    return "; ".join(f"{name} has {', '.join(next(iter(found.values())))}" for name, found in kinds.items() if found)
 
 
 def _value(key: str, text: str) -> Any:
@@ -179,7 +173,5 @@ def _value(key: str, text: str) -> Any:
 def _plain(policy: str, key: str, value: Any) -> Option:
     """A value that a run's spec can hold."""
     if not isinstance(value, int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ConfigError(
-            f"policy {policy}: {key}: expected a finite number, true, false or a text, found {value!r}"
-        )
+        raise ConfigError(f"policy {policy}: {key}: expected a finite number, true, false or a text, found {value!r}")
     return value

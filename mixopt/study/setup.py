@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mixopt.data.vocabulary import Vocabulary
+from mixopt.data.tokenizer import Vocabulary
 from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
 from mixopt.mixture import Mixture
-from mixopt.objective import parse_objective
+from mixopt.objective import Objective, parse_objective
 from mixopt.presets import model_spec, suited
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec, RunSpec, whole_batches
 from mixopt.study.config import StudyConfig
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mixopt.methods.base import Role
     from mixopt.methods.method import Method
     from mixopt.model_spec import ModelSpec, Prediction
-    from mixopt.objective import Objective
 
 
 class Setup:

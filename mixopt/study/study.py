@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.data.manifest import Manifest
 from mixopt.data.sampler import MixtureSampler
 from mixopt.errors import DataError
+from mixopt.methods.method import told
 from mixopt.methods.problem import Earlier, Problem, Size
 from mixopt.methods.registry import method_named
-from mixopt.methods.settings import told
 from mixopt.objective import WeightedLoss
 from mixopt.score import TASK_PREFIX
 from mixopt.spec import whole_batches
@@ -27,7 +28,6 @@ from mixopt.study.setup import Setup
 from mixopt.study.tasks import checked_objective, needed_tasks
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
     from mixopt.methods.base import Searcher
     from mixopt.mixture import Mixture
 
@@ -197,9 +197,7 @@ def _earlier(study: Study, prefix: str) -> Earlier:
             run
             for run in dict.fromkeys(runs)
             for spec in [store.get(run)[0]]
-            if spec.policy.name == "static"
-            and spec.tokens == wanted
-            and set(spec.data.domains) == set(mixture.domains)
+            if spec.policy.name == "static" and spec.tokens == wanted and set(spec.data.domains) == set(mixture.domains)
         ]
         differences = _differences(study, mixture, record["config"])
         return Earlier(record["study_id"], mixture, store.history(same), tuple(differences))

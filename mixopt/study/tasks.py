@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
 from mixopt.methods.task_advice import bounded
-from mixopt.objective import parse_objective, tasks_of
-from mixopt.score import TASK_PREFIX
+from mixopt.objective import Objective, columns, parse_objective, tasks_of
+from mixopt.score import TASK_PREFIX, Score
 from mixopt.store.task_errors import by_label, main_scores
 from mixopt.study.expected import is_prepared
-from mixopt.task_objective import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from mixopt.evaluation import EvalTask, Outcome
     from mixopt.history import History
     from mixopt.methods.base import Recommendation
-    from mixopt.objective import Objective
-    from mixopt.score import Score
     from mixopt.store import Store
     from mixopt.study.setup import Setup
 

@@ -6,6 +6,7 @@ It is made from the sections' fields, so that it lists all that there are.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,11 @@ import yaml
 
 from mixopt.errors import ConfigError
 from mixopt.fields import Section
+from mixopt.methods.method import MethodSettings, told
 from mixopt.methods.registry import method_named
-from mixopt.methods.settings import MethodSettings, told
 from mixopt.study.config import ModelSection, StudyConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic.fields import FieldInfo
 
 _HEAD = """\
@@ -83,9 +82,7 @@ def write_template(path: str | Path, method: str = "ddo") -> Path:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
-        raise ConfigError(
-            f"{path}: there is such a file already; it was left as it is, give another name"
-        ) from error
+        raise ConfigError(f"{path}: there is such a file already; it was left as it is, give another name") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another name") from error
     try:
@@ -93,7 +90,5 @@ def write_template(path: str | Path, method: str = "ddo") -> Path:
             file.write(content)
     except OSError as error:  # a full disk, say: a part of the file would only be in the way
         path.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{path}: cannot be written ({error.strerror}); make room or give another name"
-        ) from error
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); make room or give another name") from error
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,14 @@ from pydantic import TypeAdapter
 
 from mixopt.comparison import Measured
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Estimate, Proposal
+from mixopt.methods.base import Estimate, Proposal, Recommendation
 from mixopt.role import Role
 from mixopt.study.compare.pairs import relative_gain
 from mixopt.study.loop import plan_runs, train_missing
 from mixopt.study.tasks import needed_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.execute.base import Executor, Watch
-    from mixopt.methods.base import Recommendation
     from mixopt.mixture import Mixture
     from mixopt.objective import Objective
     from mixopt.store import Store

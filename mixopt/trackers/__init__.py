@@ -5,7 +5,6 @@ tracker that fails loses nothing. Each is an extra (`pip install 'mixopt[wandb]'
 when it is asked for.
 """
 
-from mixopt.trackers.base import Tracked, Tracker
-from mixopt.trackers.many import TRACKERS, Trackers
+from mixopt.trackers.base import TRACKERS, Tracked, Tracker, Trackers
 
 __all__ = ["TRACKERS", "Tracked", "Tracker", "Trackers"]

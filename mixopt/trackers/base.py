@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import statistics
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from mixopt.errors import ConfigError
+from mixopt.plugins import Registry
 
+if TYPE_CHECKING:
     from mixopt.result import RunResult
     from mixopt.spec import RunSpec
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A recorded run.
+    """A recorded run."""
 
-    Attributes:
-        spec: what was asked for.
-        result: what came out.
-        study: id of the study that it was trained for.
-        role: what it is for, in the study's words (`base`, `code x3`).
-    """
-
-    spec: RunSpec
-    result: RunResult
-    study: str
-    role: str
+    spec: RunSpec  # what was asked for
+    result: RunResult  # what came out
+    study: str  # id of the study that it was trained for
+    role: str  # what it is for, in the study's words (`base`, `code x3`)
 
     @property
     def run_id(self) -> str:
@@ -118,14 +116,10 @@ class Tracker(ABC):
     Args:
         project: what runs belong to, for trackers that have projects.
         folder: where it may keep files on this machine.
-
-    Attributes:
-        library: module that it imports when it logs; None for none.
-        package: what to install for that, such as `mixopt[wandb]`.
     """
 
-    library: ClassVar[str | None] = None
-    package: ClassVar[str] = ""
+    library: ClassVar[str | None] = None  # module that it imports when it logs; None for none
+    package: ClassVar[str] = ""  # what to install for that, such as `mixopt[wandb]`
 
     def __init__(self, project: str, folder: Path) -> None:
         self._project, self._folder = project, folder
@@ -133,3 +127,58 @@ class Tracker(ABC):
     @abstractmethod
     def log(self, run: Tracked) -> None:
         """Show a run; of a run that is there already, the new content takes the place of the old."""
+
+
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "tracking",
+    "mixopt.trackers",
+    {
+        "tensorboard": "mixopt.trackers.to_tensorboard:TensorBoard",
+        "wandb": "mixopt.trackers.to_wandb:WeightsAndBiases",
+        "mlflow": "mixopt.trackers.to_mlflow:MLflow",
+    },
+    Tracker,
+)
+
+
+@dataclass(frozen=True)
+class Trackers:
+    """Several trackers as one. A tracker that fails is left out from then on, with one warning."""
+
+    trackers: dict[str, Tracker]  # those that are told, by name; shrinks as they fail
+
+    @classmethod
+    def open(cls, names: Iterable[str], project: str, folder: Path) -> Trackers:
+        """The named trackers.
+
+        Args:
+            folder: see `Tracker`.
+
+        Raises:
+            ConfigError: there is no such tracker, or its library is not installed.
+        """
+        found: dict[str, Tracker] = {}
+        for name in dict.fromkeys(names):
+            tracker = TRACKERS.get(name)
+            if tracker.library and importlib.util.find_spec(tracker.library) is None:
+                raise ConfigError(
+                    f"tracking: {tracker.library} is not installed; `pip install '{tracker.package}'` does it"
+                )
+            found[name] = tracker(project, folder)
+        return cls(found)
+
+    def log(self, run: Tracked) -> Mapping[str, str]:
+        """Show a recorded run in every tracker; why some could not, by name."""
+        failed: dict[str, str] = {}
+        for name, tracker in list(self.trackers.items()):
+            try:
+                tracker.log(run)
+            except Exception as error:  # the run is in the table: whatever a tracker does, the study goes on
+                failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+                del self.trackers[name]
+                print(
+                    f"mixopt: warning: tracker {name} failed at run {run.run_id} and is left out from here on "
+                    f"({failed[name]}); nothing is lost, `mixopt runs track --to {name}` shows it the runs later",
+                    file=sys.stderr,
+                )
+        return failed

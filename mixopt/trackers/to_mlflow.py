@@ -7,15 +7,11 @@ import os
 import posixpath
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from mixopt.trackers.base import Tracker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from mixopt.trackers.base import Tracked
+from mixopt.trackers.base import Tracked, Tracker
 
 # Most of each in one request, by MLflow's REST documentation ("Log Batch").
 _METRICS, _PARAMS, _LONGEST_VALUE, _LONGEST_NAME = 1000, 100, 500, 200

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
 
-from mixopt.trackers.base import Tracker
-
-if TYPE_CHECKING:
-    from mixopt.trackers.base import Tracked
+from mixopt.trackers.base import Tracked, Tracker
 
 
 class TensorBoard(Tracker):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mixopt.trackers.base import Tracker
-
-if TYPE_CHECKING:
-    from mixopt.trackers.base import Tracked
+from mixopt.trackers.base import Tracked, Tracker
 
 _LONGEST_TAG = 64
 

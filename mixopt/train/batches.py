@@ -6,22 +6,21 @@ model, about 0.15·L of a masked one).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.nn import functional
 
-from mixopt.data.vocabulary import Vocabulary
+from mixopt.arrays import Ints
+from mixopt.data.tokenizer import Vocabulary
 from mixopt.errors import DataError
 from mixopt.train.masking import IGNORED, Masking, sequence_keys, stream_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from mixopt.arrays import Ints
     from mixopt.data.tokens import SplitName, TokenData
     from mixopt.spec import RunSpec
     from mixopt.train.device import Device
@@ -29,17 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """b sequences on their device.
+    """b sequences on their device."""
 
-    Attributes:
-        inputs: the model's arguments.
-        targets: (b, T) token ids to predict; `IGNORED` where there is none.
-        counts: (b,) targets of each sequence, on the host.
-    """
-
-    inputs: dict[str, Any]
-    targets: Tensor
-    counts: Ints
+    inputs: dict[str, Any]  # the model's arguments
+    targets: Tensor  # (b, T) token ids to predict; `IGNORED` where there is none
+    counts: Ints  # (b,) targets of each sequence, on the host
 
 
 class Batches:
@@ -84,7 +77,6 @@ class Batches:
         """The batch of some windows.
 
         Args:
-            split: `train` or `validation`.
             domains: (b,) measured domains, those trained on first.
             windows: (b,) windows of these.
             numbers: (b,) how many of its domain were drawn before each; by default the windows themselves.
@@ -104,11 +96,6 @@ class Batches:
 
 def token_losses(model: Callable[..., Any], batch: Batch, device: Device) -> Tensor:
     """Cross-entropy of every target, nats.
-
-    Args:
-        model: a model of `mixopt.models`, compiled or not.
-        batch: what it is given.
-        device: for its precision.
 
     Returns:
         (b, T) float32; 0 where there is no target.

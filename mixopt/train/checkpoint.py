@@ -13,6 +13,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,15 +24,11 @@ from safetensors.torch import load_file, save_file
 from mixopt.arrays import from_json, to_json
 from mixopt.data.tokenizer import give_mask_token
 from mixopt.errors import DataError
-from mixopt.train.parallel import ALONE, gather, is_sharded, split_like
+from mixopt.train.parallel import ALONE, Group, gather, is_sharded, split_like
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from transformers import PreTrainedModel
 
-    from mixopt.train.parallel import Group
 
 _RNG = "rng.cpu"
 _RNG_CUDA = "rng.cuda"
@@ -50,9 +48,6 @@ def save_checkpoint(
 
     Args:
         folder: the run's own checkpoint folder; made if need be.
-        step: steps trained so far.
-        model: neither compiled nor wrapped, in float32.
-        optimizer: AdamW over the model's parameters.
         state: JSON values and numpy arrays (kept exactly), `run_id` among them; the same on every process.
         group: the processes of the run, which all call this; the first one writes.
     """
@@ -76,9 +71,7 @@ def load_checkpoint(
 
     Args:
         folder: the run's own checkpoint folder.
-        run_id: the run.
         model: as for `save_checkpoint`; whole or sharded.
-        optimizer: AdamW over its parameters.
         group: the processes of the run, which all call this. The first one reads and tells the others, so that only
             its node has to see the folder.
 
@@ -105,9 +98,7 @@ def save_final(
 
     Args:
         folder: the run's own checkpoint folder.
-        model: as for `save_checkpoint`.
         tokenizer: folder of the data's tokenizer.
-        group: the processes of the run.
         masked: it is a masked language model, whose tokenizer has to have a mask token.
     """
     weights = _weights(model, group)
@@ -132,7 +123,6 @@ def load_final(folder: Path, model: PreTrainedModel, group: Group = ALONE) -> No
     Args:
         folder: `final` in the checkpoint folder of a run.
         model: on its device; whole or sharded.
-        group: the processes of the run.
 
     Raises:
         DataError: there is no such model, or it has other dimensions.

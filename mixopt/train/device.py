@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +14,6 @@ import torch
 from mixopt.errors import ExecutorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -27,17 +26,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @dataclass(frozen=True)
 class Device:
-    """Where tensors live and in which precision products are computed.
+    """Where tensors live and in which precision products are computed."""
 
-    Attributes:
-        name: `cpu` or `cuda`.
-        bfloat16: matrix products in bfloat16 by autocast; parameters stay float32.
-        label: in words, for the results table.
-    """
-
-    name: str
-    bfloat16: bool
-    label: str
+    name: str  # `cpu` or `cuda`
+    bfloat16: bool  # matrix products in bfloat16 by autocast; parameters stay float32
+    label: str  # in words, for the results table
 
     def put(self, array: NDArray[Any]) -> Tensor:
         """An array on this device; the copy to a GPU does not block."""
@@ -91,33 +84,21 @@ def _keep_freed_memory() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Everything about a run that is not its identity.
+    """Everything about a run that is not its identity."""
 
-    Attributes:
-        data_dir: folder of the prepared data.
-        checkpoint_dir: folder for this run's checkpoints (the run's own, made on demand); None for none.
-        reference_dir: folder of the trained model of the run that `spec.policy.reference` names; None for no such
-            run.
-        device: `auto` takes a GPU where there is one.
-        threads: CPU threads.
-        precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
-        compile: use `torch.compile`.
-        micro_batch: sequences in one forward pass of a process; None for its whole share of the batch (gradients
-            accumulate otherwise).
-        sharding: of a run on several processes: `none` has the model whole on each (DDP), `fsdp` splits
-            parameters, gradients and moments (FSDP2).
-        checkpoint_seconds: least time between two checkpoints.
-        keep_checkpoint: leave the trained model in `checkpoint_dir/final` (`from_pretrained` reads it).
-    """
-
-    data_dir: str
+    data_dir: str  # folder of the prepared data
+    # folder for this run's checkpoints (the run's own, made on demand); None for none
     checkpoint_dir: str | None = None
+    # folder of the trained model of the run that `spec.policy.reference` names; None for no such run
     reference_dir: str | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 1
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU where there is one
+    threads: int = 1  # CPU threads
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # `auto` is bfloat16 on a GPU, float32 on a CPU
+    compile: bool = False  # use `torch.compile`
+    # sequences in one forward pass of a process; None for its whole share of the batch (gradients accumulate otherwise)
     micro_batch: int | None = None
+    # of a run on several processes: `none` has the model whole on each (DDP), `fsdp` splits parameters, gradients and
+    # moments (FSDP2)
     sharding: Literal["none", "fsdp"] = "none"
-    checkpoint_seconds: float = 60.0
-    keep_checkpoint: bool = False
+    checkpoint_seconds: float = 60.0  # least time between two checkpoints
+    keep_checkpoint: bool = False  # leave the trained model in `checkpoint_dir/final` (`from_pretrained` reads it)

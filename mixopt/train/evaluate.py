@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from mixopt.arrays import Floats, Ints
 from mixopt.result import CURVE_COLUMNS
-from mixopt.train.batches import token_losses
+from mixopt.train.batches import Batches, token_losses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from torch import nn
 
-    from mixopt.arrays import Floats, Ints
     from mixopt.data.manifest import Split
     from mixopt.data.tokens import TokenData
-    from mixopt.train.batches import Batches
     from mixopt.train.device import Device
     from mixopt.train.parallel import Group
 
@@ -52,13 +50,8 @@ def validation_losses(
     Every process of `group` measures its share of the sequences and gets the losses of all.
 
     Args:
-        model: the model.
-        batches: of its run.
         positions: (S,) measured domain of each sequence.
         windows: (S,) its window.
-        domains: V.
-        device: where the model is.
-        group: the processes of the run.
 
     Returns:
         Losses; NaN or infinite where the model's outputs are.
@@ -116,7 +109,6 @@ class Curve:
         """Close a stretch.
 
         Args:
-            step: steps trained.
             tokens: tokens trained.
             validation: (V,) validation losses, nats/predicted token: of the K domains, then of the others.
             weights: (K,) mixture of the step to come.

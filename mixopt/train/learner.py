@@ -6,6 +6,8 @@ Symbols: K training domains, V measured ones, B sequences of L tokens in a step.
 from __future__ import annotations
 
 import contextlib
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,29 +16,50 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from mixopt.arrays import Floats, Ints
 from mixopt.models.build import build_model
-from mixopt.policy import LossWeighting
-from mixopt.train.batches import Batches, token_losses
+from mixopt.policy import LossWeighting, MixturePolicy
+from mixopt.train.batches import Batch, Batches, token_losses
 from mixopt.train.checkpoint import load_final
 from mixopt.train.evaluate import validation_losses, validation_windows
-from mixopt.train.optim import learning_rate, make_adamw
-from mixopt.train.parallel import shard
+from mixopt.train.parallel import Group, shard
 from mixopt.train.reweighting import Reweighting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-    from mixopt.arrays import Floats, Ints
     from mixopt.data.tokens import TokenData
-    from mixopt.policy import MixturePolicy
-    from mixopt.spec import RunSpec
-    from mixopt.train.batches import Batch
+    from mixopt.spec import OptimSpec, RunSpec
     from mixopt.train.device import Device, Runtime
-    from mixopt.train.parallel import Group
+
+
+def make_adamw(model: nn.Module, spec: OptimSpec) -> torch.optim.AdamW:
+    """Fused AdamW; weight decay on matrices only, as GPT-2's and Llama's recipes have it."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": spec.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=spec.lr,
+        betas=(spec.beta1, spec.beta2),
+        eps=spec.epsilon,
+        fused=True,
+    )
+
+
+def learning_rate(spec: OptimSpec, step: int, steps: int) -> float:
+    """The rate of `step` (0 … steps − 1): linear warm-up from 0, then to `final_lr`·lr at the last step."""
+    warmup = round(spec.warmup * steps)
+    if step < warmup:
+        return spec.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - 1 - warmup)
+    fall = progress if spec.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * progress))
+    return spec.lr * (1 - (1 - spec.final_lr) * fall)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +145,6 @@ class Learner:
         """One optimiser step on a batch, which is the same on every process; each computes its share of it.
 
         Args:
-            step: which step, for the learning rate.
             domain_ids: (B,) training domains.
             window_ids: (B,) windows of these.
             numbers: (B,) how many of its domain were drawn before each.

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from mixopt.arrays import Floats, Ints
 from mixopt.data.sampler import MixtureSampler
 from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
 from mixopt.policy import make_policy
-from mixopt.result import DomainResult, RunResult
+from mixopt.result import DomainResult, RunResult, Status
 from mixopt.train.batches import draw_numbers
 from mixopt.train.checkpoint import load_checkpoint, save_checkpoint, save_final
-from mixopt.train.device import use_device
+from mixopt.train.device import Device, Runtime, use_device
 from mixopt.train.evaluate import Curve, bits_per_byte
 from mixopt.train.learner import Learner
 from mixopt.train.parallel import Group
@@ -30,14 +32,9 @@ from mixopt.train.recorded import recorded, trace_of
 from mixopt.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from mixopt.arrays import Floats, Ints
-    from mixopt.result import Status
     from mixopt.spec import RunSpec
-    from mixopt.train.device import Device, Runtime
 
 
 class LateLosses:
@@ -83,7 +80,6 @@ def train(spec: RunSpec, runtime: Runtime, progress: Callable[[int], None] | Non
     train one run together, each on its share of every batch; each returns the result.
 
     Args:
-        spec: what to train.
         runtime: where and how; none of it changes what is measured on the same device and thread count.
         progress: called now and then with the training tokens done.
 
@@ -181,9 +177,7 @@ class _Run:
     def checkpoint_is_due(self) -> bool:
         """Whether there is a folder for checkpoints and the last one is long enough ago, by the first process."""
         elapsed = time.monotonic() - self.saved
-        return self.runtime.checkpoint_dir is not None and self.group.agree(
-            elapsed >= self.runtime.checkpoint_seconds
-        )
+        return self.runtime.checkpoint_dir is not None and self.group.agree(elapsed >= self.runtime.checkpoint_seconds)
 
     def save(self) -> None:
         """Write a checkpoint from which the run goes on bitwise as if nothing had happened."""

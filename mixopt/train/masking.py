@@ -10,22 +10,20 @@ Symbols: n sequences of L tokens, T the most tokens that are masked in one.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
+from mixopt.arrays import Bools, Ints
 from mixopt.data.sampler import mix
 from mixopt.models.bert import MASKED_SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from numpy.typing import NDArray
-
-    from mixopt.arrays import Bools, Ints
-    from mixopt.data.vocabulary import Vocabulary
+    from mixopt.data.tokenizer import Vocabulary
 
 # A target that is none, as torch's cross-entropy has it.
 IGNORED = -100
@@ -39,17 +37,11 @@ _ORDER, _FATE, _TOKEN = range(3)
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """n masked sequences.
+    """n masked sequences."""
 
-    Attributes:
-        inputs: (n, L) what the model sees.
-        positions: (n, T) ascending positions of the masked tokens; where a sequence has fewer, 0 follows.
-        targets: (n, T) the tokens that were there; `IGNORED` where a sequence has fewer.
-    """
-
-    inputs: Ints
-    positions: Ints
-    targets: Ints
+    inputs: Ints  # (n, L) what the model sees
+    positions: Ints  # (n, T) ascending positions of the masked tokens; where a sequence has fewer, 0 follows
+    targets: Ints  # (n, T) the tokens that were there; `IGNORED` where a sequence has fewer
 
 
 def stream_key(*identity: Hashable) -> np.uint64:

@@ -8,23 +8,22 @@ connects them; without any, a group is this process alone and costs nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from mixopt.arrays import Ints
 
-    from torch import Tensor
+if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from mixopt.arrays import Ints
     from mixopt.train.device import Device
 
 
@@ -33,15 +32,13 @@ def shard(model: PreTrainedModel, group: Group, device: Device, *, compile_block
 
     Args:
         model: every process has the same one; in float32, as the optimiser's copy stays.
-        group: more than one process.
         device: where it trains; in bfloat16, blocks are gathered and multiplied in it, and gradients are still
             summed in float32.
         compile_blocks: compile each block, which leaves the gathering around it as it is.
     """
     mesh = init_device_mesh(device.name, (group.size,))
     policy = MixedPrecisionPolicy(
-        param_dtype=torch.bfloat16 if device.bfloat16 else None,
-        reduce_dtype=torch.float32 if device.bfloat16 else None,
+        param_dtype=torch.bfloat16 if device.bfloat16 else None, reduce_dtype=torch.float32 if device.bfloat16 else None
     )
     # Blocks: what the library keeps whole, less what shares a parameter with the rest (an embedding with the head).
     kinds = set(model._no_split_modules or ())
@@ -83,16 +80,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of a run.
+    """The processes of a run."""
 
-    Attributes:
-        rank: this process, 0 to size − 1; the first one reads and writes files.
-        size: how many there are.
-        hosts: torch's process group for values in host memory; None with one process.
-    """
-
-    rank: int = 0
-    size: int = 1
+    rank: int = 0  # this process, 0 to size − 1; the first one reads and writes files
+    size: int = 1  # how many there are
+    # torch's process group for values in host memory; None with one process
     hosts: distributed.ProcessGroup | None = None
 
     @classmethod

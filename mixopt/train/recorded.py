@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.arrays import pack, unpack
+from mixopt.arrays import Floats, Ints, pack, unpack
 from mixopt.policy.base import LawFitting, LossWeighting, SelfDescribing
 from mixopt.trace import LossPoints, Moment, PolicyTrace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.policy import MixturePolicy
     from mixopt.spec import RunSpec
 
@@ -23,8 +21,6 @@ def recorded(policy: MixturePolicy, spec: RunSpec, evaluated: Collection[int]) -
     """`policy` with its course written down; a fixed mixture has none, and stays as it is.
 
     Args:
-        policy: of the run.
-        spec: the run.
         evaluated: steps after which the run is evaluated: where a policy without laws is asked to describe itself.
             One that weighs losses has nothing else to show, and does so at `_MOMENTS` steps.
     """

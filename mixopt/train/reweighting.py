@@ -5,17 +5,17 @@ Symbols: K training domains, B sequences in a step, b of them in a pass of this 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from mixopt.arrays import Floats, Ints
 
+if TYPE_CHECKING:
     from torch import Tensor
 
-    from mixopt.arrays import Floats, Ints
     from mixopt.policy import LossWeighting
     from mixopt.train.batches import Batch
     from mixopt.train.device import Device
@@ -40,12 +40,7 @@ class Reweighting:
     """
 
     def __init__(
-        self,
-        policy: LossWeighting,
-        reference: Callable[[Batch], Tensor],
-        group: Group,
-        device: Device,
-        domains: int,
+        self, policy: LossWeighting, reference: Callable[[Batch], Tensor], group: Group, device: Device, domains: int
     ) -> None:
         self._policy, self._reference, self._group = policy, reference, group
         self._sums = torch.zeros(domains, dtype=torch.float64, device=device.name)
@@ -54,7 +49,6 @@ class Reweighting:
         """Take in a pass of this process.
 
         Args:
-            batch: b sequences.
             losses: (b, T) the model's losses, nats.
             domains: (b,) training domains.
             counted: (b,) 1, or 0 for a sequence that another process has as well.
@@ -69,7 +63,6 @@ class Reweighting:
         Σ factor·loss / Σ targets is then the mean of the targets' losses weighed by the policy.
 
         Args:
-            step: the step under way.
             domains: (B,) training domains of the whole batch.
             targets: (K,) tokens that the whole batch's losses are of.
         """

@@ -78,9 +78,7 @@ class Scripted:
             values = history.losses[at_target] @ OBJECTIVE
             weights = history.weights[at_target[values.argmin()]]
         mixture = Mixture.normalised(dict(zip(self.table.domains, weights.tolist(), strict=True)))
-        return Recommendation(
-            method="script", objective="mean", tokens=1, mixture=mixture, intervals={}, predicted={}
-        )
+        return Recommendation(method="script", objective="mean", tokens=1, mixture=mixture, intervals={}, predicted={})
 
 
 def replayed(searcher: Searcher, table: Table, *, top: int = 1, **options: object) -> Replay:

@@ -28,10 +28,7 @@ def missing(row: int, fidelity: int, domain: int | slice) -> np.ndarray:
         ({"losses": np.ones((3, 11, 2))}, r"expected losses of shape \(3, 12, 2\)"),
         ({"mixtures": made_table().mixtures * 2}, "weights that are not shares of 1"),
         ({"losses": missing(4, 0, 1)}, "mixture 4 at small x 10k .*'y'"),
-        (
-            {"losses": np.where(np.arange(3)[:, None, None] == 2, np.nan, made_table().losses)},
-            "no run at the target",
-        ),
+        ({"losses": np.where(np.arange(3)[:, None, None] == 2, np.nan, made_table().losses)}, "no run at the target"),
         ({"fidelities": tuple(reversed(made_table().fidelities))}, "costs that ascend"),
         ({"fidelities": (*made_table().fidelities[:2], Fidelity("t", 1, 1, 2.0))}, "costs that ascend"),
     ],

@@ -20,7 +20,7 @@ from mixopt.errors import ConfigError
 from tests.bench.made import OBJECTIVE, lawful_table, made_table
 
 if TYPE_CHECKING:
-    from mixopt.bench.outcome import Bench
+    from mixopt.bench.bench import Bench
 
 MADE = ("mean", OBJECTIVE)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mixopt.bench.base import objective_weights
-from mixopt.bench.pool import Job
+from mixopt.bench.bench import Job
 from mixopt.bench.registry import Asked
 from mixopt.bench.score import random_reach
 from mixopt.bench.tables import find_table

@@ -39,9 +39,7 @@ def test_closed_forms_agree_with_replays_of_random_search() -> None:
     """All but for the first row, which is the one nearest to uniform."""
     table = made_table(40, fidelities=1)
     random = Asked.parse("random:40")
-    replays = [
-        replayed(random.searcher(table, ("mean", OBJECTIVE), seed, None), table, top=3) for seed in range(600)
-    ]
+    replays = [replayed(random.searcher(table, ("mean", OBJECTIVE), seed, None), table, top=3) for seed in range(600)]
     truth = table.losses[-1] @ OBJECTIVE
     (nearest,) = {int(found.mixture[0]) for found in replays}
     best = np.argsort(truth)[:3]

@@ -29,9 +29,7 @@ def test_regmix_1b_has_cheap_runs_of_other_mixtures() -> None:
     np.testing.assert_array_equal(table.available.sum(axis=1), [768, 256, 64])
     assert not (table.available[:-1] & table.available[-1]).any()
     assert table.fidelities[0].cost == pytest.approx(1 / 25_000)
-    assert table.losses[-1, table.available[-1], table.eval_domains.index("pile_cc")][0] == pytest.approx(
-        2.932116032
-    )
+    assert table.losses[-1, table.available[-1], table.eval_domains.index("pile_cc")][0] == pytest.approx(2.932116032)
 
 
 @pytest.mark.parametrize("name", TABLES)

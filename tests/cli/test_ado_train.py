@@ -86,9 +86,7 @@ def test_a_static_policy_is_the_same_run_as_train(mixopt: Callable[..., Result])
 
 
 def test_a_schedule_counts_the_tokens_of_the_run(ado_train: Callable[..., dict[str, Any]]) -> None:
-    Path("study.yaml").write_text(
-        "policy:\n  name: schedule\n  options:\n    pieces: '[[6400, {\"words\": 1.0}]]'\n"
-    )
+    Path("study.yaml").write_text("policy:\n  name: schedule\n  options:\n    pieces: '[[6400, {\"words\": 1.0}]]'\n")
     answer = ado_train("study.yaml")
     weights = trace_of(answer).weights
     assert (weights[:25, 2] < 1).all()

@@ -61,10 +61,7 @@ def test_from_data_to_a_target_again_from_the_table_and_from_its_export(mixopt: 
 
 def test_a_dry_run_lists_the_runs_of_every_scale_and_leaves_nothing(mixopt: Callable[..., Result]) -> None:
     plan = json.loads(mixopt(*TWO, "--match-epochs", "--dry-run", "--json").stdout)
-    assert [run["role"] for run in plan["runs"] if run["role"].startswith("base")] == [
-        "base at 2.05k",
-        "base at 7.94k",
-    ]
+    assert [run["role"] for run in plan["runs"] if run["role"].startswith("base")] == ["base at 2.05k", "base at 7.94k"]
     assert len(plan["runs"]) == 14
     assert list(Path().iterdir()) == []
 
@@ -116,9 +113,7 @@ def test_bad_input_gives_one_line_and_status_2(
     Path("optima.csv").write_text(OPTIMA)
     Path("equal.csv").write_text(OPTIMA.replace("500", "200"))
     words = [word.replace("DATA", str(data_dir)) for word in words]
-    settings = (
-        [] if "--from-optima" in words else ["--set", "model.context=32", "--set", "training.batch_tokens=128"]
-    )
+    settings = [] if "--from-optima" in words else ["--set", "model.context=32", "--set", "training.batch_tokens=128"]
     monkeypatch.setattr("sys.argv", ["mixopt", "autoscale", *settings, *words])
     assert message in _fails(capsys)
 
@@ -134,11 +129,7 @@ def test_bad_input_gives_one_line_and_status_2(
     ],
 )
 def test_runs_that_do_not_do_give_one_line(
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [

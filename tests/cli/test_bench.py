@@ -54,9 +54,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 
 
 def test_a_table_and_a_picture_are_the_default(folder: Path) -> None:
-    told = run(
-        "regmix-1b", "--objective", "pile_cc", "--top", "1", "--methods", "random,loglinear:40", "--seeds", "2"
-    )
+    told = run("regmix-1b", "--objective", "pile_cc", "--top", "1", "--methods", "random,loglinear:40", "--seeds", "2")
     assert "top 1 of 64 mixtures at 1B x 25B, 2 seeds" in told.stdout
     assert "32.50" in told.stdout
     out = folder / "results" / "bench" / "regmix-1b-pile_cc"
@@ -155,7 +153,7 @@ GREEDY = """
 import numpy as np
 from mixopt.methods.base import Proposal, Recommendation, Role
 from mixopt.methods.method import Method
-from mixopt.methods.settings import MethodSettings, option
+from mixopt.methods.method import MethodSettings, option
 from mixopt.mixture import Mixture
 
 class Options(MethodSettings):

@@ -42,16 +42,7 @@ def test_prepare_then_show(text, tmp_path):
 
 def test_show_refuses_a_tokenizer_that_did_not_make_the_tokens(text, tmp_path):
     for name, size in (("one", 300), ("other", 280)):
-        call(
-            "data",
-            "prepare",
-            *domain_flags(text),
-            "--tokenizer",
-            f"bpe:{size}",
-            "--out",
-            tmp_path / name,
-            "--quiet",
-        )
+        call("data", "prepare", *domain_flags(text), "--tokenizer", f"bpe:{size}", "--out", tmp_path / name, "--quiet")
     path = tmp_path / "one" / "tokenizer" / "tokenizer.json"
     path.write_bytes((tmp_path / "other" / "tokenizer" / "tokenizer.json").read_bytes())
     with pytest.raises(DataError, match="expected the tokenizer"):
@@ -64,17 +55,7 @@ def test_show_refuses_a_tokenizer_that_did_not_make_the_tokens(text, tmp_path):
 def test_show_prints_no_control_characters(tmp_path):
     path = tmp_path / "evil.jsonl"
     path.write_text("".join(json.dumps({"text": f"\x1b[31m[red]\x07 text {n}"}) + "\n" for n in range(30)))
-    call(
-        "data",
-        "prepare",
-        "--domain",
-        f"a [b]={path}",
-        "--tokenizer",
-        "bpe:270",
-        "--out",
-        tmp_path / "out",
-        "--quiet",
-    )
+    call("data", "prepare", "--domain", f"a [b]={path}", "--tokenizer", "bpe:270", "--out", tmp_path / "out", "--quiet")
     printed = call("data", "show", tmp_path / "out")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", printed)
     assert "a [b]" in printed
@@ -110,11 +91,7 @@ def test_estimate(text, tmp_path):
         (["prepare", "--domain", "web", "--tokenizer", "t", "--out", "x"], ConfigError, "NAME=PATH, found 'web'"),
         (["prepare", "--domain", "a=b", "--domain", "a=c", "--out", "x"], ConfigError, "'a' is given twice"),
         (["prepare", "--domain", "a=b", "--tokenizer", "bpe:1", "--out", "x"], DataError, "at least 257"),
-        (
-            ["prepare", "--domain", "a=b", "--tokenizer", "bpe:300", "--out", "x"],
-            DataError,
-            "domain 'a': b: no such",
-        ),
+        (["prepare", "--domain", "a=b", "--tokenizer", "bpe:300", "--out", "x"], DataError, "domain 'a': b: no such"),
         (["show", "nowhere"], DataError, "mixopt data prepare"),
         (["estimate", "--domain", "a=b"], ConfigError, "--tokenizer"),
     ],

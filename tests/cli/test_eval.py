@@ -215,11 +215,7 @@ def test_nothing_at_all_ends_with_status_one(
         (("RUN", "--tasks", "sciq", "--executor", "slurm"), ConfigError, r"executor\.kind: .*inline"),
         (("fffff", "--tasks", "sciq"), StoreError, "run 'fffff' is not in"),
         (("nowhere/at/all", "--tasks", "sciq"), DataError, "expected a run's id, a folder"),
-        (
-            ("RUN", "--tasks", "sciq", "--data", "empty"),
-            DataError,
-            "its tokenizer is not the one of|cannot be read",
-        ),
+        (("RUN", "--tasks", "sciq", "--data", "empty"), DataError, "its tokenizer is not the one of|cannot be read"),
     ],
 )
 def test_a_mistake_gives_one_line_before_anything_is_scored(

@@ -63,9 +63,7 @@ def test_data_gives_natural_its_domains_and_its_epochs(data_dir: Path) -> None:
     manifest = Manifest.load(data_dir)
     entries = yaml.safe_load(text)["splits"]["train"]["blend_epochized"]
     assert [entry["path"] for entry in entries] == list(manifest.domain_names)
-    assert {round(entry["repetitions"], 9) for entry in entries} == {
-        round(120_000 / sum(manifest.tokens.values()), 9)
-    }
+    assert {round(entry["repetitions"], 9) for entry in entries} == {round(120_000 / sum(manifest.tokens.values()), 9)}
 
 
 def test_documents_of_the_data_turn_shares_of_tokens_into_shares_of_documents(data_dir: Path) -> None:

@@ -131,10 +131,7 @@ def test_a_note_on_rounded_weights_goes_to_standard_error(folder: Path):
         (("--runs", RUNS, "--params", "1B"), "--params: no run has 1000000000 parameters"),
         (("--runs", RUNS, "--max-epochs", "4"), "--target-tokens is missing"),
         (("--runs", RUNS, "--target-tokens", "1B"), "--available is missing"),
-        (
-            ("--runs", RUNS, "--target-tokens", "1B", "--available", "no.yaml"),
-            "--available no.yaml: cannot be read",
-        ),
+        (("--runs", RUNS, "--target-tokens", "1B", "--available", "no.yaml"), "--available no.yaml: cannot be read"),
         (("--runs", RUNS, "--natural", "no.yaml"), "mixture file no.yaml: cannot be read"),
     ],
 )

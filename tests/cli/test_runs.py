@@ -123,8 +123,7 @@ def test_init_refuses_to_overwrite(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["init", "ddo", "recommend", *(f"runs {name}" for name in ("list", "show", "export", "import", "rm"))],
+    "command", ["init", "ddo", "recommend", *(f"runs {name}" for name in ("list", "show", "export", "import", "rm"))]
 )
 def test_help_has_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"]).output

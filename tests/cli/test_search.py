@@ -13,7 +13,7 @@ import yaml
 from mixopt.cli import main
 from mixopt.data.prepare import prepare
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.result import DomainResult, RunResult
 from mixopt.store import Store
 from mixopt.study import Study
@@ -215,10 +215,7 @@ def test_other_training_makes_earlier_runs_another_matter(
         (["search", "--method", "regmx"], "--method: expected regmix or module:Class, found 'regmx'"),
         (["search", "--method", "loglinear", "--runs", "4"], "at least 5 runs"),
         (["search", "--runs", "none"], "method.runs"),
-        (
-            ["search", "--method", "random", "--regressor", "tree"],
-            "law: expected regmix or module:Class, found 'tree'",
-        ),
+        (["search", "--method", "random", "--regressor", "tree"], "law: expected regmix or module:Class, found 'tree'"),
         (["search", "--floor", "0.4"], "floors: "),
         (["search", "--max-epochs", "0.01"], "the cap is 0.01"),
         (["search", "--target", "10M"], "caps: "),

@@ -11,8 +11,7 @@ import pytest
 from mixopt.bench.executor import TableExecutor
 from mixopt.errors import DataError, MixoptError, StoreError
 from mixopt.evaluation import EvalRuntime
-from mixopt.execute.base import Evaluation, Event, Job
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import Evaluation, Event, InlineExecutor, Job
 from mixopt.methods.base import Role
 from mixopt.train.device import Runtime
 from tests.execute import evaluators, trainers
@@ -139,11 +138,7 @@ def test_an_evaluation_that_breaks_loses_no_training(executor: Executor, tmp_pat
     ("make", "kind", "message"),
     [
         (lambda folder, _: job(folder, 13), DataError, "truncated"),
-        (
-            lambda folder, _: job(folder, 14),
-            StoreError,
-            r"disk full while run \w+ wrote step-3\.pt; free some space",
-        ),
+        (lambda folder, _: job(folder, 14), StoreError, r"disk full while run \w+ wrote step-3\.pt; free some space"),
         (lambda _, model: evaluation(model, "fatal"), DataError, "of no use"),
     ],
 )
@@ -160,9 +155,7 @@ def test_an_error_that_concerns_every_job_ends_it(
 
 
 @any_executor
-def test_a_run_comes_back_with_its_result_or_as_failed_and_the_others_go_on(
-    executor: Executor, tmp_path: Path
-) -> None:
+def test_a_run_comes_back_with_its_result_or_as_failed_and_the_others_go_on(executor: Executor, tmp_path: Path) -> None:
     jobs = [job(tmp_path, seed) for seed in (0, 7, 1)]  # nobody can do the second
     ended, _ = done(executor, *jobs)
     law = [trainers.law(one.spec, one.runtime) for one in jobs]
@@ -184,9 +177,7 @@ def test_nothing_more_is_begun_once_it_is_closed(executor: Executor, tmp_path: P
     assert executor.workers() >= 1
 
 
-@pytest.mark.parametrize(
-    "executor", [pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])], indirect=True
-)
+@pytest.mark.parametrize("executor", [pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])], indirect=True)
 def test_a_job_whose_worker_is_killed_is_done_by_another(executor: Executor, tmp_path: Path, model: Path) -> None:
     ended, events = done(executor, job(tmp_path, 9), evaluation(model, "deadly"), evaluation(model, "good"))
     assert ended[0].result

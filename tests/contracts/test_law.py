@@ -25,13 +25,7 @@ NEW = mixtures(7, DOMAINS, seed=9)
 # trees make steps of what is smooth.
 OFF = {"loglinear": 0.03, "mixing-law": 0.03, "ddo": 0.4, "gp": 0.2, "regmix": 0.6}
 # Replicates, and how far their mean may be from the fit, in spreads of the losses.
-REPLICATES = {
-    "loglinear": (60, 0.02),
-    "mixing-law": (60, 0.02),
-    "ddo": (6, 0.25),
-    "gp": (60, 0.1),
-    "regmix": (3, 0.5),
-}
+REPLICATES = {"loglinear": (60, 0.02), "mixing-law": (60, 0.02), "ddo": (6, 0.25), "gp": (60, 0.1), "regmix": (3, 0.5)}
 
 each = pytest.mark.parametrize("name", LAWS)
 

@@ -60,10 +60,7 @@ def offline(tmp_path, monkeypatch):
         ),
         "LICENSEDCODE": wheel(
             tmp_path / "licences.whl",
-            {
-                "l/mit.LICENSE": "---\nkey: mit\n---\nPermission is granted.",
-                "l/copy.LICENSE": "Permission is granted.",
-            },
+            {"l/mit.LICENSE": "---\nkey: mit\n---\nPermission is granted.", "l/copy.LICENSE": "Permission is granted."},
         ),
         "DJANGO": sdist(
             tmp_path / "web.tar.gz",

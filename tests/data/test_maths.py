@@ -45,9 +45,7 @@ def test_documents_differ():
     ],
 )
 def test_answers_are_right(pattern, check):
-    found = [
-        (match.groups(), answer) for question, answer in exercises() if (match := re.fullmatch(pattern, question))
-    ]
+    found = [(match.groups(), answer) for question, answer in exercises() if (match := re.fullmatch(pattern, question))]
     assert len(found) >= 5
     assert all(check(*parts, answer) for parts, answer in found)
 

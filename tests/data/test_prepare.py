@@ -97,9 +97,7 @@ def test_a_domain_always_keeps_a_document_on_both_sides(tmp_path):
 
 def test_names_may_hold_anything_printable(tmp_path):
     names = ["Wikipedia (en)", "Wikipedia [en]", "数学", "a/b"]
-    sources = {
-        name: write_jsonl(tmp_path / f"{n}.jsonl", documents("words", 20, n)) for n, name in enumerate(names)
-    }
+    sources = {name: write_jsonl(tmp_path / f"{n}.jsonl", documents("words", 20, n)) for n, name in enumerate(names)}
     manifest = prepare(sources, "bpe:300", tmp_path / "out")
     assert manifest.domain_names == tuple(names)
     assert len(files(tmp_path / "out")) == 8

@@ -44,8 +44,7 @@ def test_folder_is_read_in_the_order_of_its_paths(tmp_path):
 def test_jsonl_keeps_any_unicode(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("unicode") / "a.jsonl"
     path.write_text(
-        "".join(json.dumps({"text": text}, ensure_ascii=len(text) % 2 == 0) + "\n" for text in texts),
-        encoding="utf-8",
+        "".join(json.dumps({"text": text}, ensure_ascii=len(text) % 2 == 0) + "\n" for text in texts), encoding="utf-8"
     )
     assert read(path) == texts
 

@@ -15,10 +15,7 @@ def load(tmp_path, text, **changes):
 def test_yaml_gives_the_request_and_flags_override_it(tmp_path):
     request = load(tmp_path, GOOD + "validation_share: 0.1\n", out="elsewhere", tokenizer=None)
     assert request == PrepareRequest(
-        domains={"web": "crawl/", "books": "books.jsonl"},
-        tokenizer="bpe:400",
-        out="elsewhere",
-        validation_share=0.1,
+        domains={"web": "crawl/", "books": "books.jsonl"}, tokenizer="bpe:400", out="elsewhere", validation_share=0.1
     )
 
 

@@ -117,9 +117,7 @@ def test_whatever_is_killed_the_same_command_goes_on_to_the_same_table(data_dir:
     status, out, err = driver.end()
     assert status == 130
     assert out == ""
-    assert (
-        err.splitlines()[-1] == "mixopt: interrupted; what is finished is kept, the same command goes on from there"
-    )
+    assert err.splitlines()[-1] == "mixopt: interrupted; what is finished is kept, the same command goes on from there"
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []

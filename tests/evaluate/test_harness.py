@@ -127,9 +127,7 @@ def test_what_cannot_be_had_says_so_and_the_others_go_on(
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
     folder = write_tasks(tmp_path / "tasks", items=4)
     (folder / "helpers.py").write_text("def none(docs):\n    return docs.select([])\n")
-    (folder / "bare.yaml").write_text(
-        "include: made_texts.yaml\ntask: bare\nprocess_docs: !function helpers.none\n"
-    )
+    (folder / "bare.yaml").write_text("include: made_texts.yaml\ntask: bare\nprocess_docs: !function helpers.none\n")
     tasks = resolve(["sciq", str(folder / "bare.yaml"), f"{task_folder}/made_texts.yaml"], "causal", data_dir=None)
     missing, broken, had = scored(checkpoint, tasks)
     assert "the Hugging Face hub does not answer" in (missing.error or "")
@@ -145,17 +143,13 @@ def test_a_model_that_diverged_has_no_score(checkpoint: Path, task_folder: Path,
     broken = shutil.copytree(checkpoint, tmp_path / "broken")
     weights = load_file(broken / "model.safetensors")
     save_file(
-        {name: tensor * math.nan for name, tensor in weights.items()},
-        broken / "model.safetensors",
-        {"format": "pt"},
+        {name: tensor * math.nan for name, tensor in weights.items()}, broken / "model.safetensors", {"format": "pt"}
     )
     [outcome] = scored(broken, resolve([f"{task_folder}/made_texts.yaml"], "causal", data_dir=None))
     assert outcome.error == "none of its metrics is a finite number; is the model's loss finite?"
 
 
-def test_weights_that_cannot_be_read_end_it_in_one_line(
-    checkpoint: Path, task_folder: Path, tmp_path: Path
-) -> None:
+def test_weights_that_cannot_be_read_end_it_in_one_line(checkpoint: Path, task_folder: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(checkpoint, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:100])
     tasks = resolve([f"{task_folder}/made_texts.yaml"], "causal", data_dir=None)
@@ -164,9 +158,7 @@ def test_weights_that_cannot_be_read_end_it_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_full_device_says_what_to_do(
-    checkpoint: Path, task_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_device_says_what_to_do(checkpoint: Path, task_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     def full(*_: object, **__: object) -> None:

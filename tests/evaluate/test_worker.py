@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.evaluate import harness, worker
-from mixopt.evaluate.suites import Suite
+from mixopt.evaluate.tasks import Suite
 from mixopt.evaluate.worker import evaluate
 from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 

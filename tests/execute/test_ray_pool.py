@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from mixopt.errors import ExecutorError
-from mixopt.execute.base import Event, Job
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import Event, InlineExecutor, Job
 from mixopt.execute.ray_pool import RayExecutor
 from mixopt.execute.ray_session import _require_answer, ray_session
 from mixopt.methods.base import Role

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.errors import ConfigError, DataError, ExecutorError
-from mixopt.execute.base import Event, Failure, Job
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import Event, Failure, InlineExecutor, Job
 from mixopt.execute.ray_pool import RayExecutor
 from mixopt.execute.ray_session import ray_session
 from mixopt.execute.ray_train import GroupWorker
@@ -173,9 +172,7 @@ def test_processes_need_ray() -> None:
 
 
 def test_processes_and_sharding_are_no_part_of_a_run(data_dir: Path) -> None:
-    one, two = (
-        Study(data_dir, executor=executor) for executor in ({}, {"processes_per_run": 2, "sharding": "fsdp"})
-    )
+    one, two = (Study(data_dir, executor=executor) for executor in ({}, {"processes_per_run": 2, "sharding": "fsdp"}))
     assert two.runtime("r").sharding == "fsdp"
     assert one.spec(one.reference, 1000, 0).run_id == two.spec(two.reference, 1000, 0).run_id
     assert one.study_id == two.study_id

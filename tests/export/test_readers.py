@@ -153,9 +153,7 @@ def test_torchtitan_trains_on_the_shares_of_tokens(tmp_path: Path) -> None:
         def encode(self, text: str, **_: Any) -> list[int]:
             return [int(letter) for letter in text]
 
-    loader = made.dataloader.build(
-        dp_world_size=1, dp_rank=0, tokenizer=Tokenizer(), seq_len=16, local_batch_size=1
-    )
+    loader = made.dataloader.build(dp_world_size=1, dp_rank=0, tokenizer=Tokenizer(), seq_len=16, local_batch_size=1)
     counts: Counter[str] = Counter()
     for (batch, _), _ in zip(loader, range(3000), strict=False):
         counts[list(SHARES)[int(batch["input"].flatten()[0])]] += 1

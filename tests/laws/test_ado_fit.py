@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from mixopt.laws.ado_fit import HUBER, fit_laws
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.huber_newton import LawBounds
 
 REAL = json.loads((Path(__file__).parents[1] / "golden" / "loss_curves.json").read_text())
 # The published grid, thinned: log β, log ε, α.

@@ -15,7 +15,7 @@ from mixopt.laws.ado_fit import HUBER, fit_laws
 from mixopt.laws.annealing import AnnealingLaws, RateSchedule, laws_from_dict, no_laws
 from mixopt.laws.annealing_fit import fit_annealing
 from mixopt.laws.domain_law import DomainLaws
-from mixopt.laws.law_bounds import LawBounds
+from mixopt.laws.huber_newton import LawBounds
 
 REAL = json.loads((Path(__file__).parents[1] / "golden" / "loss_curves.json").read_text())
 STEPS = 1500  # of that run

@@ -79,12 +79,7 @@ def test_no_local_search_from_elsewhere_finds_a_better_fit(name):
         start = found + 0.3 * rng.standard_normal(found.size)
         start = np.clip(start, low, high)
         better = minimize(
-            cost,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 300},
-            bounds=list(zip(low, high, strict=True)),
+            cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}, bounds=list(zip(low, high, strict=True))
         )
         assert np.isfinite(better.fun)
         assert cost(found)[0] <= better.fun * (1 + 1e-6)

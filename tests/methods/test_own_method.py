@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixopt.cli import main
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.methods.registry import method_named
 from mixopt.study import Study
 from tests.study.test_study import Trainer
@@ -23,7 +23,7 @@ import numpy as np
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Proposal, Recommendation, Role
 from mixopt.methods.method import Method
-from mixopt.methods.settings import MethodSettings, option
+from mixopt.methods.method import MethodSettings, option
 from mixopt.mixture import Mixture
 
 

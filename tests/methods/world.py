@@ -43,9 +43,7 @@ class World:
         seen = []
         for proposal in proposals:
             total = max(1, round(proposal.tokens / batch)) * batch
-            seen.append(
-                proposal.mixture.counts(total // 16) * 16.0 if batch > 1 else proposal.mixture.array * total
-            )
+            seen.append(proposal.mixture.counts(total // 16) * 16.0 if batch > 1 else proposal.mixture.array * total)
         tokens = np.array(seen)
         spread = np.linspace(-0.4, 0.4, len(self.domains))
         losses = self.mean_loss(tokens)[:, None] + spread
@@ -86,12 +84,7 @@ class TransferWorld:
     floor: tuple[float, ...] = (1.5, 2.0, 1.0, 1.8)
     amplitude: tuple[float, ...] = (1.2, 2.0, 0.7, 1.5)
     exponent: tuple[float, ...] = (0.3, 0.5, 0.25, 0.4)
-    transfer: tuple[tuple[float, ...], ...] = (
-        (1.0, 0.3, 0.05),
-        (0.1, 1.0, 0.05),
-        (0.02, 0.04, 1.0),
-        (0.5, 1.0, 0.3),
-    )
+    transfer: tuple[tuple[float, ...], ...] = ((1.0, 0.3, 0.05), (0.1, 1.0, 0.05), (0.02, 0.04, 1.0), (0.5, 1.0, 0.3))
     domains: tuple[str, ...] = ("code", "docs", "maths")
     tokens: int = 900_000
     unit: float = 300_000.0

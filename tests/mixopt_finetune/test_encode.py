@@ -122,9 +122,7 @@ def test_the_best_span_is_the_best_of_all_that_are_allowed():
 def test_the_best_window_of_a_question_answers_it(make_encoder):
     windows = make_encoder().windows([("what", "la ho " * 40)])
     assert len(windows.question) > 2
-    spans = np.column_stack(
-        [windows.bounds[:, :1], windows.bounds[:, :1] + 1, np.arange(len(windows.question)) % 3]
-    )
+    spans = np.column_stack([windows.bounds[:, :1], windows.bounds[:, :1] + 1, np.arange(len(windows.question)) % 3])
     begin, end = windows.offsets[2][windows.bounds[2, 0]][0], windows.offsets[2][windows.bounds[2, 0] + 1][1]
     assert answer_texts(windows, spans, ["la ho " * 40]) == [("la ho " * 40)[begin:end].strip()]
 

@@ -97,9 +97,7 @@ def test_training_is_the_textbook_loop(load, features):
     assert step == steps
     for (name, ours_parameter), parameter in zip(ours.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours_parameter, parameter, rtol=1e-3, atol=1e-4, msg=name)
-    moved = (
-        (ours.bert.embeddings.word_embeddings.weight - load().bert.embeddings.word_embeddings.weight).abs().max()
-    )
+    moved = (ours.bert.embeddings.word_embeddings.weight - load().bert.embeddings.word_embeddings.weight).abs().max()
     assert moved > 1e-2
 
 

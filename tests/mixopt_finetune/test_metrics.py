@@ -49,9 +49,7 @@ def test_correlations_are_those_of_values_and_of_ranks():
     labels = np.array([0.0, 1.5, 2.0, 4.0, 5.0], dtype=np.float32)
     predicted = np.array([0.1, 0.3, 0.2, 0.9, 5.0])
     ranks = np.array([0, 2, 1, 3, 4])
-    assert similarity_metric("pearson", predicted, labels).value == pytest.approx(
-        np.corrcoef(predicted, labels)[0, 1]
-    )
+    assert similarity_metric("pearson", predicted, labels).value == pytest.approx(np.corrcoef(predicted, labels)[0, 1])
     assert similarity_metric("spearman", predicted, labels).value == pytest.approx(
         1 - 6 * np.sum((ranks - np.arange(5)) ** 2) / (5 * 24)
     )
@@ -90,8 +88,7 @@ def test_f1_of_words_that_two_answers_share(predicted, right, expected):
 
 def test_the_best_of_several_right_answers_counts():
     f1, exact = span_metrics(
-        ["Santa Clara", "gold", "in 1990"],
-        [["Levi's Stadium", "Santa Clara, California"], ["gold", "Gold"], ["1990"]],
+        ["Santa Clara", "gold", "in 1990"], [["Levi's Stadium", "Santa Clara, California"], ["gold", "Gold"], ["1990"]]
     )
     assert (f1.name, exact.name, f1.items) == ("f1", "exact", 3)
     assert f1.value == pytest.approx((0.8 + 1 + 2 / 3) / 3)

@@ -92,9 +92,7 @@ def test_every_format_gives_the_same_examples(tmp_path, suffix):
         write_rows(path, rows)
     else:
         mark, quote = ("\t", "") if suffix == ".tsv" else (",", '"')
-        lines = [mark.join(rows[0])] + [
-            mark.join(f"{quote}{value}{quote}" for value in row.values()) for row in rows
-        ]
+        lines = [mark.join(rows[0])] + [mark.join(f"{quote}{value}{quote}" for value in row.values()) for row in rows]
         path.write_text("\n".join(lines) + "\n")
     content = path.read_bytes()
     found = sources.read_files({path.name: content, "validation.jsonl": _lines(rows)}, TASKS["glue_rte"], "here")
@@ -108,9 +106,9 @@ def test_a_limit_chooses_the_same_examples_every_time(task_data):
     first, again = examples.limited(5), examples.limited(5)
     assert first.texts == again.texts
     assert len(first) == len(first.answers) == 5
-    assert [
-        context.find(answer.texts[0]) for (_, context), answer in zip(first.texts, first.answers, strict=True)
-    ] == [answer.start for answer in first.answers]
+    assert [context.find(answer.texts[0]) for (_, context), answer in zip(first.texts, first.answers, strict=True)] == [
+        answer.start for answer in first.answers
+    ]
     assert examples.limited(10**6) is examples
 
 

@@ -69,9 +69,7 @@ def test_the_same_seed_scores_the_same_and_another_does_not(bert, quick, outcome
 
 def test_another_checkpoint_scores_another_number(data_dir, tmp_path, quick, outcomes):
     other = score(save_bert(tmp_path, data_dir, seed=1), quick[2:])
-    assert all(
-        ours.scores[0].value != theirs.scores[0].value for ours, theirs in zip(other, outcomes[2:], strict=True)
-    )
+    assert all(ours.scores[0].value != theirs.scores[0].value for ours, theirs in zip(other, outcomes[2:], strict=True))
 
 
 def test_the_size_of_a_pass_changes_nothing(bert, quick, outcomes):

@@ -71,9 +71,7 @@ def losses_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return (batch["d"] * 16 + batch["i"] % 16).float() / 64
 
 
-def train(
-    online: OnlineMixture, loader: DataLoader | StatefulDataLoader, steps: int, seen: Seen | None = None
-) -> Seen:
+def train(online: OnlineMixture, loader: DataLoader | StatefulDataLoader, steps: int, seen: Seen | None = None) -> Seen:
     """`steps` steps of a loop that only watches."""
     seen = seen or Seen()
     batches = iter(loader)

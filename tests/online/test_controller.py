@@ -134,9 +134,7 @@ def test_shares_of_all_processes_make_up_each_step() -> None:
         for rank in range(2)
     ]
     for part in range(2):
-        assert (
-            np.concatenate([p[part] for p in whole]).tolist() == np.concatenate([p[part] for p in shares]).tolist()
-        )
+        assert np.concatenate([p[part] for p in whole]).tolist() == np.concatenate([p[part] for p in shares]).tolist()
 
 
 def test_items_that_are_no_mappings_come_in_pairs() -> None:
@@ -216,9 +214,7 @@ class TestBadInput:
             online.step()
 
     @pytest.mark.parametrize(
-        ("losses", "ids"),
-        [((3, 4), (3,)), ((2,), (3,)), ((), ()), ((3,), None)],
-        ids=["2-D", "few", "none", "floats"],
+        ("losses", "ids"), [((3, 4), (3,)), ((2,), (3,)), ((), ()), ((3,), None)], ids=["2-D", "few", "none", "floats"]
     )
     def test_wrong_shapes(self, losses, ids) -> None:
         ids = torch.zeros(3) if ids is None else torch.zeros(ids, dtype=torch.int64)

@@ -22,9 +22,7 @@ def run(*command: object) -> str:
     """A command's output."""
     threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **threads, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -27,8 +27,7 @@ excesses = st.lists(
 def fed(policy, rows):
     """The policy after these excess losses, NaN where a domain is absent; and each step's loss weights."""
     weights = [
-        policy.loss_weights(step, np.array(row), np.where(np.isnan(row), 0, TOKENS))
-        for step, row in enumerate(rows)
+        policy.loss_weights(step, np.array(row), np.where(np.isnan(row), 0, TOKENS)) for step, row in enumerate(rows)
     ]
     return policy, np.array(weights)
 

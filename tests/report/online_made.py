@@ -62,9 +62,7 @@ def make_trace(
     truth = true_laws(spec).loss(BATCH * np.arange(1.0, steps + 1))
     for step in range(steps):
         tokens = rng.multinomial(BATCH // CONTEXT * 8, watched.weights(step)) * CONTEXT // 8
-        losses = truth[step] * np.exp(
-            noise * rng.standard_normal(len(domains)) / np.sqrt(np.maximum(tokens, 1) / 8)
-        )
+        losses = truth[step] * np.exp(noise * rng.standard_normal(len(domains)) / np.sqrt(np.maximum(tokens, 1) / 8))
         watched.observe(step, np.where(tokens > 0, losses, np.nan), tokens)
     trace = trace_of(watched, steps)
     assert trace is not None

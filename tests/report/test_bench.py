@@ -16,14 +16,12 @@ from mixopt.report.png import draw, png
 from tests.bench.made import OBJECTIVE, made_table
 
 if TYPE_CHECKING:
-    from mixopt.bench.outcome import Bench
+    from mixopt.bench.bench import Bench
 
 
 @pytest.fixture(scope="module")
 def found() -> Bench:
-    return bench(
-        made_table(60), ("mean", OBJECTIVE), ["random", "single-fidelity", "adso"], seeds=3, top=1, budget=6
-    )
+    return bench(made_table(60), ("mean", OBJECTIVE), ["random", "single-fidelity", "adso"], seeds=3, top=1, budget=6)
 
 
 def printed(found: Bench) -> str:

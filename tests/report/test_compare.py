@@ -19,14 +19,7 @@ from mixopt.display.table import with_error
 from mixopt.errors import ConfigError, StoreError
 from mixopt.objective import MeanPerplexity
 from mixopt.report.compare_formats import FORMATS, csv_text, latex, markdown, render, save_comparison
-from mixopt.report.comparison import (
-    comparison_tables,
-    curves_figure,
-    gains_figure,
-    headline,
-    mixtures_figure,
-    notes,
-)
+from mixopt.report.comparison import comparison_tables, curves_figure, gains_figure, headline, mixtures_figure, notes
 from mixopt.report.png import draw, png, short
 from mixopt.results import load_comparison
 from mixopt.study.compare.compare import compare_runs
@@ -155,9 +148,7 @@ def test_latex_is_a_booktabs_table(comparison: Comparison):
 
 @pytest.fixture(scope="module")
 def hostile() -> Comparison:
-    return made(
-        tuple(HOSTILE.values()), names=("uniform", HOSTILE["markdown"] + HOSTILE["latex"] + HOSTILE["html"])
-    )
+    return made(tuple(HOSTILE.values()), names=("uniform", HOSTILE["markdown"] + HOSTILE["latex"] + HOSTILE["html"]))
 
 
 def test_a_terminal_shows_hostile_names_as_they_are(hostile: Comparison):

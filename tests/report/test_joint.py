@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mixopt.display.figure import Points
+from mixopt.methods.ddo.joint import JointDdo
 from mixopt.methods.ddo.method import DDO
-from mixopt.methods.ddo.searcher import DdoSettings, JointDdo
+from mixopt.methods.ddo.searcher import DdoSettings
 from mixopt.methods.joint.evidence import law_figure
 from mixopt.mixture import Mixture
 from mixopt.report.recommendation import save_recommendation

@@ -11,9 +11,7 @@ from rich.console import Console
 from mixopt.report.scores_table import average, print_scores, scores_dict, scores_of
 from mixopt.score import Score, ScoredModel
 
-ACC = Score(
-    task="sciq", metric="acc", value=0.31, standard_error=0.03, items=500, identity="0", main=True, chance=0.25
-)
+ACC = Score(task="sciq", metric="acc", value=0.31, standard_error=0.03, items=500, identity="0", main=True, chance=0.25)
 NORM = replace(ACC, metric="acc_norm", value=0.29, main=False)
 WORDS = Score(
     task="lambada", metric="acc", value=0.1, standard_error=0.04, items=100, identity="1", main=True, chance=None

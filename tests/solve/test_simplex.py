@@ -66,7 +66,7 @@ def test_solution_is_feasible_and_satisfies_the_optimality_conditions(problem):
 @settings(max_examples=50, deadline=None)
 @given(problems(), st.integers(0, 2**32 - 1))
 def test_no_random_feasible_mixture_is_better(problem, seed):
-    from mixopt.solve.projection import project
+    from mixopt.solve.bounds import project
 
     law, bounds = problem
     best = solve_simplex(law, bounds).objective

@@ -165,9 +165,7 @@ def test_a_damaged_curve_is_named(table: Path) -> None:
     run_id = make_spec(seed=0).run_id
     (table / "curves" / f"{run_id}.parquet").write_bytes(b"")
     with Store(table) as store:
-        with pytest.raises(
-            StoreError, match=rf"curve .*{run_id}\.parquet: cannot be read .* losses are in the table"
-        ):
+        with pytest.raises(StoreError, match=rf"curve .*{run_id}\.parquet: cannot be read .* losses are in the table"):
             store.get(run_id)
         assert run_id in store.history().runs
 

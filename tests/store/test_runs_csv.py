@@ -78,9 +78,7 @@ def test_a_pair_is_joined_on_the_run(write):
 
 
 def test_a_pair_may_call_its_runs_run_id(write):
-    pair = [
-        write(text.replace("run,", "run_id,", 1), name) for text, name in ((RATIOS, "r.csv"), (METRICS, "m.csv"))
-    ]
+    pair = [write(text.replace("run,", "run_id,", 1), name) for text, name in ((RATIOS, "r.csv"), (METRICS, "m.csv"))]
     assert read_runs(*pair, tokens=10)[0].runs == ("x", "y")
 
 

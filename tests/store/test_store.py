@@ -187,9 +187,7 @@ def test_export_to_csv_has_the_columns_that_recommend_reads(store: Store, tmp_pa
     header, row = (tmp_path / "runs.csv").read_text().splitlines()
     assert header == "run,tokens,seed,params,w.code,w.prose,w.legal,loss.code,loss.prose,loss.legal"
     losses = finished(spec).losses()
-    assert row == f"{spec.run_id},512,0,{spec.model.parameters},0.5,0.25,0.25," + ",".join(
-        map(repr, losses.values())
-    )
+    assert row == f"{spec.run_id},512,0,{spec.model.parameters},0.5,0.25,0.25," + ",".join(map(repr, losses.values()))
 
 
 def test_export_to_csv_holds_the_weights_that_were_trained(store: Store, tmp_path: Path) -> None:
@@ -253,6 +251,4 @@ def test_any_run_survives_recording_export_and_import(tmp_path_factory, parts, s
         assert import_runs(there, path) == 1
         assert there.get(spec.run_id) == (spec, result)
         assert there.created(spec.run_id) == here.created(spec.run_id)
-        assert [study["runs"] for study in there.studies()] == [
-            [(spec.run_id, Role("perturbed", "code", "code x3"))]
-        ]
+        assert [study["runs"] for study in there.studies()] == [[(spec.run_id, Role("perturbed", "code", "code x3"))]]

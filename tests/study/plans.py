@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.history import empty_history
 from mixopt.study.loop import plan_runs
 from mixopt.study.plan import plan_of

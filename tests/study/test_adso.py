@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mixopt.cli import app
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.methods.adso.searcher import Adso
 from mixopt.store import Store
 from mixopt.study import run_study

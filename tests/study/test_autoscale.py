@@ -45,9 +45,7 @@ def test_without_scales_a_quarter_of_the_tokens_and_all(data_dir: Path, tmp_path
     assert scales_of(study) == (study.tokens // 4 // 256 * 256, study.tokens)
 
 
-def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_scales_are_rounded_to_whole_batches_and_trained_in_the_designs_runs(data_dir: Path, tmp_path: Path) -> None:
     study = make(data_dir, tmp_path, scales="2000,8k")
     assert scales_of(study) == (2048, 7936)
     runs = plan_runs(study, study.searcher().ask(empty_history()))
@@ -65,9 +63,7 @@ def test_runs_are_those_of_ddo_at_each_scale(data_dir: Path, tmp_path: Path) -> 
         assert theirs <= ours
 
 
-def test_proxies_that_match_epochs_repeat_each_domain_as_often_as_the_target(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_proxies_that_match_epochs_repeat_each_domain_as_often_as_the_target(data_dir: Path, tmp_path: Path) -> None:
     target = 240_000
     study = make(data_dir, tmp_path, scales="4096,16384", target_tokens=target, match_epochs=True)
     runs = plan_runs(study, study.searcher().ask(empty_history()))

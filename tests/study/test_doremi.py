@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError, ExecutorError
-from mixopt.execute.base import Quiet
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor, Quiet
 from mixopt.history import empty_history
 from mixopt.methods.doremi.method import DOREMI
 from mixopt.methods.doremi.searcher import Doremi
@@ -95,9 +94,7 @@ def run(study: Study, trainer: Trainer, watch: Quiet | None = None) -> Recommend
 def roles(results: Path) -> list[tuple[str, RunSpec]]:
     with Store(results, read_only=True) as store:
         (study,) = store.studies()
-        return sorted(
-            (str(role), store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id)
-        )
+        return sorted((str(role), store.get(run_id)[0]) for run_id, role in study["runs"] if store.has_finished(run_id))
 
 
 @pytest.mark.slow

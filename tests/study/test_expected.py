@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mixopt.errors import ConfigError, DataError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.store import Store
 from mixopt.study import Study, StudyConfig, run_study
 from mixopt.study.config import ExecutorSection
@@ -85,9 +85,7 @@ def test_what_is_expected_needs_a_vocabulary(tmp_path: Path) -> None:
         _ = Study.of(StudyConfig.build(content, "test")).model
 
 
-@pytest.mark.parametrize(
-    ("given", "message"), [("H10O", "expected H100, found 'H10O'"), ("mine", "expected A100, A")]
-)
+@pytest.mark.parametrize(("given", "message"), [("H10O", "expected H100, found 'H10O'"), ("mine", "expected A100, A")])
 def test_unknown_gpus_are_told_the_known_ones(given: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         AssumedSpeed.of(ExecutorSection(gpu=given))

@@ -38,9 +38,7 @@ def test_a_method_knows_its_command():
 
 
 def test_settings_reach_the_search(data_dir: Path):
-    made = searcher(
-        data_dir, name="loglinear", runs=9, design="sobol", kl=0.05, pareto="mean_loss,worst", floor="0.3x"
-    )
+    made = searcher(data_dir, name="loglinear", runs=9, design="sobol", kl=0.05, pareto="mean_loss,worst", floor="0.3x")
     assert made.settings.design.kind == "sobol"
     assert [objective.name for objective in made.settings.pareto] == ["mean_loss", "worst"]
     assert made.settings.kl == 0.05

@@ -14,7 +14,7 @@ import pytest
 
 import mixopt
 from mixopt.errors import ConfigError, DataError, ExecutorError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.methods.base import Proposal, Searcher
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
@@ -36,18 +36,12 @@ if TYPE_CHECKING:
 
 
 def make_study(data_dir: Path, results: Path, **changes: Any) -> Study:
-    given = {
-        "model": "gpt2-0.2m",
-        "training": {"batch_tokens": 256, "max_epochs": 50},
-        "executor": {"kind": "inline"},
-    }
+    given = {"model": "gpt2-0.2m", "training": {"batch_tokens": 256, "max_epochs": 50}, "executor": {"kind": "inline"}}
     limits = changes.pop("data_limits", None)
     study = Study(data_dir, results=results, **{"tokens": "4k", **given, **changes})
     if limits:
         content = study.config.model_dump()
-        return Study.of(
-            StudyConfig.build({**content, "data": {"dir": str(data_dir), "unique_tokens": limits}}, "test")
-        )
+        return Study.of(StudyConfig.build({**content, "data": {"dir": str(data_dir), "unique_tokens": limits}}, "test"))
     return study
 
 
@@ -186,10 +180,7 @@ class _AnyTokens(Searcher):
     def ask(self, history: History) -> list[Proposal]:
         return [
             Proposal(
-                Mixture.uniform(self._study.domains),
-                self._study.tokens * 3,
-                0,
-                Role("perturbed", "chant", "chant x3"),
+                Mixture.uniform(self._study.domains), self._study.tokens * 3, 0, Role("perturbed", "chant", "chant x3")
             )
         ]
 

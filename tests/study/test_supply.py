@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_limits_of_distinct_tokens_reach_specs_epochs_and_the_study_s_identity(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_limits_of_distinct_tokens_reach_specs_epochs_and_the_study_s_identity(data_dir: Path, tmp_path: Path) -> None:
     free = make_study(data_dir, tmp_path)
     name = free.domains[1]
     limited = make_study(data_dir, tmp_path, data_limits={name: "2k"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity
 from mixopt.store import Store, export_runs, import_runs
@@ -34,9 +34,7 @@ def make_study(data_dir: Path, results: Path, **sections: Any) -> Study:
 def with_only(data_dir: Path, results: Path, *only: str) -> Study:
     study = make_study(data_dir, results)
     content = study.config.model_dump()
-    return Study.of(
-        type(study.config).build({**content, "data": {"dir": str(data_dir), "eval_only": only}}, "test")
-    )
+    return Study.of(type(study.config).build({**content, "data": {"dir": str(data_dir), "eval_only": only}}, "test"))
 
 
 def test_targets_are_mixtures_times_seeds_with_comparable_curves(data_dir: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError, ExecutorError, StoreError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.mixture import Mixture
 from mixopt.report.html.gather import gather
 from mixopt.store import Store, export_runs, import_runs
@@ -69,9 +69,7 @@ def small(data_dir: Path, results: Path, **changes: Any) -> Study:
     return scored_study(data_dir, results, method={"name": "ddo"}, **changes)
 
 
-def test_a_task_or_a_weighted_sum_with_losses_is_an_objective(
-    data_dir: Path, tmp_path: Path, scored: Scored
-) -> None:
+def test_a_task_or_a_weighted_sum_with_losses_is_an_objective(data_dir: Path, tmp_path: Path, scored: Scored) -> None:
     weights = tmp_path / "goal.yaml"
     weights.write_text("{words: 0.5, 'task:singing': 0.5}")
     found = {}
@@ -155,9 +153,7 @@ def test_tasks_change_no_run_and_only_the_study_that_rests_on_them(data_dir: Pat
     assert plain.spec(uniform, 4096, 0).run_id == beside.spec(uniform, 4096, 0).run_id
 
 
-def test_the_study_that_minimises_scores_is_known_by_its_tasks(
-    data_dir: Path, tmp_path: Path, scored: Scored
-) -> None:
+def test_the_study_that_minimises_scores_is_known_by_its_tasks(data_dir: Path, tmp_path: Path, scored: Scored) -> None:
     ids = [
         scored_study(data_dir, tmp_path, evaluation=changes).study_id
         for changes in ({}, {"task_limit": 50}, {"tasks": ["spelling"]})
@@ -239,9 +235,7 @@ def test_an_evaluation_that_breaks_loses_no_training(
 def test_an_objective_without_its_task_is_refused_before_any_training(
     method: str, objective: str, tasks: list[str], message: str, data_dir: Path, tmp_path: Path, scored: Scored
 ) -> None:
-    study = make_study(
-        data_dir, tmp_path, method={"name": method, "objective": objective}, evaluation={"tasks": tasks}
-    )
+    study = make_study(data_dir, tmp_path, method={"name": method, "objective": objective}, evaluation={"tasks": tasks})
     with pytest.raises(ConfigError, match=message):
         study.searcher()
 

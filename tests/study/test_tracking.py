@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.store import Store
 from mixopt.study import StudyConfig, run_study
 from mixopt.trackers import Trackers
@@ -67,9 +67,7 @@ def test_trackers_do_not_change_what_a_study_is(data_dir, tmp_path):
     assert plain.study_id == tracked.study_id
 
 
-@pytest.mark.parametrize(
-    "given", ["tensorboard, wandb", {"to": "tensorboard,wandb"}, {"to": ["tensorboard", "wandb"]}]
-)
+@pytest.mark.parametrize("given", ["tensorboard, wandb", {"to": "tensorboard,wandb"}, {"to": ["tensorboard", "wandb"]}])
 def test_trackers_are_named_in_any_of_three_ways(given):
     assert StudyConfig.build({"tracking": given}, "test").tracking.to == ("tensorboard", "wandb")
 

@@ -46,9 +46,7 @@ def test_settings_are_hyperparameters(tracker, tmp_path):
 
     tracker.log(RUN)
     content = (
-        read(tmp_path / "tensorboard" / RUN.run_id)
-        .summary_metadata["_hparams_/session_start_info"]
-        .plugin_data.content
+        read(tmp_path / "tensorboard" / RUN.run_id).summary_metadata["_hparams_/session_start_info"].plugin_data.content
     )
     start = HParamsPluginData.FromString(content).session_start_info
     assert start.hparams["role"].string_value == "code x3"

@@ -64,10 +64,7 @@ def test_curves_final_numbers_and_settings_are_there(tmp_path):
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     assert config["optim.lr"] == SPEC.optim.lr
     history = [
-        {
-            item.nested_key[0] if item.nested_key else item.key: json.loads(item.value_json)
-            for item in row.history.item
-        }
+        {item.nested_key[0] if item.nested_key else item.key: json.loads(item.value_json) for item in row.history.item}
         for row in found
         if row.HasField("history")
     ]

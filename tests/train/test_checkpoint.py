@@ -20,8 +20,8 @@ from mixopt.presets import model_spec
 from mixopt.spec import OptimSpec
 from mixopt.train import checkpoint
 from mixopt.train.checkpoint import load_checkpoint, save_checkpoint
+from mixopt.train.learner import make_adamw
 from mixopt.train.loop import train
-from mixopt.train.optim import make_adamw
 
 
 class Interrupted(Exception):
@@ -144,9 +144,7 @@ def test_the_kept_model_loads_with_from_pretrained_and_has_its_tokenizer(make_sp
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     spec = make_spec(model=model, model_options={"heads": 2, "ffn_width": 64})
-    train(
-        spec, replace(runtime, checkpoint_dir=str(tmp_path / "run"), checkpoint_seconds=0.0, keep_checkpoint=True)
-    )
+    train(spec, replace(runtime, checkpoint_dir=str(tmp_path / "run"), checkpoint_seconds=0.0, keep_checkpoint=True))
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["final"]
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "final")
     assert type(loaded).__name__ == {"gpt2-0.2m": "GPT2LMHeadModel", "llama-0.4m": "LlamaForCausalLM"}[model]

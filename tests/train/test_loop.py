@@ -17,8 +17,8 @@ from mixopt.errors import DataError, ExecutorError
 from mixopt.models.build import build_model
 from mixopt.policy import Static
 from mixopt.spec import DataSpec, EvalSpec, OptimSpec, PolicySpec
+from mixopt.train.learner import learning_rate, make_adamw
 from mixopt.train.loop import evaluation_steps, train
-from mixopt.train.optim import learning_rate, make_adamw
 
 if TYPE_CHECKING:
     from mixopt.mixture import Mixture
@@ -163,9 +163,7 @@ def test_curve_has_evenly_spaced_points_and_ends_in_the_result(make_spec, runtim
     curve = result.curve
     assert sorted(set(curve["step"])) == [10, 20, 30, 40]
     assert {len(column) for column in curve.values()} == {4 * 2 * 3}
-    last = dict(
-        zip(curve["domain"], curve["loss"], strict=True)
-    )  # the last row of a domain is its final validation
+    last = dict(zip(curve["domain"], curve["loss"], strict=True))  # the last row of a domain is its final validation
     assert last == result.losses()
     assert set(curve["split"]) == {"train", "validation"}
 

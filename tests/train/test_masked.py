@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from mixopt.data.sampler import MixtureSampler
+from mixopt.data.tokenizer import MASK_TOKEN, Vocabulary
 from mixopt.data.tokens import TokenData
-from mixopt.data.vocabulary import MASK_TOKEN, Vocabulary
 from mixopt.errors import DataError
 from mixopt.models.build import build_model
 from mixopt.policy import Static
 from mixopt.spec import EvalSpec, PolicySpec
 from mixopt.train.batches import draw_numbers
+from mixopt.train.learner import learning_rate, make_adamw
 from mixopt.train.loop import train
 from mixopt.train.masking import Masking, sequence_keys, stream_key
-from mixopt.train.optim import learning_rate, make_adamw
 
 if TYPE_CHECKING:
     from mixopt.mixture import Mixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mixopt.data.vocabulary import Vocabulary
+from mixopt.data.tokenizer import Vocabulary
 from mixopt.train.masking import IGNORED, Masking, sequence_keys, stream_key
 
 if TYPE_CHECKING:

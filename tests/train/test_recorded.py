@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.5, 0.3, 0.2)
 # Fits after steps 5, 15, 25 and 35, each used four steps later: in between it is under way.
-ADO = {
-    "min_points": 5,
-    "warmup": 6,
-    "skip": 0,
-    "stride": 1,
-    "refit_interval": 10,
-    "adopt_after": 4,
-    "max_drift": 10.0,
-}
+ADO = {"min_points": 5, "warmup": 6, "skip": 0, "stride": 1, "refit_interval": 10, "adopt_after": 4, "max_drift": 10.0}
 POLICIES = {
     "ado": ADO,
     "odm": {"warmup": 3},

@@ -16,8 +16,8 @@ from mixopt.data.tokens import TokenData
 from mixopt.errors import DataError
 from mixopt.models.build import build_model
 from mixopt.spec import OptimSpec, PolicySpec
+from mixopt.train.learner import learning_rate, make_adamw
 from mixopt.train.loop import train
-from mixopt.train.optim import learning_rate, make_adamw
 from tests.train.processes import Case, run_together
 
 STEPS, ETA, SMOOTHING = 24, 0.7, 0.01

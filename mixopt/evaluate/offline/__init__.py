@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +26,6 @@ from mixopt.evaluate.offline.continuation import continuation_items, last_word, 
 from mixopt.evaluate.offline.generated import arithmetic_items, bracket_items
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mixopt.data.manifest import Manifest
     from mixopt.evaluate.offline.documents import HeldOut
     from mixopt.evaluation import EvalTask
@@ -69,7 +68,6 @@ def tasks(
         data_dir: prepared data; None where the names need none.
         shots: None or 0: the items fill the context of the smallest models.
         limit: most items that are scored.
-        seed: chooses passages and problems.
 
     Raises:
         ConfigError: an unknown name, shots, or data that is needed and not given.

@@ -11,23 +11,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixopt.evaluate.offline.documents import MAX_TOKENS
+from mixopt.evaluate.offline.documents import MAX_TOKENS, HeldOut, Passage
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
-
-    from mixopt.evaluate.offline.documents import HeldOut, Passage
 
 
 CHOICES = 4
 
 
-def shared_answers(
-    problems: Sequence[tuple[str, str]], rng: random.Random, **more: Any
-) -> Iterator[dict[str, Any]]:
+def shared_answers(problems: Sequence[tuple[str, str]], rng: random.Random, **more: Any) -> Iterator[dict[str, Any]]:
     """An item for each of four problems: `context`, `endings` (all four answers) and `gold` (the place of its own).
 
     The right answer stands at each place once in a group.
@@ -35,7 +31,6 @@ def shared_answers(
     Args:
         problems: contexts with their answers; the answers are distinct.
         rng: the order.
-        more: further fields of each item.
     """
     problems = rng.sample(problems, CHOICES)
     places = rng.sample(range(CHOICES), CHOICES)
@@ -55,10 +50,7 @@ def cloze_items(held_out: HeldOut, domain: str, count: int, rng: random.Random) 
     """Items with `context` and `word` (a space and the last word), no two with the same passage.
 
     Args:
-        held_out: the documents.
-        domain: which of them.
         count: the most items.
-        rng: chooses passages.
     """
     words: Counter[str] = Counter()
     items: dict[tuple[str, str], dict[str, Any]] = {}

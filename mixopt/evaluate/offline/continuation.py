@@ -9,21 +9,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mixopt.evaluate.offline.cloze import CHOICES, shared_answers
-from mixopt.evaluate.offline.documents import MAX_TOKENS
+from mixopt.evaluate.offline.documents import MAX_TOKENS, HeldOut, Passage
 from mixopt.evaluation import EvalTask
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
 
     from mixopt.arrays import Ints
-    from mixopt.evaluate.offline.documents import HeldOut, Passage
 
 
 # Raised when a change of the code changes items.
@@ -36,22 +35,14 @@ def multiple_choice(
     """A task that chooses among the endings of a context.
 
     Args:
-        name: the task's name.
         items: rows with `context`, `endings`, which bring the space before them along, and `gold`.
-        metrics: lm-eval's, the main one first.
-        more: further keys of lm-eval's task file.
     """
     config = {"output_type": "multiple_choice", "doc_to_choice": "endings", "doc_to_target": "gold", **more}
     return _task(name, items, config, [(metric, "mean", True) for metric in metrics])
 
 
 def last_word(name: str, items: Sequence[Mapping[str, Any]]) -> EvalTask:
-    """A task as LAMBADA: the word after a context, right where greedy decoding gives it whole.
-
-    Args:
-        name: the task's name.
-        items: rows with `context` and `word`, which brings its space along.
-    """
+    """A task as LAMBADA: the word after a context, right where greedy decoding gives it whole."""
     config = {"output_type": "loglikelihood", "doc_to_target": "word"}
     # Guessing finds none of the words.
     return _task(name, items, config, [("acc", "mean", True), ("perplexity", "perplexity", False)], chance=0.0)
@@ -102,8 +93,6 @@ def continuation_items(held_out: HeldOut, domain: str, count: int, rng: random.R
     """Items with `context`, `endings` (4 distinct texts) and `gold` (the index of the true one).
 
     Args:
-        held_out: the documents.
-        domain: which of them.
         count: the most items; a multiple of 4 comes out.
         rng: chooses passages and the order of the endings.
     """

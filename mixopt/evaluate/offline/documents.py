@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mixopt.arrays import Ints
 from mixopt.data.manifest import TOKENIZER_FOLDER
 from mixopt.data.tokenizer import TextTokenizer, load_tokenizer
 from mixopt.data.tokens import TokenData
@@ -16,11 +19,7 @@ from mixopt.errors import DataError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from mixopt.arrays import Ints
 
 # Tokens of a prompt with its answer: the length of the demo's training sequences, the shortest in use. Positions
 # beyond those that a model was trained on mean nothing to it.
@@ -34,17 +33,11 @@ _BORDER = re.compile(r"(?<=\S)(?= \S)")
 
 @dataclass(frozen=True)
 class Passage:
-    """Consecutive words of one held-out document.
+    """Consecutive words of one held-out document."""
 
-    Attributes:
-        document: which one.
-        words: the words; each but the first begins with its space.
-        tokens: token ids of each word.
-    """
-
-    document: int
-    words: tuple[str, ...]
-    tokens: tuple[tuple[int, ...], ...]
+    document: int  # which one
+    words: tuple[str, ...]  # the words; each but the first begins with its space
+    tokens: tuple[tuple[int, ...], ...]  # token ids of each word
 
     def text(self, start: int, end: int | None) -> str:
         """Words `start` to `end` (not included; None for the last), as they stand in the document."""
@@ -76,12 +69,7 @@ class HeldOut:
         return np.bincount(self._tokens(domain), minlength=self.manifest.vocab_size)
 
     def passages(self, domain: str, rng: random.Random) -> Iterator[list[Passage]]:
-        """Passages that do not overlap, in lists: first one of each document, then a second, and so on.
-
-        Args:
-            domain: the domain's name.
-            rng: chooses documents and places.
-        """
+        """Passages that do not overlap, in lists: first one of each document, then a second, and so on."""
         tokens = self._tokens(domain)
         windows = _windows(tokens, self.manifest.eot_id, rng)
         for first in range(0, len(windows), _CHUNK):
@@ -110,9 +98,7 @@ class HeldOut:
         if new:
             ids = self.tokenizer.encode(list(new))
             self._encoded |= {word: tuple(word_ids.tolist()) for word, word_ids in zip(new, ids, strict=True)}
-        return [
-            Passage(document, words, tuple(self._encoded[word] for word in words)) for document, words in passages
-        ]
+        return [Passage(document, words, tuple(self._encoded[word] for word in words)) for document, words in passages]
 
     def _tokens(self, domain: str) -> NDArray[np.unsignedinteger]:
         (index,) = self._data.indices([domain])

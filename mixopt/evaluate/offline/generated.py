@@ -5,6 +5,7 @@ Each answer of a group is right for one of its problems; see `mixopt.evaluate.of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from mixopt.evaluate.offline.cloze import CHOICES, shared_answers
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
 
 PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _NAMES = ("data", "item", "key", "list", "name", "node", "path", "size", "type", "value")
@@ -25,10 +25,6 @@ def bracket_items(count: int, rng: random.Random) -> list[dict[str, Any]]:
     """Items such as `list[size(node` with `)]` among four ways to close as many brackets; only one of them fits.
 
     Names stand between brackets, so that no token reaches from the context into the answer.
-
-    Args:
-        count: items, a multiple of 4.
-        rng: chooses names and brackets.
     """
 
     def group(level: tuple[int, int]) -> list[tuple[str, str]]:
@@ -42,12 +38,7 @@ def bracket_items(count: int, rng: random.Random) -> list[dict[str, Any]]:
 
 
 def arithmetic_items(count: int, rng: random.Random) -> list[dict[str, Any]]:
-    """Numbers to count on, then sums and differences of one to three digits, with four answers of the same length.
-
-    Args:
-        count: items, a multiple of 4.
-        rng: chooses numbers.
-    """
+    """Numbers to count on, then sums and differences of one to three digits, with four answers of the same length."""
 
     def group(level: Callable[[random.Random], tuple[str, int]]) -> list[tuple[str, str]]:
         problems: dict[str, str] = {}

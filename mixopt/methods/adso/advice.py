@@ -5,11 +5,13 @@ Symbols: P mixtures, B draws, K domains, V losses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
 
+from mixopt.arrays import Floats
 from mixopt.methods.adso.evidence import AdsoEvidence, ScaleUse
 from mixopt.methods.base import Recommendation, limits
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
@@ -18,10 +20,7 @@ from mixopt.mixture import Mixture
 from mixopt.objective import tasks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats
-    from mixopt.methods.adso.acquisition import Belief
+    from mixopt.methods.adso.choice import Belief
     from mixopt.methods.adso.state import State
     from mixopt.solve import Bounds, Supply
 

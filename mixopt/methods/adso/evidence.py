@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from mixopt.display.table import Cell, Column, named, number, table, word
+from mixopt.display.table import Cell, Column, Table, named, number, table, word
 from mixopt.methods.base import Evidence, record
 from mixopt.units import format_count
-
-if TYPE_CHECKING:
-    from mixopt.display.table import Table
 
 
 @record
 class ScaleUse:
-    """A scale.
+    """A scale."""
 
-    Attributes:
-        model: preset; None for the study's own model.
-        parameters: of the model.
-        tokens: of each run.
-        cost: of a run, in target runs.
-        runs: that were made.
-        correlation: over mixtures, of the objective here with that at the target.
-    """
-
-    model: str | None
-    parameters: int
-    tokens: int
-    cost: float
-    runs: int
-    correlation: float
+    model: str | None  # preset; None for the study's own model
+    parameters: int  # of the model
+    tokens: int  # of each run
+    cost: float  # of a run, in target runs
+    runs: int  # that were made
+    correlation: float  # over mixtures, of the objective here with that at the target
 
 
 @record
 class AdsoEvidence(Evidence):
-    """Behind ADSO's answer.
-
-    Attributes:
-        scales: cheapest first, the target last.
-        spent: in target runs.
-        best_measured: least objective measured at the target; None without a run there.
-    """
+    """Behind ADSO's answer."""
 
     kind: Literal["adso"] = "adso"
-    scales: tuple[ScaleUse, ...]
-    spent: float
-    best_measured: float | None
+    scales: tuple[ScaleUse, ...]  # cheapest first, the target last
+    spent: float  # in target runs
+    best_measured: float | None  # least objective measured at the target; None without a run there
 
 
 def scales_table(evidence: AdsoEvidence) -> Table:

@@ -9,26 +9,25 @@ Symbols: n runs (points of learning curves counted too), K domains, J axes of sc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.methods.gp.kernels import (
+from mixopt.arrays import Bools, Floats, Indices
+from mixopt.methods.gp.process import (
+    NOISE_PRIOR,
     OFFSET_VARIANCE,
+    GaussianProcess,
     Matern52,
     Prior,
     Pullback,
+    Scaling,
     distance_gradient,
+    fit_process,
     matern52,
     squared_distances,
 )
-from mixopt.methods.gp.process import NOISE_PRIOR, GaussianProcess, Scaling, fit_process
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,10 @@ class FidelityKernel:
     - offset: 100 · exp(−½ Σ(Δ_j / λ_j)²), an unknown level at each scale that varies smoothly with it.
 
     θ = log length scales of features (D,), log s², b (J,), log ℓ (J,), ω (J,), log λ (J,).
-
-    Attributes:
-        features: D.
-        axes: J, at least 1.
     """
 
-    features: int
-    axes: int
+    features: int  # D
+    axes: int  # J, at least 1
 
     @property
     def prior(self) -> Prior:
@@ -108,7 +103,7 @@ class FidelityKernel:
         )
 
     def value_and_pullback(self, theta: Floats, a: Floats) -> tuple[Floats, Pullback]:
-        """See `mixopt.methods.gp.kernels.Kernel`."""
+        """See `mixopt.methods.gp.process.Kernel`."""
         lengths, _, _, reach, _, smooth = self._split(theta)
         x = a[:, : self.features] / np.exp(lengths)
         mixtures, falling = matern52(squared_distances(x, x))
@@ -139,19 +134,12 @@ class FidelityKernel:
 
 @dataclass(frozen=True)
 class _Between:
-    """What pairs of scales have to do with one another.
+    """What pairs of scales have to do with one another."""
 
-    Attributes:
-        delta: (n_a, n_b, J) difference of scales.
-        damped: (n_a, n_b) s² a a' exp(−Σ|Δ| / ℓ).
-        phase: (n_a, n_b) ω · Δ.
-        offset: (n_a, n_b) covariance of levels.
-    """
-
-    delta: Floats
-    damped: Floats
-    phase: Floats
-    offset: Floats
+    delta: Floats  # (n_a, n_b, J) difference of scales
+    damped: Floats  # (n_a, n_b) s² a a' exp(−Σ|Δ| / ℓ)
+    phase: Floats  # (n_a, n_b) ω · Δ
+    offset: Floats  # (n_a, n_b) covariance of levels
 
     @property
     def coupling(self) -> Floats:
@@ -179,15 +167,10 @@ _ITERATIONS = 60
 
 @dataclass(frozen=True)
 class Points:
-    """Mixtures at scales.
+    """Mixtures at scales."""
 
-    Attributes:
-        weights: (n, K) mixtures.
-        scales: (n, J) decades below the target, by axis; J may be 0, where all is done at the target.
-    """
-
-    weights: Floats
-    scales: Floats
+    weights: Floats  # (n, K) mixtures
+    scales: Floats  # (n, J) decades below the target, by axis; J may be 0, where all is done at the target
 
     @property
     def inputs(self) -> Floats:
@@ -208,20 +191,15 @@ class Points:
 
 @dataclass(frozen=True)
 class FidelityModel:
-    """V independent processes over mixtures and scales.
+    """V independent processes over mixtures and scales."""
 
-    Attributes:
-        processes: one for each loss.
-    """
-
-    processes: tuple[GaussianProcess, ...]
+    processes: tuple[GaussianProcess, ...]  # one for each loss
 
     @classmethod
     def fit(cls, points: Points, losses: Floats, thetas: Sequence[Floats] | None = None) -> FidelityModel:
         """Fit hyperparameters of each loss and condition on the runs.
 
         Args:
-            points: n runs.
             losses: (n, V), finite.
             thetas: hyperparameters to take as they are, one vector a loss; None to fit them.
         """

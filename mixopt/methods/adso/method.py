@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from mixopt.errors import ConfigError
 from mixopt.fields import Counts, Multiple, Names
 from mixopt.methods.adso.evidence import AdsoEvidence
-from mixopt.methods.method import Method
-from mixopt.methods.settings import MethodSettings, option
+from mixopt.methods.method import Method, MethodSettings, option
 
 if TYPE_CHECKING:
     from mixopt.display.table import Table
@@ -24,9 +23,7 @@ class SingleFidelityOptions(MethodSettings):
     """Options of Bayesian optimisation at the target alone (see `mixopt.methods.adso.searcher.AdsoSettings`)."""
 
     name: str = "single-fidelity"
-    budget: Multiple = option(
-        "Most to spend, in runs at the target, such as 3x.", 10.0, shown=True, ge=1, trains=True
-    )
+    budget: Multiple = option("Most to spend, in runs at the target, such as 3x.", 10.0, shown=True, ge=1, trains=True)
     batch: int = option("Runs chosen at once.", 1, shown=True, ge=1, trains=True)
     tolerance: float = option(
         "Stop when no run promises to lower the objective by this share of it; 0: spend the budget.",
@@ -164,9 +161,7 @@ class SequentialMethod(Method[SingleFidelityOptions]):
         scales = settings.scales or tuple(round(share * problem.tokens) for share in _SHARES)
         models = settings.sizes if isinstance(settings, AdsoOptions) and settings.sizes else (target.model,)
         found = [
-            problem.training.size(model, tokens)
-            for model in dict.fromkeys(models)
-            for tokens in dict.fromkeys(scales)
+            problem.training.size(model, tokens) for model in dict.fromkeys(models) for tokens in dict.fromkeys(scales)
         ]
         own = (target.parameters, target.tokens)
         return sorted(found, key=lambda size: ((size.parameters, size.tokens) == own, size.flops))

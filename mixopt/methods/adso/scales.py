@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Indices
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.fidelity_model import Points
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats, Indices
     from mixopt.history import CurvePoints, History
 
 # Runs hold whole batches, so that their tokens are only nearly those of a scale.
@@ -27,19 +27,12 @@ _POINTS = 2
 
 @dataclass(frozen=True)
 class Scale:
-    """A model size and a number of tokens.
+    """A model size and a number of tokens."""
 
-    Attributes:
-        model: preset of the model; None for the study's.
-        parameters: its size.
-        tokens: training tokens.
-        cost: FLOPs of a run in multiples of a target run's.
-    """
-
-    model: str | None
-    parameters: int
-    tokens: int
-    cost: float
+    model: str | None  # preset of the model; None for the study's
+    parameters: int  # its size
+    tokens: int  # training tokens
+    cost: float  # FLOPs of a run in multiples of a target run's
 
     @property
     def place(self) -> tuple[str | None, int]:
@@ -57,23 +50,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Measured:
-    """A history, as a model and a budget see it.
+    """A history, as a model and a budget see it."""
 
-    Attributes:
-        points: runs, then points of their learning curves.
-        run: (n,) the run that each is of.
-        losses: (n, V) nats/token.
-        costs: (R,) of each run, in target runs.
-        scale: (R,) index of each run's scale; −1 for one of another scale.
-        coordinates: (S, J) of the ladder's scales, on the axes that `points` have.
-    """
-
-    points: Points
-    run: Indices
-    losses: Floats
-    costs: Floats
-    scale: Indices
-    coordinates: Floats
+    points: Points  # runs, then points of their learning curves
+    run: Indices  # (n,) the run that each is of
+    losses: Floats  # (n, V) nats/token
+    costs: Floats  # (R,) of each run, in target runs
+    scale: Indices  # (R,) index of each run's scale; −1 for one of another scale
+    coordinates: Floats  # (S, J) of the ladder's scales, on the axes that `points` have
 
     def at_target(self, weights: Floats) -> Points:
         """Mixtures (m, K) at the target."""
@@ -84,14 +68,11 @@ class Measured:
 class Ladder:
     """The scales of a search.
 
-    Attributes:
-        scales: S of them in ascending cost; the last is the target.
-
     Raises:
         ConfigError: there is none, one is there twice, or the target is not the largest in size and in tokens.
     """
 
-    scales: tuple[Scale, ...]
+    scales: tuple[Scale, ...]  # S of them in ascending cost; the last is the target
 
     def __post_init__(self) -> None:
         if not self.scales:

@@ -6,31 +6,28 @@ Data Mixture & Scale Optimization", ICLR 2025 workshop; docs/adso.md tells what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.advice import advise
-from mixopt.methods.adso.choice import ChoiceSettings, choose, runs_paid
+from mixopt.methods.adso.choice import Choice, ChoiceSettings, choose, runs_paid
 from mixopt.methods.adso.state import State
-from mixopt.methods.base import Proposal, Searcher
-from mixopt.methods.candidates import Candidates, Simplex
+from mixopt.methods.base import Proposal, Recommendation, Searcher
+from mixopt.methods.simplex.candidates import Candidates, Simplex
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective
 from mixopt.role import Role
 from mixopt.solve import Supply, make_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
     from mixopt.history import History
-    from mixopt.methods.adso.choice import Choice
     from mixopt.methods.adso.fidelity_model import Points
     from mixopt.methods.adso.scales import Ladder, Scale
-    from mixopt.methods.base import Recommendation
 
 # Fewer runs than these say nothing about any mixture.
 _FEWEST = 3
@@ -40,28 +37,19 @@ _FEWEST = 3
 class AdsoSettings:
     """How ADSO searches.
 
-    Attributes:
-        budget: most to spend, in target runs.
-        batch: runs asked for at once; each is chosen as if those before it had come out as predicted.
-        objective: what is minimised.
-        choice: how runs are chosen.
-        tolerance: stop when no run is expected to lower the objective by this share of it; 0 to spend the budget.
-        floor: least weight of a domain, as `0.02` or `0.2x` (of uniform).
-        supply: how much text there is for the target, which caps weights; None for no caps.
-        seed: of candidates, and of every run: several in turns measured no better.
-
     Raises:
         ConfigError: a number outside its range.
     """
 
-    budget: float = 10.0
-    batch: int = 1
-    objective: Objective = field(default_factory=MeanPerplexity)
-    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    budget: float = 10.0  # most to spend, in target runs
+    batch: int = 1  # runs asked for at once; each is chosen as if those before it had come out as predicted
+    objective: Objective = field(default_factory=MeanPerplexity)  # what is minimised
+    choice: ChoiceSettings = field(default_factory=ChoiceSettings)  # how runs are chosen
+    # stop when no run is expected to lower the objective by this share of it; 0 to spend the budget
     tolerance: float = 0.0
-    floor: str | float = 0.0
-    supply: Supply | None = None
-    seed: int = 0
+    floor: str | float = 0.0  # least weight of a domain, as `0.02` or `0.2x` (of uniform)
+    supply: Supply | None = None  # how much text there is for the target, which caps weights; None for no caps
+    seed: int = 0  # of candidates, and of every run: several in turns measured no better
 
     def __post_init__(self) -> None:
         if not self.budget >= 1:
@@ -98,7 +86,6 @@ class Adso(Searcher):
 
         Args:
             natural: natural shares, about which half of the candidates are drawn.
-            ladder: the scales to train at.
             settings: None for the defaults.
             baselines: mixtures to predict beside the uniform one, by name (`natural`).
             candidates: what can be run; None for all mixtures within the settings' bounds.
@@ -142,9 +129,7 @@ class Adso(Searcher):
                 proposals.append(self._anchoring(run.weights[0], name, number))
             else:
                 agreement = float(state.agreement(run.weights[0])[scale])
-                proposals.append(
-                    self._proposal(run.weights[0], self.ladder.scales[scale], number, choice, agreement)
-                )
+                proposals.append(self._proposal(run.weights[0], self.ladder.scales[scale], number, choice, agreement))
             state = state.believing(run, scale)
         return proposals
 

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.methods.adso.acquisition import Belief, pinned
-from mixopt.methods.adso.choice import Done, Options, affordable
+from mixopt.arrays import Bools, Floats, Indices
+from mixopt.methods.adso.choice import Belief, Done, Options, affordable, pinned
 from mixopt.methods.adso.fidelity_model import FidelityModel, Points
-from mixopt.methods.candidates import was_run
+from mixopt.methods.simplex.candidates import Candidates, was_run
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats, Indices
     from mixopt.history import History
     from mixopt.methods.adso.scales import Ladder, Measured
-    from mixopt.methods.candidates import Candidates
     from mixopt.objective import Objective
 
 # The best few, about which more candidates are drawn.
@@ -32,25 +30,15 @@ _REFIT = 8
 
 @dataclass(frozen=True)
 class State:
-    """Runs, those under way among them, and what they tell.
+    """Runs, those under way among them, and what they tell."""
 
-    Attributes:
-        history: the finished runs.
-        measured: the same as a model sees them.
-        ladder: the scales.
-        objective: what is minimised.
-        model: a process for each loss.
-        pending: (k, K) mixtures of runs under way, which the model believes in.
-        pending_scales: (k,) their scales.
-    """
-
-    history: History
-    measured: Measured
-    ladder: Ladder
-    objective: Objective
-    model: FidelityModel
-    pending: Floats
-    pending_scales: Indices
+    history: History  # the finished runs
+    measured: Measured  # the same as a model sees them
+    ladder: Ladder  # the scales
+    objective: Objective  # what is minimised
+    model: FidelityModel  # a process for each loss
+    pending: Floats  # (k, K) mixtures of runs under way, which the model believes in
+    pending_scales: Indices  # (k,) their scales
 
     @classmethod
     def of(
@@ -64,9 +52,6 @@ class State:
         """Fit the model to a history of two runs or more.
 
         Args:
-            history: the finished runs.
-            ladder: the scales.
-            objective: what is minimised.
             first: runs of the initial design; after them hyperparameters are fitted anew to all runs with each one
                 at the target and each eight cheap ones, in the order of the history. None to fit them to all runs.
             memory: hyperparameters by the runs that they were fitted to, kept from call to call to save time.
@@ -132,11 +117,6 @@ class State:
         """The most hopeful candidates at every scale that is paid for, and (Q,) the scale of each.
 
         A mixture is not run again at a scale.
-
-        Args:
-            belief: about the pool that is recommended from.
-            candidates: what can be run.
-            left: of the budget, in target runs.
         """
         pool = belief.candidates.weights
         paid = affordable(self.ladder.costs, left)

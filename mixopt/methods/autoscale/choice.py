@@ -6,11 +6,13 @@ predictor's laws are asked for runs that were left out of their fit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.laws.power import Prior, fit_power
 from mixopt.methods.autoscale.evidence import GuessEvidence, HoldOutEvidence
 from mixopt.methods.autoscale.extrapolate import Growth
@@ -20,50 +22,32 @@ from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.ddo.searcher import DdoSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """A mixture that was predicted for the scale held out.
+    """A mixture that was predicted for the scale held out."""
 
-    Attributes:
-        weights: (K,).
-        distance: total variation to the optimum that was found there.
-        value: predicted objective there, by that scale's own laws; None without runs.
-        excess: by how much `value` is above that of the optimum, relative; None without runs.
-    """
-
-    weights: Floats
-    distance: float
-    value: float | None = None
-    excess: float | None = None
+    weights: Floats  # (K,)
+    distance: float  # total variation to the optimum that was found there
+    value: float | None = None  # predicted objective there, by that scale's own laws; None without runs
+    excess: float | None = None  # by how much `value` is above that of the optimum, relative; None without runs
 
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
-    """The largest scale predicted from the others.
+    """The largest scale predicted from the others."""
 
-    Attributes:
-        tokens: of the scale held out.
-        source: tokens of the others.
-        optimum: (K,) what was found there.
-        value: its predicted objective; None without runs.
-        spread: mean total variation of the optimum's replicates to it: a guess that is nearer is as good as can be
-            told; None without runs.
-        guesses: by name: `geometric`, `joint`, `nearest scale`, `average`.
-    """
-
-    tokens: int
-    source: tuple[int, ...]
-    optimum: Floats
-    value: float | None
+    tokens: int  # of the scale held out
+    source: tuple[int, ...]  # tokens of the others
+    optimum: Floats  # (K,) what was found there
+    value: float | None  # its predicted objective; None without runs
+    # mean total variation of the optimum's replicates to it: a guess that is nearer is as good as can be told; None
+    # without runs
     spread: float | None
-    guesses: dict[str, Guess]
+    guesses: dict[str, Guess]  # by name: `geometric`, `joint`, `nearest scale`, `average`
 
     def evidence(self, domains: Sequence[str]) -> HoldOutEvidence:
         """By domain."""
@@ -140,19 +124,12 @@ def cross_validate(scales: Sequence[Scale]) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """The predictor that advises.
+    """The predictor that advises."""
 
-    Attributes:
-        name: `geometric` or `joint`.
-        reason: why, for a reader.
-        measure: what `errors` are.
-        errors: of each predictor, relative.
-    """
-
-    name: str
-    reason: str
-    measure: str
-    errors: dict[str, float]
+    name: str  # `geometric` or `joint`
+    reason: str  # why, for a reader
+    measure: str  # what `errors` are
+    errors: dict[str, float]  # of each predictor, relative
 
     @classmethod
     def of(cls, asked: str, held: HoldOut | None, errors: Mapping[str, float]) -> Choice:

@@ -3,190 +3,115 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from mixopt.display.colours import Look, looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Panel, Points, Rule
-from mixopt.display.table import NOTHING, Cell, Column, interval, named, number, percent, runs_cell, table, word
-from mixopt.methods.base import Estimate, Evidence, Noise, record
+from mixopt.display.table import NOTHING, Cell, Column, Table, interval, named, number, percent, runs_cell, table, word
+from mixopt.methods.base import Estimate, Evidence, Noise, Recommendation, record
 from mixopt.methods.joint.evidence import JointLaw
 from mixopt.units import format_count
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.display.table import Table
-    from mixopt.methods.base import Recommendation
 
 
 @record
 class ScaleOptimum:
-    """DDO's answer at a scale; of an optimum found elsewhere, only tokens, weights and pinned domains are known.
+    """DDO's answer at a scale; of an optimum found elsewhere, only tokens, weights and pinned domains are known."""
 
-    Attributes:
-        tokens: of the base run.
-        weights: the optimum.
-        intervals: 95 %, by domain.
-        pinned: domains at a bound.
-        predicted: objective of the optimum, by the scale's own laws.
-        base_objective: of the base run.
-        noise: of a run.
-        runs: ids.
-    """
-
-    tokens: int
-    weights: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    pinned: tuple[str, ...]
-    predicted: float | None = None
-    base_objective: float | None = None
-    noise: Noise | None = None
-    runs: tuple[str, ...] = ()
+    tokens: int  # of the base run
+    weights: dict[str, float]  # the optimum
+    intervals: dict[str, tuple[float, float]]  # 95 %, by domain
+    pinned: tuple[str, ...]  # domains at a bound
+    predicted: float | None = None  # objective of the optimum, by the scale's own laws
+    base_objective: float | None = None  # of the base run
+    noise: Noise | None = None  # of a run
+    runs: tuple[str, ...] = ()  # ids
 
 
 @record
 class Advised:
-    """The target's mixture by one predictor.
+    """The target's mixture by one predictor."""
 
-    Attributes:
-        weights: by domain.
-        intervals: 95 %, by domain.
-        predicted: its objective; None where no law predicts one.
-    """
-
-    weights: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    predicted: Estimate | None
+    weights: dict[str, float]  # by domain
+    intervals: dict[str, tuple[float, float]]  # 95 %, by domain
+    predicted: Estimate | None  # its objective; None where no law predicts one
 
 
 @record
 class Why:
-    """Why a predictor advises.
+    """Why a predictor advises."""
 
-    Attributes:
-        reason: for a reader.
-        measure: what `errors` are.
-        errors: of each predictor, relative.
-    """
-
-    reason: str
-    measure: str
-    errors: dict[str, float]
+    reason: str  # for a reader
+    measure: str  # what `errors` are
+    errors: dict[str, float]  # of each predictor, relative
 
 
 @record
 class PathLine:
-    """A domain's weight along the path from the smallest scale to the target.
+    """A domain's weight along the path from the smallest scale to the target."""
 
-    Attributes:
-        weights: (P,).
-        low: (P,) lower ends of 95 % intervals; None where there are none.
-        high: (P,) upper ends.
-    """
-
-    weights: tuple[float, ...]
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
+    weights: tuple[float, ...]  # (P,)
+    low: tuple[float, ...] | None = None  # (P,) lower ends of 95 % intervals; None where there are none
+    high: tuple[float, ...] | None = None  # (P,) upper ends
 
 
 @record
 class Path:
-    """The advising predictor's mixtures along the way.
+    """The advising predictor's mixtures along the way."""
 
-    Attributes:
-        tokens: (P,).
-        domains: by name.
-    """
-
-    tokens: tuple[float, ...]
-    domains: dict[str, PathLine]
+    tokens: tuple[float, ...]  # (P,)
+    domains: dict[str, PathLine]  # by name
 
 
 @record
 class GuessEvidence:
-    """A mixture predicted for the scale held out.
+    """A mixture predicted for the scale held out."""
 
-    Attributes:
-        weights: by domain.
-        distance: total variation to the optimum found there.
-        predicted: its objective by that scale's own laws; None without runs.
-        excess: by how much that is above the optimum's, relative; None without runs.
-    """
-
-    weights: dict[str, float]
-    distance: float
-    predicted: float | None
-    excess: float | None
+    weights: dict[str, float]  # by domain
+    distance: float  # total variation to the optimum found there
+    predicted: float | None  # its objective by that scale's own laws; None without runs
+    excess: float | None  # by how much that is above the optimum's, relative; None without runs
 
 
 @record
 class HoldOutEvidence:
-    """The largest scale predicted from the others.
+    """The largest scale predicted from the others."""
 
-    Attributes:
-        tokens: of that scale.
-        source: tokens of the others.
-        optimum: found there.
-        predicted: its objective; None without runs.
-        spread: mean total variation of its replicates; None without runs.
-        guesses: by name.
-    """
-
-    tokens: int
-    source: tuple[int, ...]
-    optimum: dict[str, float]
-    predicted: float | None
-    spread: float | None
-    guesses: dict[str, GuessEvidence]
+    tokens: int  # of that scale
+    source: tuple[int, ...]  # tokens of the others
+    optimum: dict[str, float]  # found there
+    predicted: float | None  # its objective; None without runs
+    spread: float | None  # mean total variation of its replicates; None without runs
+    guesses: dict[str, GuessEvidence]  # by name
 
 
 @record
 class GrowthEvidence:
-    """The geometric law.
+    """The geometric law."""
 
-    Attributes:
-        law: in words.
-        steps: from the largest scale to the target; None where nothing grows.
-        factors: growth of each domain's tokens a step.
-        held: domains that keep the largest scale's share.
-        residuals: of log tokens, by scale and domain.
-        residual_rms: of those that lines go through.
-    """
-
-    law: str
-    steps: float | None
-    factors: dict[str, float]
-    held: tuple[str, ...]
-    residuals: tuple[dict[str, float], ...]
-    residual_rms: float
+    law: str  # in words
+    steps: float | None  # from the largest scale to the target; None where nothing grows
+    factors: dict[str, float]  # growth of each domain's tokens a step
+    held: tuple[str, ...]  # domains that keep the largest scale's share
+    residuals: tuple[dict[str, float], ...]  # of log tokens, by scale and domain
+    residual_rms: float  # of those that lines go through
 
 
 @record
 class AutoScaleEvidence(Evidence):
-    """Behind AutoScale's answer.
-
-    Attributes:
-        scales: smallest first.
-        predictors: by name: `geometric`, and `joint` where there are runs.
-        chosen: the one that advises.
-        choice: why; None of optima that were found elsewhere.
-        path: of the one that advises.
-        holdout: None with two scales.
-        geometric: the law of the optima.
-        joint: the law of all runs; None without runs.
-    """
+    """Behind AutoScale's answer."""
 
     kind: Literal["autoscale"] = "autoscale"
-    scales: tuple[ScaleOptimum, ...]
-    predictors: dict[str, Advised]
-    chosen: str
-    choice: Why | None
-    path: Path
-    holdout: HoldOutEvidence | None
-    geometric: GrowthEvidence
-    joint: JointLaw | None
+    scales: tuple[ScaleOptimum, ...]  # smallest first
+    predictors: dict[str, Advised]  # by name: `geometric`, and `joint` where there are runs
+    chosen: str  # the one that advises
+    choice: Why | None  # why; None of optima that were found elsewhere
+    path: Path  # of the one that advises
+    holdout: HoldOutEvidence | None  # None with two scales
+    geometric: GrowthEvidence  # the law of the optima
+    joint: JointLaw | None  # the law of all runs; None without runs
 
 
 # With more domains bands cover each other; a bar at the target is left.
@@ -202,9 +127,7 @@ def scaling_figure(answer: Recommendation, found: AutoScaleEvidence) -> Figure:
     path = found.path.domains
     order = sorted(path, key=lambda name: -answer.mixture.to_dict()[name])
     few = len(order) <= _MOST_BANDS
-    sure = (
-        f" with 95 % intervals{'' if few else ' at the target'}" if all(line.low for line in path.values()) else ""
-    )
+    sure = f" with 95 % intervals{'' if few else ' at the target'}" if all(line.low for line in path.values()) else ""
     words = f"lines: {found.chosen} predictor{sure}; points: the optimum found at each scale"
     return Figure(
         name="scaling",
@@ -243,9 +166,7 @@ def _panel(answer: Recommendation, found: AutoScaleEvidence, order: Sequence[str
             # Side by side before the target, over a seventh of the axis.
             at = totals[-1] * (totals[0] / totals[-1]) ** (index / len(order) / 7)
             low, middle, high = ([float(end[-1] * units[-1])] for end in (low, weights, high))
-            marks.append(
-                Points(look=looks[name], x=[at], y=middle, low=low, high=high, about=name, say=say, size=0)
-            )
+            marks.append(Points(look=looks[name], x=[at], y=middle, low=low, high=high, about=name, say=say, size=0))
         # A little apart, so that their intervals do not hide each other.
         spread = 1.012 ** (2 * index / max(1, len(order) - 1) - 1)
         marks.append(_optima(scales, name, looks[name], spread, say, tokens=tokens))
@@ -261,9 +182,7 @@ def _panel(answer: Recommendation, found: AutoScaleEvidence, order: Sequence[str
     )
 
 
-def _optima(
-    scales: Sequence[ScaleOptimum], name: str, look: Look, spread: float, say: str, *, tokens: bool
-) -> Points:
+def _optima(scales: Sequence[ScaleOptimum], name: str, look: Look, spread: float, say: str, *, tokens: bool) -> Points:
     """DDO's optimum of a domain at each scale."""
     units = [scale.tokens if tokens else 1.0 for scale in scales]
     ends: dict[str, Any] = {}

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
-from mixopt.solve.projection import project
+from mixopt.solve.bounds import project
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats
     from mixopt.solve import Bounds
 
 _NEWTON_STEPS = 200
@@ -33,27 +33,18 @@ _EXACT = 1e-13
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """Lines through the optima of the scales.
+    """Lines through the optima of the scales."""
 
-    Attributes:
-        totals: (S,) tokens of the scales, rising.
-        weights: (…, S, K) the optima.
-        held: (…, K) domains without a line: at a bound (or at 0) at the largest scale, or free at that one alone.
-            Their amounts follow the bound; they keep the share that they have at the largest scale.
-        used: (…, S, K) the optima that lines go through: those of domains that have one, at scales where they are
-            free.
-        level: (…, K) log tokens at the position of the largest scale (t = 0), fitted.
-        rate: (…, K) log of the factor from one step to the next.
-        position: (…, S) positions of the scales, from 1 − S to 0: a step is the mean distance of two scales.
-    """
-
-    totals: Floats
-    weights: Floats
+    totals: Floats  # (S,) tokens of the scales, rising
+    weights: Floats  # (…, S, K) the optima
+    # (…, K) domains without a line: at a bound (or at 0) at the largest scale, or free at that one alone. Their amounts
+    # follow the bound; they keep the share that they have at the largest scale.
     held: Bools
+    # (…, S, K) the optima that lines go through: those of domains that have one, at scales where they are free
     used: Bools
-    level: Floats
-    rate: Floats
-    position: Floats
+    level: Floats  # (…, K) log tokens at the position of the largest scale (t = 0), fitted
+    rate: Floats  # (…, K) log of the factor from one step to the next
+    position: Floats  # (…, S) positions of the scales, from 1 − S to 0: a step is the mean distance of two scales
 
     @classmethod
     def fit(cls, totals: Floats, weights: Floats, pinned: Bools | None = None) -> Growth:

@@ -8,8 +8,7 @@ from mixopt.errors import ConfigError
 from mixopt.fields import Count, Counts
 from mixopt.methods.autoscale.evidence import AutoScaleEvidence
 from mixopt.methods.ddo.method import DesignSettings
-from mixopt.methods.method import Method
-from mixopt.methods.settings import option
+from mixopt.methods.method import Method, option
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class AutoscaleMethod(Method[AutoscaleOptions]):
             )
         if settings.match_epochs and problem.unique_tokens:
             raise ConfigError(
-                "match-epochs: data.unique_tokens limits the distinct tokens of proxies already; leave one of them "
-                "out"
+                "match-epochs: data.unique_tokens limits the distinct tokens of proxies already; leave one of them out"
             )
         designs = self._designs(problem, settings)
         asked = DdoSettings(

@@ -7,44 +7,40 @@ Symbols: S scales, K domains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.autoscale.choice import without_runs
 from mixopt.methods.autoscale.evidence import Advised, AutoScaleEvidence, ScaleOptimum
 from mixopt.methods.autoscale.extrapolate import Growth
-from mixopt.methods.autoscale.outcome import growth_evidence, path_of, path_totals
-from mixopt.methods.autoscale.warnings import warn_of_growth, warn_of_target, warn_of_target_bounds
+from mixopt.methods.autoscale.outcome import (
+    growth_evidence,
+    path_of,
+    path_totals,
+    warn_of_growth,
+    warn_of_target,
+    warn_of_target_bounds,
+)
 from mixopt.methods.base import Recommendation, limits
 from mixopt.mixture import Mixture
 from mixopt.solve import make_bounds
 from mixopt.store.csv_table import read_table
 from mixopt.units import format_count
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from mixopt.arrays import Floats
-
 
 @dataclass(frozen=True, eq=False)
 class Optima:
-    """The best mixtures at some scales.
+    """The best mixtures at some scales."""
 
-    Attributes:
-        domains: K names.
-        totals: S tokens, rising.
-        weights: (S, K).
-    """
-
-    domains: tuple[str, ...]
-    totals: tuple[int, ...]
-    weights: Floats
+    domains: tuple[str, ...]  # K names
+    totals: tuple[int, ...]  # S tokens, rising
+    weights: Floats  # (S, K)
 
 
 def read_optima(path: str | Path) -> tuple[Optima, list[str]]:
@@ -90,10 +86,8 @@ def extrapolate_optima(
     """The best mixture for `target` tokens by Theorem 1.
 
     Args:
-        optima: at two scales or more.
         target: tokens.
         pinned: domains that sat at a bound, whose growth is the bound's: they keep the largest scale's share.
-        floor: least weight of every domain at the target.
 
     Raises:
         ConfigError: a pinned domain that the optima do not name, or a floor that leaves no mixture.
@@ -114,10 +108,7 @@ def extrapolate_optima(
     evidence = AutoScaleEvidence(
         scales=tuple(
             ScaleOptimum(
-                tokens=total,
-                weights=dict(zip(domains, row.tolist(), strict=True)),
-                intervals={},
-                pinned=tuple(pinned),
+                tokens=total, weights=dict(zip(domains, row.tolist(), strict=True)), intervals={}, pinned=tuple(pinned)
             )
             for total, row in zip(optima.totals, optima.weights, strict=True)
         ),

@@ -5,12 +5,14 @@ Symbols: S scales, K domains, B replicates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.autoscale.extrapolate import Growth
 from mixopt.methods.ddo.analysis import Analysis, Sweep
@@ -19,9 +21,6 @@ from mixopt.solve.simplex import AT_BOUND
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.ddo.searcher import Ddo, DdoSettings
     from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
@@ -31,19 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """DDO's answer at one scale.
+    """DDO's answer at one scale."""
 
-    Attributes:
-        tokens: of the base run.
-        bounds: floors (and caps) of the mixture there.
-        analysis: the runs, the laws, the optimum.
-        replicates: what else the runs could have said, drawn independently of other scales.
-    """
-
-    tokens: int
-    bounds: Bounds
-    analysis: Analysis
-    replicates: Replicates
+    tokens: int  # of the base run
+    bounds: Bounds  # floors (and caps) of the mixture there
+    analysis: Analysis  # the runs, the laws, the optimum
+    replicates: Replicates  # what else the runs could have said, drawn independently of other scales
 
     @classmethod
     def of(cls, ddo: Ddo, history: History, seed: int) -> Scale:
@@ -64,9 +56,7 @@ class Scale:
     def under(self, objective: Objective, settings: DdoSettings) -> Scale:
         """The same runs under another objective; the replicates stay those of this one."""
         preset = PRESETS[settings.preset]
-        return replace(
-            self, analysis=Analysis.of(self.analysis.sweep, objective, preset, self.bounds, settings.noise)
-        )
+        return replace(self, analysis=Analysis.of(self.analysis.sweep, objective, preset, self.bounds, settings.noise))
 
     @property
     def name(self) -> str:

@@ -6,34 +6,30 @@ on the scales' optima) and `joint` (one law for all runs of all scales, minimise
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.autoscale.choice import Choice, cross_validate, hold_out
-from mixopt.methods.autoscale.outcome import Outcome
-from mixopt.methods.autoscale.scales import Geometric, Joint, Scale
-from mixopt.methods.autoscale.warnings import warn
+from mixopt.methods.autoscale.outcome import Outcome, warn
+from mixopt.methods.autoscale.scales import Geometric, Joint, Predictor, Scale
 from mixopt.methods.base import Proposal, Recommendation, Searcher, limits
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
-from mixopt.methods.joint.advice import Forecast
+from mixopt.methods.joint.forecast import Forecast
 from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
-from mixopt.objective import other_objectives
+from mixopt.objective import Objective, other_objectives
 from mixopt.solve import Bounds, make_bounds
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats
     from mixopt.history import History
-    from mixopt.methods.autoscale.scales import Predictor
     from mixopt.methods.ddo.design import Design
-    from mixopt.objective import Objective
 
 PREDICTORS = ("auto", "geometric", "joint")
 
@@ -149,9 +145,7 @@ class AutoScale(Searcher):
         mixture = advised[choice.name]
         nearest = min(scales, key=lambda scale: abs(np.log(scale.tokens / self.target)))
         baselines = {**self._baselines, "nearest scale": self._mixture(nearest.weights)}
-        forecast = Forecast.of(
-            fit, joint.replicates, drawn["joint"], self.target, mixture, {**baselines, **advised}
-        )
+        forecast = Forecast.of(fit, joint.replicates, drawn["joint"], self.target, mixture, {**baselines, **advised})
         found = Outcome(
             scales=scales,
             geometric=geometric,

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.methods.ddo.evidence import Curve, DdoEvidence, Line, Points
-from mixopt.mixture import distinct
+from mixopt.mixture import Mixture, distinct
 from mixopt.objective import score_noise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.ddo.analysis import Analysis
     from mixopt.methods.ddo.fit import Preset, Replicates
-    from mixopt.mixture import Mixture
     from mixopt.solve import Bounds, Supply
 
 # Up to four passes over a text are about as good as fresh text (Muennighoff et al. 2023, section 6).
@@ -119,9 +117,7 @@ def warn_of_bounds(mixture: Mixture, bounds: Bounds, prices: Floats, units: str)
         floor, cap = bounds.floors[index], bounds.caps[index]
         if at_floor[index]:
             where = f"at its floor of {floor:.3g}" if floor > 0 else "at 0"
-            warnings.append(
-                f"{domain} is {where}: raising it by 0.01 would cost {max(cost[index], 0.0):.2g} {units}"
-            )
+            warnings.append(f"{domain} is {where}: raising it by 0.01 would cost {max(cost[index], 0.0):.2g} {units}")
         elif at_cap[index]:
             warnings.append(
                 f"{domain} is at its cap of {cap:.3g}: "

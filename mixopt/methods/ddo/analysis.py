@@ -5,26 +5,24 @@ Symbols as in `mixopt.methods.ddo.fit`; n observations (runs used).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.history import History
 from mixopt.methods.base import Noise
 from mixopt.methods.ddo.fit import PRESETS, Fitted, Lines, Preset, Replicates, fit_lines, resample
 from mixopt.methods.run_effects import RunEffects
-from mixopt.objective import score_noise
+from mixopt.objective import Objective, score_noise
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Floats
     from mixopt.methods.ddo.design import Cell, Design
     from mixopt.methods.problem import Problem
-    from mixopt.objective import Objective
     from mixopt.solve import Bounds
 
 # An estimate from repeats that happen to agree is no licence for infinite precision.
@@ -33,25 +31,15 @@ LEAST_NOISE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The runs of a design, laid out.
+    """The runs of a design, laid out."""
 
-    Attributes:
-        design: the design.
-        runs: the runs used, n of them.
-        cells: the C cells that were measured; the base first.
-        layout: observations to effects of cells.
-        lines: one line a domain.
-        missing: roles of cells without a run.
-        partly: roles of cells that lack a run of some seed that other cells have.
-    """
-
-    design: Design
-    runs: History
-    cells: list[Cell]
-    layout: RunEffects
-    lines: Lines
-    missing: tuple[str, ...]
-    partly: tuple[str, ...]
+    design: Design  # the design
+    runs: History  # the runs used, n of them
+    cells: list[Cell]  # the C cells that were measured; the base first
+    layout: RunEffects  # observations to effects of cells
+    lines: Lines  # one line a domain
+    missing: tuple[str, ...]  # roles of cells without a run
+    partly: tuple[str, ...]  # roles of cells that lack a run of some seed that other cells have
 
     @classmethod
     def of(cls, design: Design, history: History, seeds: Sequence[int] | None, preset: Preset) -> Sweep:
@@ -114,32 +102,19 @@ def _lines(design: Design, cells: list[Cell], amounts: Floats, preset: Preset) -
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """DDO under one objective.
+    """DDO under one objective."""
 
-    Attributes:
-        sweep: the runs.
-        lines: one line a domain, balanced where the preset and the design ask for it.
-        objective: what is minimised.
-        base: the base's objective, in the objective's units.
-        effects: (C,) objectives relative to the base's.
-        noise: standard deviation of one run, relative to the base's objective.
-        measured: degrees of freedom behind `noise`; 0 where it is assumed.
-        fitted: the point estimate.
-    """
-
-    sweep: Sweep
-    lines: Lines
-    objective: Objective
-    base: float
-    effects: Floats
-    noise: float
-    measured: int
-    fitted: Fitted
+    sweep: Sweep  # the runs
+    lines: Lines  # one line a domain, balanced where the preset and the design ask for it
+    objective: Objective  # what is minimised
+    base: float  # the base's objective, in the objective's units
+    effects: Floats  # (C,) objectives relative to the base's
+    noise: float  # standard deviation of one run, relative to the base's objective
+    measured: int  # degrees of freedom behind `noise`; 0 where it is assumed
+    fitted: Fitted  # the point estimate
 
     @classmethod
-    def of(
-        cls, sweep: Sweep, objective: Objective, preset: Preset, bounds: Bounds, assumed_noise: float
-    ) -> Analysis:
+    def of(cls, sweep: Sweep, objective: Objective, preset: Preset, bounds: Bounds, assumed_noise: float) -> Analysis:
         """Fit and solve; `assumed_noise`, and that of scores over their items, is used where repeats give none."""
         values = objective.value(sweep.runs.losses, sweep.runs.eval_domains, sweep.runs.domains)
         if not (np.isfinite(values).all() and (values > 0).all()):
@@ -213,6 +188,4 @@ def _history(design: Design, seen: Floats) -> History:
     """Runs that saw these tokens, one seed each, so that none takes another's place."""
     names, domains = tuple(str(cell.role) for cell in design.cells), design.reference.domains
     count = len(names)
-    return History(
-        names, domains, domains, seen, np.ones_like(seen), np.arange(count), np.zeros(count, dtype=np.int64)
-    )
+    return History(names, domains, domains, seen, np.ones_like(seen), np.arange(count), np.zeros(count, dtype=np.int64))

@@ -5,19 +5,18 @@ Symbols: K domains, C cells (one base, and one for each domain and factor), R ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices, Ints
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
 from mixopt.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
 
 
@@ -34,19 +33,12 @@ LEAST_FACTOR = 1.25
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One row of the design.
+    """One row of the design."""
 
-    Attributes:
-        role: `base`, `code x3`, `code x1/3`.
-        domain: index of the domain whose tokens are multiplied; None for the base.
-        factor: by how much; 1 for the base.
-        tokens: (K,) tokens asked of each domain.
-    """
-
-    role: Role
-    domain: int | None
-    factor: float
-    tokens: Floats
+    role: Role  # `base`, `code x3`, `code x1/3`
+    domain: int | None  # index of the domain whose tokens are multiplied; None for the base
+    factor: float  # by how much; 1 for the base
+    tokens: Floats  # (K,) tokens asked of each domain
 
     @property
     def total(self) -> int:
@@ -58,20 +50,15 @@ class Cell:
 class Design:
     """A base run, and runs with one domain's tokens multiplied.
 
-    Attributes:
-        reference: the base run's mixture; every weight above 0.
-        tokens: the base run's tokens.
-        factors: multiples of a domain's tokens.
-        perturb: `add` changes that domain's tokens and so the total (AutoScale's Algorithm 1); `replace` holds the
-            total, and the other domains shrink or grow in proportion (the paper's text).
-
     Raises:
         ConfigError: a factor or weight with which there is no such run.
     """
 
-    reference: Mixture
-    tokens: int
-    factors: tuple[float, ...] = (1 / 3, 3.0)
+    reference: Mixture  # the base run's mixture; every weight above 0
+    tokens: int  # the base run's tokens
+    factors: tuple[float, ...] = (1 / 3, 3.0)  # multiples of a domain's tokens
+    # `add` changes that domain's tokens and so the total (AutoScale's Algorithm 1); `replace` holds the total, and the
+    # other domains shrink or grow in proportion (the paper's text)
     perturb: Perturb = "add"
 
     def __post_init__(self) -> None:
@@ -156,9 +143,7 @@ class Design:
             found[rivals[1:]] = -1
         sizes = sorted(set(history.parameters[found >= 0].tolist()))
         if len(sizes) > 1:
-            raise ConfigError(
-                f"history: the runs are of models with {sizes[0]} and {sizes[1]} parameters; choose one"
-            )
+            raise ConfigError(f"history: the runs are of models with {sizes[0]} and {sizes[1]} parameters; choose one")
         return found
 
 
@@ -226,21 +211,13 @@ _EXPECTED = "expected a base run, and runs that differ from it in one domain's t
 
 @dataclass(frozen=True, eq=False)
 class _Related:
-    """How the runs of a history differ from one of them.
+    """How the runs of a history differ from one of them."""
 
-    Attributes:
-        domain: (R,) the domain in which each differs most from the rest of its difference.
-        factor: (R,) ratio of that domain's tokens.
-        added: (R,) it differs in that domain alone.
-        replaced: (R,) it has the same total, and its other domains are in proportion.
-        same: (R,) it has the same amounts: a repeat, or the run itself.
-    """
-
-    domain: Ints
-    factor: Floats
-    added: Bools
-    replaced: Bools
-    same: Bools
+    domain: Ints  # (R,) the domain in which each differs most from the rest of its difference
+    factor: Floats  # (R,) ratio of that domain's tokens
+    added: Bools  # (R,) it differs in that domain alone
+    replaced: Bools  # (R,) it has the same total, and its other domains are in proportion
+    same: Bools  # (R,) it has the same amounts: a repeat, or the run itself
 
     @property
     def member(self) -> Bools:

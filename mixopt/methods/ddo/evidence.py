@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.display import figure
 from mixopt.display.colours import INK, LAW, Look, colour_of
 from mixopt.display.figure import Axis, Figure, Panel, Rule
-from mixopt.display.table import Column, interval, named, number, runs_cell, table, word
-from mixopt.methods.base import Evidence, record
+from mixopt.display.table import Column, Table, interval, named, number, runs_cell, table, word
+from mixopt.methods.base import Evidence, Recommendation, record
+from mixopt.methods.joint.evidence import JointLaw, OwnLoss
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
-
     Array = Floats
-    from collections.abc import Mapping
-
-    from mixopt.display.table import Table
-    from mixopt.methods.base import Recommendation
 
 
 @record
 class Points:
-    """Measured runs along a domain's tokens.
+    """Measured runs along a domain's tokens."""
 
-    Attributes:
-        x: (P,) tokens, multiples of the base run's.
-        y: (P,) objectives.
-        sd: (P,) their standard deviations.
-        runs: ids behind each.
-    """
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    sd: tuple[float, ...]
-    runs: tuple[tuple[str, ...], ...]
+    x: tuple[float, ...]  # (P,) tokens, multiples of the base run's
+    y: tuple[float, ...]  # (P,) objectives
+    sd: tuple[float, ...]  # (P,) their standard deviations
+    runs: tuple[tuple[str, ...], ...]  # ids behind each
 
 
 @record
 class Curve:
-    """A law along a domain's tokens.
+    """A law along a domain's tokens."""
 
-    Attributes:
-        x: (P,) tokens, multiples of the base run's.
-        y: (P,) objectives.
-        low: (P,) lower ends of their 95 % band.
-        high: (P,) upper ends.
-    """
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    x: tuple[float, ...]  # (P,) tokens, multiples of the base run's
+    y: tuple[float, ...]  # (P,) objectives
+    low: tuple[float, ...]  # (P,) lower ends of their 95 % band
+    high: tuple[float, ...]  # (P,) upper ends
 
     @classmethod
     def of(cls, x: Array, y: Array, low: Array, high: Array) -> Curve:
@@ -64,54 +47,46 @@ class Curve:
 
 @record
 class Line:
-    """What is known of one domain.
+    """What is known of one domain."""
 
-    Attributes:
-        law: parameters by name.
-        points: what was measured.
-        curve: the law.
-        recommended_x: the amount advised, in multiples of the base run's.
-    """
-
-    law: dict[str, float]
-    points: Points
-    curve: Curve
-    recommended_x: float
+    law: dict[str, float]  # parameters by name
+    points: Points  # what was measured
+    curve: Curve  # the law
+    recommended_x: float  # the amount advised, in multiples of the base run's
 
 
 @record
 class DdoEvidence(Evidence):
-    """Behind DDO's answer.
-
-    Attributes:
-        law: in words.
-        perturb: `add` or `replace`.
-        balanced: whether curves are of runs that hold the total.
-        base_objective: of the base run.
-        base_tokens: of the base run.
-        optimism: by how much the least of noisy predictions is too low, in the objective's units.
-        domains: by name.
-    """
+    """Behind DDO's answer."""
 
     kind: Literal["ddo"] = "ddo"
-    law: str
-    perturb: str
-    balanced: bool
-    base_objective: float
-    base_tokens: int
-    optimism: float
-    domains: dict[str, Line]
+    law: str  # in words
+    perturb: str  # `add` or `replace`
+    balanced: bool  # whether curves are of runs that hold the total
+    base_objective: float  # of the base run
+    base_tokens: int  # of the base run
+    optimism: float  # by how much the least of noisy predictions is too low, in the objective's units
+    domains: dict[str, Line]  # by name
+
+
+@record
+class JointEvidence(Evidence):
+    """Behind the answer of a joint law of DDO's runs."""
+
+    kind: Literal["joint"] = "joint"
+    joint: JointLaw  # the law
+    perturb: str  # `add` or `replace`
+    base_objective: float  # of the base run, by the law
+    base_tokens: int  # of the base run
+    misfit: float  # relative standard error of predictions at the target
+    domains: dict[str, Line]  # the law along each domain's tokens
+    losses: dict[str, OwnLoss]  # each domain's own; none of an additive law
 
 
 def laws_figure(answer: Recommendation, domains: Mapping[str, Line], law: str) -> Figure:
     """One small panel a domain: measured points, the fitted law with its 95 % band, and the recommended amount.
 
     All share one scale, set by the points: a band that runs off must not flatten the rest.
-
-    Args:
-        answer: what rests on the laws.
-        domains: what is known of each.
-        law: in words.
     """
     points = [line.points for line in domains.values()]
     low = min(y - 2 * sd for part in points for y, sd in zip(part.y, part.sd, strict=True))

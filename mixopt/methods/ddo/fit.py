@@ -7,36 +7,28 @@ relative to the base: amounts x in multiples of the domain's base amount, y in m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Ints
 from mixopt.laws.power import PowerFit, Prior, exact_branches, fit_power
 from mixopt.mixture import total_variation
 from mixopt.solve import Bounds, PowerSum, Solution, solve_simplex
 
-if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats, Ints
-
 
 @dataclass(frozen=True)
 class Preset:
-    """How laws are fitted.
+    """How laws are fitted."""
 
-    Attributes:
-        name: `default`, `paper` or `official`.
-        prior: on (a, b); None for plain least squares, where of two exact laws that of greater b is taken, as the
-            published fit does.
-        reduced_as: the amount that a reduced run counts as, whatever it was; None for the amount it was.
-        balanced: with runs that hold the total, allow for what the other domains lose (see `Lines.balance`).
-        tested_floor: where no floor is given, no domain gets less than the least amount of it that was tested. A
-            law fitted at x1/3 and above says nothing of a domain left out: its own loss then explodes.
-    """
-
-    name: str
+    name: str  # `default`, `paper` or `official`
+    # on (a, b); None for plain least squares, where of two exact laws that of greater b is taken, as the published fit
+    # does
     prior: Prior | None
+    # the amount that a reduced run counts as, whatever it was; None for the amount it was
     reduced_as: float | None = None
-    balanced: bool = False
+    balanced: bool = False  # with runs that hold the total, allow for what the other domains lose (see `Lines.balance`)
+    # where no floor is given, no domain gets less than the least amount of it that was tested. A law fitted at x1/3 and
+    # above says nothing of a domain left out: its own loss then explodes.
     tested_floor: bool = False
 
 
@@ -54,23 +46,14 @@ PRESETS = {
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """One line of runs for each domain.
+    """One line of runs for each domain."""
 
-    Attributes:
-        cells: (K, P) the cell of each point; 0, the base, first.
-        present: (K, P) whether the point was measured.
-        x: (K, P) amounts; 1 where not measured.
-        share: (K,) weights of the base run; u_j = 1 / share_j is x_j for w_j = 1 at the base's total tokens.
-        stretch: (K,) and
-        tilt: (K,): laws are fitted to 1 + stretch · (y − 1) − tilt · (x − 1); 1 and 0 unless balanced.
-    """
-
-    cells: Ints
-    present: Bools
-    x: Floats
-    share: Floats
-    stretch: Floats
-    tilt: Floats
+    cells: Ints  # (K, P) the cell of each point; 0, the base, first
+    present: Bools  # (K, P) whether the point was measured
+    x: Floats  # (K, P) amounts; 1 where not measured
+    share: Floats  # (K,) weights of the base run; u_j = 1 / share_j is x_j for w_j = 1 at the base's total tokens
+    stretch: Floats  # (K,) and
+    tilt: Floats  # (K,): laws are fitted to 1 + stretch · (y − 1) − tilt · (x − 1); 1 and 0 unless balanced
 
     def balance(self, effects: Floats) -> Lines:
         """The same lines for runs that hold the total, allowing for what the other domains lose.
@@ -116,19 +99,12 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Point estimate: the laws, the optimum, and the two extremes where the points do not determine the laws.
+    """Point estimate: the laws, the optimum, and the two extremes where the points do not determine the laws."""
 
-    Attributes:
-        fit: laws, (K,).
-        solution: the optimum.
-        tied: (K,) domains with two laws that fit the points exactly.
-        branch_distance: total variation between the optima under either of them.
-    """
-
-    fit: PowerFit
-    solution: Solution
-    tied: Bools
-    branch_distance: float
+    fit: PowerFit  # laws, (K,)
+    solution: Solution  # the optimum
+    tied: Bools  # (K,) domains with two laws that fit the points exactly
+    branch_distance: float  # total variation between the optima under either of them
 
 
 def fit_lines(lines: Lines, effects: Floats, spread: Floats, preset: Preset, bounds: Bounds) -> Fitted:
@@ -148,19 +124,12 @@ def fit_lines(lines: Lines, effects: Floats, spread: Floats, preset: Preset, bou
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """What else the runs could have said.
+    """What else the runs could have said."""
 
-    Attributes:
-        fit: laws, (B, K).
-        weights: (B, K) optimum under each.
-        base: (B,) relative objective of the base.
-        optimism: expected excess of a predicted gain at the optimum, relative to the base's objective, ≥ 0.
-    """
-
-    fit: PowerFit
-    weights: Floats
-    base: Floats
-    optimism: float
+    fit: PowerFit  # laws, (B, K)
+    weights: Floats  # (B, K) optimum under each
+    base: Floats  # (B,) relative objective of the base
+    optimism: float  # expected excess of a predicted gain at the optimum, relative to the base's objective, ≥ 0
 
 
 def resample(
@@ -185,14 +154,9 @@ def resample(
     average.
 
     Args:
-        lines: the lines.
         effects: (C,) relative objectives.
         noise: (B, C) draws of their errors.
         spread: (C,) their standard deviations.
-        fitted: the point estimate.
-        preset: how to fit.
-        bounds: floors and caps.
-        rng: for the draws from the prior.
     """
     y = lines.y(effects + noise)
     shift, start = None, None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mixopt.fields import Factors
-from mixopt.methods.ddo.evidence import DdoEvidence
-from mixopt.methods.joint.evidence import JointEvidence
-from mixopt.methods.method import Method
-from mixopt.methods.settings import RepeatedSettings, option
+from mixopt.methods.ddo.evidence import DdoEvidence, JointEvidence
+from mixopt.methods.method import Method, RepeatedSettings, option
 
 if TYPE_CHECKING:
     from mixopt.display.figure import Figure
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
 class DesignSettings(RepeatedSettings):
     """Options of methods that perturb each domain (see `mixopt.methods.ddo.searcher.DdoSettings`)."""
 
-    reference: str = option(
-        "Base mixture: uniform, natural or FILE.", "uniform", shown=True, mixture=True, trains=True
-    )
+    reference: str = option("Base mixture: uniform, natural or FILE.", "uniform", shown=True, mixture=True, trains=True)
     factors: Factors = option(
         "Each domain's tokens are multiplied by these, one run each.", (1 / 3, 3.0), example="[1/3, 3]", trains=True
     )
@@ -53,7 +49,8 @@ class DdoMethod(Method[DdoOptions]):
         """DDO around the reference mixture, or around the base run that a table has."""
         from mixopt.methods.ddo.analysis import check_resolution
         from mixopt.methods.ddo.design import find_design
-        from mixopt.methods.ddo.searcher import Ddo, DdoSettings, JointDdo
+        from mixopt.methods.ddo.joint import JointDdo
+        from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 
         if problem.history is not None:
             design = find_design(problem.history)

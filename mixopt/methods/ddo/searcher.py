@@ -5,62 +5,49 @@ Source: Kang et al. 2024 (AutoScale, v1), section 2.2: Eq. 2 and Algorithm 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Estimate, Proposal, Recommendation, Searcher, limits
 from mixopt.methods.ddo.advice import describe, warn
 from mixopt.methods.ddo.analysis import Analysis, Sweep
-from mixopt.methods.ddo.design import Design, Perturb
+from mixopt.methods.ddo.design import Cell, Design, Perturb
 from mixopt.methods.ddo.fit import PRESETS, Preset, Replicates
 from mixopt.methods.intervals import Prediction, forecast, weight_intervals
-from mixopt.methods.joint.advice import Advice, Forecast
-from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity, Objective, other_objectives
 from mixopt.solve import Supply, make_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.arrays import Floats
     from mixopt.history import History
-    from mixopt.methods.ddo.design import Cell
-    from mixopt.methods.joint.fit import FormName
 
 
 @dataclass(frozen=True, kw_only=True)
 class DdoSettings:
     """How DDO perturbs, fits and solves.
 
-    Attributes:
-        factors: multiples of a domain's tokens; more of them give more points a law.
-        perturb: `add` (Algorithm 1, the total changes) or `replace` (the total is held).
-        objective: what is minimised.
-        seeds: initialisations and data orders; two or more measure the noise. None (when reading somebody's table):
-            all that there are.
-        preset: `default`, `paper` or `official` (see `mixopt.methods.ddo.fit.PRESETS`).
-        floor: least weight of every domain: `0.02`, or `0.2x` of the uniform share; None for the preset's: the
-            least amount tested (`default`), or 0 (`paper`, `official`).
-        supply: how much text there is for the target, which caps weights; None for no caps.
-        noise: standard deviation of one run's objective, relative, assumed where seeds are not repeated. Measured
-            on small proxies: 0.04 to 0.8 % of the loss, depending on the learning rate.
-        replicates: bootstrap replicates behind every interval.
-
     Raises:
         ConfigError: an unknown preset, or a number outside its range.
     """
 
-    factors: tuple[float, ...] = (1 / 3, 3.0)
-    perturb: Perturb = "add"
-    objective: Objective = field(default_factory=MeanPerplexity)
+    factors: tuple[float, ...] = (1 / 3, 3.0)  # multiples of a domain's tokens; more of them give more points a law
+    perturb: Perturb = "add"  # `add` (Algorithm 1, the total changes) or `replace` (the total is held)
+    objective: Objective = field(default_factory=MeanPerplexity)  # what is minimised
+    # initialisations and data orders; two or more measure the noise. None (when reading somebody's table): all that
+    # there are.
     seeds: tuple[int, ...] | None = (0,)
-    preset: str = "default"
+    preset: str = "default"  # `default`, `paper` or `official` (see `mixopt.methods.ddo.fit.PRESETS`)
+    # least weight of every domain: `0.02`, or `0.2x` of the uniform share; None for the preset's: the least amount
+    # tested (`default`), or 0 (`paper`, `official`)
     floor: str | float | None = None
-    supply: Supply | None = None
+    supply: Supply | None = None  # how much text there is for the target, which caps weights; None for no caps
+    # standard deviation of one run's objective, relative, assumed where seeds are not repeated. Measured on small
+    # proxies: 0.04 to 0.8 % of the loss, depending on the learning rate.
     noise: float = 0.003
-    replicates: int = 1000
+    replicates: int = 1000  # bootstrap replicates behind every interval
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -136,9 +123,7 @@ class Ddo(Searcher):
         mixture = self._mixture(analysis)
         predicted, gains = self._predictions(analysis, replicates, mixture)
         others = {
-            objective.name: self._mixture(
-                Analysis.of(sweep, objective, preset, self.bounds, settings.noise)
-            ).to_dict()
+            objective.name: self._mixture(Analysis.of(sweep, objective, preset, self.bounds, settings.noise)).to_dict()
             for objective in other_objectives(settings.objective, sweep.runs.eval_domains)
         }
         prices = analysis.fitted.solution.bound_multipliers * analysis.base
@@ -190,89 +175,3 @@ class Ddo(Searcher):
 
         others = {name: prediction(baseline) for name, baseline in self.baselines.items()}
         return forecast(prediction(mixture), others, optimism=base * replicates.optimism)
-
-
-class JointDdo(Ddo):
-    """A `Searcher` that asks for DDO's runs and answers from a law of all runs that there are.
-
-    Where DDO fits a law to each domain's own line of runs, this one fits them together, and runs that are on no
-    line (verified mixtures, other scales) count too.
-    """
-
-    def __init__(
-        self,
-        reference: Mixture,
-        tokens: int,
-        settings: DdoSettings | None = None,
-        baselines: Mapping[str, Mixture] | None = None,
-        form: Literal["auto"] | FormName = "auto",
-    ) -> None:
-        """Set up the search; see `mixopt.methods.ddo.searcher.Ddo`.
-
-        Args:
-            reference: the base run's mixture.
-            tokens: the base run's tokens, and those that the answer is for.
-            settings: None for the defaults; the preset must be `default`, as the joint law has priors of its own.
-            baselines: mixtures to predict beside the reference and the uniform one, by name.
-            form: of the law, `auto` for the one that predicts left-out runs better.
-
-        Raises:
-            ConfigError: settings, bounds or mixtures that do not fit together.
-        """
-        super().__init__(reference, tokens, settings, baselines)
-        if self.settings.preset != "default":
-            raise ConfigError(
-                f"preset: {self.settings.preset!r} is of laws fitted line by line; with fit joint leave it out, or "
-                "choose fit lines"
-            )
-        self.form: Literal["auto"] | FormName = form
-
-    def recommend(self, history: History) -> Recommendation:
-        """The optimum at the base's total tokens, with intervals and warnings; every run of the history counts.
-
-        Raises:
-            ConfigError: too few runs for a law, other domains, or models of several sizes.
-        """
-        settings, total = self.settings, self.design.tokens
-        found = self.design.match(history, settings.seeds)  # refuses other domains
-        fit = JointFit.of(history, settings.objective, form=self.form, noise=settings.noise)
-        replicates = fit.replicates(settings.replicates)
-        solution = fit.solve(total, self.bounds)
-        mixture = self._named(solution.weights)
-        drawn = replicates.optima(total, self.bounds)
-        forecast = Forecast.of(fit, replicates, drawn, total, mixture, self.baselines)
-        roles = [str(cell.role) for index, cell in enumerate(self.design.cells) if index not in found]
-        advice = Advice(
-            fit=fit,
-            replicates=replicates,
-            design=self.design,
-            mixture=mixture,
-            bounds=self.bounds,
-            prices=solution.bound_multipliers,
-            supply=settings.supply,
-            missing=tuple(roles),
-        )
-        return Recommendation(
-            method=f"DDO, joint law {fit.form}, perturb {self.design.perturb}",
-            objective=settings.objective.name,
-            tokens=total,
-            mixture=mixture,
-            intervals=weight_intervals(mixture, drawn),
-            predicted=forecast.predicted,
-            gains=forecast.gains,
-            multipliers=self.bounds.prices(mixture.array, solution.bound_multipliers),
-            other_objectives={
-                other.name: self._named(fit.under(other).optimum(total, self.bounds)[0]).to_dict()
-                for other in other_objectives(settings.objective, history.eval_domains)
-            },
-            warnings=advice.warnings(self.baselines, forecast.gains),
-            runs=fit.fit.cells.runs.runs,
-            **limits(mixture, self.bounds, settings.supply),
-            units=settings.objective.units,
-            baselines=self.baselines,
-            noise=fit.run_noise,
-            evidence=advice.evidence(),
-        )
-
-    def _named(self, weights: Floats) -> Mixture:
-        return Mixture.of_array(self.design.reference.domains, weights)

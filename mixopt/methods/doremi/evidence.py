@@ -2,63 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mixopt.display.colours import looks_in_order
 from mixopt.display.figure import Axis, Figure, Line, Panel
-from mixopt.methods.base import Evidence, record
-
-if TYPE_CHECKING:
-    from mixopt.methods.base import Recommendation
+from mixopt.methods.base import Evidence, Recommendation, record
 
 
 @record
 class RoundEvidence:
-    """A round; the paths are the first seed's.
+    """A round; the paths are the first seed's."""
 
-    Attributes:
-        reference: mixture of the reference runs.
-        answer: mean of the proxies' averages.
-        change: greatest difference of a weight between the two.
-        averages: of each proxy, by domain.
-        references: ids of the reference runs, a seed each.
-        proxies: ids of the proxies.
-        tokens: (P,) training tokens at each recorded moment.
-        alpha: (P,) domain weight at each, by domain.
-        average: (P,) mean of alpha so far, by domain.
-        excess: (P,) excess loss, nats/token, by domain.
-    """
-
-    reference: dict[str, float]
-    answer: dict[str, float]
-    change: float
-    averages: tuple[dict[str, float], ...]
-    references: tuple[str, ...]
-    proxies: tuple[str, ...]
-    tokens: tuple[int, ...]
-    alpha: dict[str, tuple[float, ...]]
-    average: dict[str, tuple[float, ...]]
-    excess: dict[str, tuple[float, ...]]
+    reference: dict[str, float]  # mixture of the reference runs
+    answer: dict[str, float]  # mean of the proxies' averages
+    change: float  # greatest difference of a weight between the two
+    averages: tuple[dict[str, float], ...]  # of each proxy, by domain
+    references: tuple[str, ...]  # ids of the reference runs, a seed each
+    proxies: tuple[str, ...]  # ids of the proxies
+    tokens: tuple[int, ...]  # (P,) training tokens at each recorded moment
+    alpha: dict[str, tuple[float, ...]]  # (P,) domain weight at each, by domain
+    average: dict[str, tuple[float, ...]]  # (P,) mean of alpha so far, by domain
+    excess: dict[str, tuple[float, ...]]  # (P,) excess loss, nats/token, by domain
 
 
 @record
 class DoremiEvidence(Evidence):
-    """Behind DoReMi's answer.
-
-    Attributes:
-        eta: rate of the exponentiated gradient.
-        smoothing: share of the uniform distribution in every alpha.
-        sampling: mixture that the proxies drew.
-        converged: whether another round would say the same.
-        rounds: in order.
-    """
+    """Behind DoReMi's answer."""
 
     kind: Literal["doremi"] = "doremi"
-    eta: float
-    smoothing: float
-    sampling: dict[str, float]
-    converged: bool
-    rounds: tuple[RoundEvidence, ...]
+    eta: float  # rate of the exponentiated gradient
+    smoothing: float  # share of the uniform distribution in every alpha
+    sampling: dict[str, float]  # mixture that the proxies drew
+    converged: bool  # whether another round would say the same
+    rounds: tuple[RoundEvidence, ...]  # in order
 
 
 # More columns than this are too narrow to be read; the last rounds are shown.

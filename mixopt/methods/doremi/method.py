@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError
 from mixopt.methods.doremi.evidence import DoremiEvidence
-from mixopt.methods.method import Method
-from mixopt.methods.settings import RepeatedSettings, option
+from mixopt.methods.method import Method, RepeatedSettings, option
 
 if TYPE_CHECKING:
     from mixopt.display.figure import Figure
@@ -96,11 +95,7 @@ class DoremiMethod(Method[DoremiOptions]):
             max_epochs=problem.max_epochs or float("inf"),
             rounds=settings.rounds or (1 if natural else _MOST_ROUNDS),
         )
-        baselines = {
-            "reference": reference,
-            "uniform": Mixture.uniform(problem.domains),
-            "natural": problem.natural,
-        }
+        baselines = {"reference": reference, "uniform": Mixture.uniform(problem.domains), "natural": problem.natural}
         return Doremi(reference, asked, settings.search_seeds, baselines)
 
     def outlook(self, searcher: Searcher) -> list[str]:

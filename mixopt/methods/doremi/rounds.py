@@ -6,20 +6,19 @@ moments of a proxy, α the domain weights, λ the scores (clipped excess losses)
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Ints
 from mixopt.methods.base import Recommendation
 from mixopt.methods.doremi.evidence import DoremiEvidence, RoundEvidence
 from mixopt.mixture import Mixture
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.trace import PolicyTrace
 
 
@@ -29,46 +28,28 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class DoremiSettings:
-    """What the proxies were trained with.
+    """What the proxies were trained with."""
 
-    Attributes:
-        eta: η, the rate of the exponentiated gradient.
-        smoothing: c, the share of the uniform distribution in every α.
-        sampling: s, the mixture that a proxy draws.
-        tokens: training tokens of each run.
-        batch_sequences: sequences of a step.
-        epochs: passes over each domain's distinct tokens that a weight of 1 would take in `tokens`, by domain.
-        max_epochs: the most that are allowed.
-        rounds: the most rounds.
-    """
-
-    eta: float
-    smoothing: float
-    sampling: Mixture
-    tokens: int
-    batch_sequences: int
+    eta: float  # η, the rate of the exponentiated gradient
+    smoothing: float  # c, the share of the uniform distribution in every α
+    sampling: Mixture  # s, the mixture that a proxy draws
+    tokens: int  # training tokens of each run
+    batch_sequences: int  # sequences of a step
+    # passes over each domain's distinct tokens that a weight of 1 would take in `tokens`, by domain
     epochs: Mapping[str, float]
-    max_epochs: float
-    rounds: int
+    max_epochs: float  # the most that are allowed
+    rounds: int  # the most rounds
 
 
 @dataclass(frozen=True, eq=False)
 class ProxyPath:
-    """What the domain weights of a proxy did.
+    """What the domain weights of a proxy did."""
 
-    Attributes:
-        run: its id.
-        tokens: (P,) training tokens at each moment, the last one at the end.
-        alpha: (P, K) α.
-        average: (P, K) the mean of α so far.
-        excess: (P, K) λ, nats/token.
-    """
-
-    run: str
-    tokens: Ints
-    alpha: Floats
-    average: Floats
-    excess: Floats
+    run: str  # its id
+    tokens: Ints  # (P,) training tokens at each moment, the last one at the end
+    alpha: Floats  # (P, K) α
+    average: Floats  # (P, K) the mean of α so far
+    excess: Floats  # (P, K) λ, nats/token
 
     @classmethod
     def of(cls, run: str, trace: PolicyTrace) -> ProxyPath:
@@ -84,17 +65,11 @@ class ProxyPath:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """A reference run and a proxy, for every seed.
+    """A reference run and a proxy, for every seed."""
 
-    Attributes:
-        reference: the mixture of the reference runs.
-        references: their ids.
-        proxies: what the proxies did, one a seed.
-    """
-
-    reference: Mixture
-    references: tuple[str, ...]
-    proxies: tuple[ProxyPath, ...]
+    reference: Mixture  # the mixture of the reference runs
+    references: tuple[str, ...]  # their ids
+    proxies: tuple[ProxyPath, ...]  # what the proxies did, one a seed
 
     @property
     def averages(self) -> Floats:
@@ -138,16 +113,8 @@ class Round:
         )
 
 
-def recommend(
-    rounds: Sequence[Round], settings: DoremiSettings, baselines: Mapping[str, Mixture]
-) -> Recommendation:
-    """The last round's answer; it predicts no loss.
-
-    Args:
-        rounds: the rounds done, one at least.
-        settings: what they were done with.
-        baselines: mixtures to show beside the answer, by name.
-    """
+def recommend(rounds: Sequence[Round], settings: DoremiSettings, baselines: Mapping[str, Mixture]) -> Recommendation:
+    """The last round's answer; it predicts no loss."""
     last = rounds[-1]
     names = last.reference.domains
     return Recommendation(

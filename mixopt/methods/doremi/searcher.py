@@ -5,21 +5,18 @@ Source: Xie et al. 2023 (DoReMi), Algorithm 1 and section 3.3 (rounds).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Proposal, Role
-from mixopt.methods.doremi.rounds import ProxyPath, Round, recommend
+from mixopt.methods.base import Proposal, Recommendation, Role
+from mixopt.methods.doremi.rounds import DoremiSettings, ProxyPath, Round, recommend
 from mixopt.spec import PolicySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from mixopt.history import History
-    from mixopt.methods.base import Recommendation
-    from mixopt.methods.doremi.rounds import DoremiSettings
     from mixopt.mixture import Mixture
 
 
@@ -75,9 +72,7 @@ class Doremi:
             if lost:
                 return rounds, [self._proxy(number, names[seed], seed) for seed in lost]
             proxies = [held[seed, names[seed]] for seed in self.seeds]
-            rounds.append(
-                Round(reference, tuple(names.values()), tuple(_path(history, proxy) for proxy in proxies))
-            )
+            rounds.append(Round(reference, tuple(names.values()), tuple(_path(history, proxy) for proxy in proxies)))
             if rounds[-1].converged:
                 break
             reference = rounds[-1].answer
@@ -87,9 +82,7 @@ class Doremi:
         """The run of this seed that trained on a mixture, as whole sequences round it; None where there is none."""
         seen = dict(zip(history.runs, history.weights, strict=True))
         order = [history.domains.index(name) for name in mixture.domains] if len(history) else []
-        away = {
-            run: float(np.abs(seen[run][order] - mixture.array).sum()) for run, of in free.items() if of == seed
-        }
+        away = {run: float(np.abs(seen[run][order] - mixture.array).sum()) for run, of in free.items() if of == seed}
         return min(away, key=lambda run: (away[run], run), default=None)
 
     def _reference(self, number: int, mixture: Mixture, seed: int) -> Proposal:

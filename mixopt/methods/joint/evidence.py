@@ -2,94 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mixopt.display.colours import INK, LAW, MUTED, Look
 from mixopt.display.figure import Axis, Figure, Line, Panel, Points, Rule
-from mixopt.display.table import NOTHING, Column, number, table, word
-from mixopt.methods.base import Evidence, Noise, record
-from mixopt.methods.ddo.evidence import Line as DomainLine
-from mixopt.task_objective import is_task
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.display.table import Table
-    from mixopt.methods.base import Recommendation
+from mixopt.display.table import NOTHING, Column, Table, number, table, word
+from mixopt.methods.base import Noise, Recommendation, record
+from mixopt.objective import is_task
 
 
 @record
 class LargestScale:
-    """The largest scale predicted from the others.
+    """The largest scale predicted from the others."""
 
-    Attributes:
-        tokens: of that scale.
-        reach: logarithm of how much larger it is than the largest of the others.
-        error: root mean square of what was missed, relative.
-        error_of_differences: the same of differences between mixtures.
-    """
-
-    tokens: float
-    reach: float
-    error: float
-    error_of_differences: float
+    tokens: float  # of that scale
+    reach: float  # logarithm of how much larger it is than the largest of the others
+    error: float  # root mean square of what was missed, relative
+    error_of_differences: float  # the same of differences between mixtures
 
 
 @record
 class Checked:
-    """A form of the law on runs that it was not fitted to.
+    """A form of the law on runs that it was not fitted to."""
 
-    Attributes:
-        error: root mean square, relative to the objective.
-        spearman: rank correlation of predicted and measured; None where either is constant.
-        predicted: (C,) objectives, each without its cell.
-        largest_scale: None with a single scale.
-    """
-
-    error: float
-    spearman: float | None
-    predicted: tuple[float, ...]
-    largest_scale: LargestScale | None
+    error: float  # root mean square, relative to the objective
+    spearman: float | None  # rank correlation of predicted and measured; None where either is constant
+    predicted: tuple[float, ...]  # (C,) objectives, each without its cell
+    largest_scale: LargestScale | None  # None with a single scale
 
 
 @record
 class CellEvidence:
-    """Runs of one mixture and length.
+    """Runs of one mixture and length."""
 
-    Attributes:
-        runs: ids.
-        tokens: by domain.
-        measured: the objective, mean over seeds.
-        fitted: by the law.
-        left_out: by the law without these runs.
-    """
-
-    runs: tuple[str, ...]
-    tokens: dict[str, float]
-    measured: float
-    fitted: float
-    left_out: float
+    runs: tuple[str, ...]  # ids
+    tokens: dict[str, float]  # by domain
+    measured: float  # the objective, mean over seeds
+    fitted: float  # by the law
+    left_out: float  # by the law without these runs
 
 
 @record
 class DomainLaw:
-    """Parameters of one domain.
+    """Parameters of one domain."""
 
-    Attributes:
-        amplitude: of the part that falls.
-        exponent: how fast it falls.
-        offset: tokens already had, of the additive form; None of the other.
-        floor: what remains, of the form per domain; None of the other.
-        transfer: what a token of each domain is worth to this one; none of the additive form.
-    """
-
-    amplitude: float
-    exponent: float
-    offset: float | None = None
-    floor: float | None = None
+    amplitude: float  # of the part that falls
+    exponent: float  # how fast it falls
+    offset: float | None = None  # tokens already had, of the additive form; None of the other
+    floor: float | None = None  # what remains, of the form per domain; None of the other
+    # what a token of each domain is worth to this one; none of the additive form
     transfer: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -101,76 +66,29 @@ class DomainLaw:
 
 @record
 class JointLaw:
-    """A law of all runs.
+    """A law of all runs."""
 
-    Attributes:
-        form: `additive` or `per_domain`.
-        law: in words.
-        unit_tokens: unit of each domain's tokens in the parameters.
-        parameters: of each domain.
-        floor: of the additive form, which has one for all domains; else None.
-        noise: of a run.
-        cross_validation: by form that was tried.
-        cells: the runs.
-    """
-
-    form: Literal["additive", "per_domain"]
-    law: str
-    unit_tokens: dict[str, float]
-    parameters: dict[str, DomainLaw]
-    floor: float | None
-    noise: Noise
-    cross_validation: dict[str, Checked]
-    cells: tuple[CellEvidence, ...]
+    form: Literal["additive", "per_domain"]  # `additive` or `per_domain`
+    law: str  # in words
+    unit_tokens: dict[str, float]  # unit of each domain's tokens in the parameters
+    parameters: dict[str, DomainLaw]  # of each domain
+    floor: float | None  # of the additive form, which has one for all domains; else None
+    noise: Noise  # of a run
+    cross_validation: dict[str, Checked]  # by form that was tried
+    cells: tuple[CellEvidence, ...]  # the runs
 
 
 @record
 class OwnLoss:
-    """A domain's own loss in every cell.
+    """A domain's own loss in every cell."""
 
-    Attributes:
-        tokens: (C,) effective tokens: all domains' by what a token of each is worth.
-        measured: (C,) nats/token.
-        fitted: (C,) by the law.
-    """
-
-    tokens: tuple[float, ...]
-    measured: tuple[float, ...]
-    fitted: tuple[float, ...]
-
-
-@record
-class JointEvidence(Evidence):
-    """Behind the answer of a joint law of DDO's runs.
-
-    Attributes:
-        joint: the law.
-        perturb: `add` or `replace`.
-        base_objective: of the base run, by the law.
-        base_tokens: of the base run.
-        misfit: relative standard error of predictions at the target.
-        domains: the law along each domain's tokens.
-        losses: each domain's own; none of an additive law.
-    """
-
-    kind: Literal["joint"] = "joint"
-    joint: JointLaw
-    perturb: str
-    base_objective: float
-    base_tokens: int
-    misfit: float
-    domains: dict[str, DomainLine]
-    losses: dict[str, OwnLoss]
+    tokens: tuple[float, ...]  # (C,) effective tokens: all domains' by what a token of each is worth
+    measured: tuple[float, ...]  # (C,) nats/token
+    fitted: tuple[float, ...]  # (C,) by the law
 
 
 def law_figure(answer: Recommendation, law: JointLaw, losses: Mapping[str, OwnLoss]) -> Figure:
-    """How far the law is from each run, fitted and left out; by domain, every run on the law's own axis.
-
-    Args:
-        answer: what rests on the law.
-        law: the law.
-        losses: what it says of the loss of each domain, a panel each.
-    """
+    """How far the law is from each run, fitted and left out; by domain, every run on the law's own axis."""
     error, label = law.cross_validation[law.form].error, f"measured {answer.objective} ({answer.units})"
     panels = [_errors(law, label, f"runs left out: off by {100 * error:.2g} %")]
     unit = next(iter(law.unit_tokens.values()))  # one for all domains

@@ -6,20 +6,16 @@ Symbols as in `mixopt.methods.joint.runs` and `mixopt.laws.joint`: T targets of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
 from mixopt.laws.joint import Additive, Law, PerDomain, evaluate, fit_law
 from mixopt.methods.joint.evidence import Checked, LargestScale
-from mixopt.methods.joint.runs import counted, least_cells
-from mixopt.objective import score_noise
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Bools, Floats
-    from mixopt.methods.joint.runs import Cells
-    from mixopt.objective import Objective
+from mixopt.methods.joint.runs import Cells, counted, least_cells
+from mixopt.objective import Objective, score_noise
 
 FormName = Literal["additive", "per_domain"]
 FORMS: tuple[FormName, ...] = ("additive", "per_domain")
@@ -32,16 +28,11 @@ _FOLDS = 15
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Errors of one run.
+    """Errors of one run."""
 
-    Attributes:
-        covariance: (T, T) between the form's targets.
-        freedom: degrees of freedom behind it; 0 where it is assumed.
-        source: `repeats`, `residuals` or `assumed`: what set the objective's noise.
-    """
-
-    covariance: Floats
-    freedom: float
+    covariance: Floats  # (T, T) between the form's targets
+    freedom: float  # degrees of freedom behind it; 0 where it is assumed
+    # `repeats`, `residuals` or `assumed`: what set the objective's noise
     source: Literal["repeats", "residuals", "assumed"]
 
     def draw(self, count: int, runs: int, rng: np.random.Generator) -> Floats:
@@ -56,27 +47,16 @@ class Noise:
 
 @dataclass(frozen=True, eq=False)
 class FormFit:
-    """One form, fitted.
+    """One form, fitted."""
 
-    Attributes:
-        form: the form, over C cells.
-        cells: the runs.
-        objective: what is predicted.
-        base: mean objective of the cells; the additive form's targets are multiples of it.
-        y: (C, T) what was fitted.
-        measured: (C,) the objective of each cell.
-        law: the law; one replicate.
-        noise: errors of one run.
-    """
-
-    form: Additive | PerDomain
-    cells: Cells
-    objective: Objective
-    base: float
-    y: Floats
-    measured: Floats
-    law: Law
-    noise: Noise
+    form: Additive | PerDomain  # the form, over C cells
+    cells: Cells  # the runs
+    objective: Objective  # what is predicted
+    base: float  # mean objective of the cells; the additive form's targets are multiples of it
+    y: Floats  # (C, T) what was fitted
+    measured: Floats  # (C,) the objective of each cell
+    law: Law  # the law; one replicate
+    noise: Noise  # errors of one run
 
     @classmethod
     def of(cls, name: FormName, cells: Cells, objective: Objective, assumed: float) -> FormFit:

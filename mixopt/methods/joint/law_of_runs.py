@@ -10,36 +10,29 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.laws.joint import Additive, Law, evaluate
 from mixopt.methods.base import Noise
 from mixopt.methods.joint.evidence import CellEvidence, Checked, DomainLaw, JointLaw
 from mixopt.methods.joint.fit import FORMS, FormFit, FormName, cross_validate, score
 from mixopt.methods.joint.runs import Cells, counted
-from mixopt.solve import PowerSum, Solution, TransferLaws, solve_simplex, solve_transfer
+from mixopt.solve import Bounds, PowerSum, Solution, TransferLaws, solve_simplex, solve_transfer
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.objective import Objective
-    from mixopt.solve import Bounds
 
 _BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class JointFit:
-    """The law of `mixopt.laws.joint` that suits a history.
+    """The law of `mixopt.laws.joint` that suits a history."""
 
-    Attributes:
-        fit: the chosen form, fitted.
-        cross_validation: by form that was tried, see `mixopt.methods.joint.fit.cross_validate`.
-        seed: of replicates.
-    """
-
-    fit: FormFit
-    cross_validation: dict[str, Checked]
-    seed: int
+    fit: FormFit  # the chosen form, fitted
+    cross_validation: dict[str, Checked]  # by form that was tried, see `mixopt.methods.joint.fit.cross_validate`
+    seed: int  # of replicates
 
     @classmethod
     def of(
@@ -54,11 +47,8 @@ class JointFit:
         """Fit every run of a history, of all scales; runs of one seed may share a shift, which is taken out.
 
         Args:
-            history: runs of one model size.
-            objective: what is minimised.
             form: `additive`, `per_domain`, or `auto`: the one with the smaller error on runs left out.
             noise: standard deviation of a run, relative, assumed where seeds are not repeated; also the least.
-            seed: of the replicates.
 
         Raises:
             ConfigError: an unknown form or objective, or runs that cannot carry a law.
@@ -202,15 +192,10 @@ class JointFit:
 
 @dataclass(frozen=True, eq=False)
 class JointReplicates:
-    """B laws of resampled runs.
+    """B laws of resampled runs."""
 
-    Attributes:
-        fit: what they are resampled from.
-        law: the laws.
-    """
-
-    fit: FormFit
-    law: Law
+    fit: FormFit  # what they are resampled from
+    law: Law  # the laws
 
     def optima(self, total_tokens: float, bounds: Bounds) -> Floats:
         """(B, K) the best mixture under each law."""
@@ -239,9 +224,7 @@ def _solve(fit: FormFit, law: Law, total: float, bounds: Bounds, *index: int) ->
     """The best mixtures under (some of) the laws."""
     runs = fit.cells.runs
     if bounds.domains != runs.domains:
-        raise ConfigError(
-            f"bounds: expected the domains {', '.join(runs.domains)}, found {', '.join(bounds.domains)}"
-        )
+        raise ConfigError(f"bounds: expected the domains {', '.join(runs.domains)}, found {', '.join(bounds.domains)}")
     parameters = np.exp(law.theta[index])
     scale = total / fit.form.unit
     if isinstance(fit.form, Additive):
@@ -250,12 +233,7 @@ def _solve(fit: FormFit, law: Law, total: float, bounds: Bounds, *index: int) ->
     share, aggregate = counted(fit.objective, runs)
     return solve_transfer(
         TransferLaws(
-            law.floor[index],
-            law.amplitude[index],
-            parameters[..., 0],
-            parameters[..., 1:] * scale,
-            share,
-            aggregate,
+            law.floor[index], law.amplitude[index], parameters[..., 0], parameters[..., 1:] * scale, share, aggregate
         ),
         bounds,
     )

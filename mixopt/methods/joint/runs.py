@@ -6,23 +6,29 @@ V evaluation domains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices, Ints
 from mixopt.errors import ConfigError
 from mixopt.methods.run_effects import RunEffects
-from mixopt.objective import MeanLoss, MeanPerplexity, WeightedLoss, WorstLoss, counted_losses
-from mixopt.task_objective import Downstream, TaskError
+from mixopt.objective import (
+    Downstream,
+    MeanLoss,
+    MeanPerplexity,
+    Objective,
+    TaskError,
+    WeightedLoss,
+    WorstLoss,
+    counted_losses,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats, Indices, Ints
     from mixopt.history import History
-    from mixopt.objective import Objective
-    from mixopt.solve.transfer import Aggregate
+    from mixopt.solve.interior_point import Aggregate
 
 # Repeats hold the same tokens to a sequence or so; amounts below a thousandth of the run do not tell cells apart.
 _SAME, _SMALL = 0.02, 1e-3
@@ -33,21 +39,13 @@ _NO_DIRECTION = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The runs of a history by cell.
+    """The runs of a history by cell."""
 
-    Attributes:
-        runs: the runs, in an order that does not depend on the history's.
-        index: (n,) the cell of each.
-        tokens: (C, K) amounts.
-        layout: runs to effects of cells; shifts that runs of one seed share are taken out.
-        own: (V,) the training domain that an evaluation domain is; −1 where it is none.
-    """
-
-    runs: History
-    index: Ints
-    tokens: Floats
-    layout: RunEffects
-    own: Indices
+    runs: History  # the runs, in an order that does not depend on the history's
+    index: Ints  # (n,) the cell of each
+    tokens: Floats  # (C, K) amounts
+    layout: RunEffects  # runs to effects of cells; shifts that runs of one seed share are taken out
+    own: Indices  # (V,) the training domain that an evaluation domain is; −1 where it is none
 
     @classmethod
     def of(cls, history: History) -> Cells:
@@ -58,9 +56,7 @@ class Cells:
         """
         sizes = sorted(set(history.parameters.tolist()))
         if len(sizes) > 1:
-            raise ConfigError(
-                f"history: the runs are of models with {sizes[0]} and {sizes[1]} parameters; choose one"
-            )
+            raise ConfigError(f"history: the runs are of models with {sizes[0]} and {sizes[1]} parameters; choose one")
         order = np.lexsort((history.seeds, *np.round(history.tokens_seen.T[::-1])))
         runs = history.select(order)
         index = _group(runs.tokens_seen)
@@ -151,8 +147,6 @@ def counted(
     """How an objective aggregates losses: shares (V,), and whether losses, perplexities or the greatest loss.
 
     Args:
-        objective: what is minimised.
-        history: tells which losses there are.
         trained_on: the domains trained on; None for the history's own.
 
     Raises:

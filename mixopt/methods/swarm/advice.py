@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.methods.ddo.advice import warn_of_bounds
 from mixopt.methods.swarm.evidence import FrontEvidence, FrontPoint, LearningPoint, SwarmLaw, SwarmPoint
-from mixopt.mixture import total_variation
+from mixopt.mixture import Mixture, total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats
     from mixopt.methods.swarm.fit import OneShotFit
     from mixopt.methods.swarm.pareto import Front
     from mixopt.methods.swarm.runs import Swarm
-    from mixopt.mixture import Mixture
     from mixopt.objective import Objective
 
 _POOR_RANKS = 0.5
@@ -28,8 +26,6 @@ def warn(fit: OneShotFit, mixture: Mixture, tokens: int, target: int) -> list[st
     """Everything about the law and its optimum that should make a reader careful, a sentence each.
 
     Args:
-        fit: the law and its optimum.
-        mixture: what is recommended.
         tokens: of a run of the swarm.
         target: tokens that the answer is for.
     """
@@ -92,13 +88,9 @@ def _extrapolation(swarm: Swarm, mixture: Mixture) -> list[str]:
         if weight < least - 0.01 or weight > most + 0.01
     ]
     if outside:
-        return [
-            f"the optimum lies outside the weights that were tested, where laws extrapolate: {', '.join(outside)}"
-        ]
+        return [f"the optimum lies outside the weights that were tested, where laws extrapolate: {', '.join(outside)}"]
     away = total_variation(swarm.weights, mixture.array).min()
-    nearest = (
-        [np.sort(total_variation(swarm.weights, row))[1] for row in swarm.weights] if len(swarm) > 1 else [0.0]
-    )
+    nearest = [np.sort(total_variation(swarm.weights, row))[1] for row in swarm.weights] if len(swarm) > 1 else [0.0]
     farthest = max(nearest)
     if away <= farthest:
         return []

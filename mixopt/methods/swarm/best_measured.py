@@ -5,42 +5,31 @@ Symbols: C mixtures, B replicates, K domains.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.methods.intervals import Prediction, forecast
-from mixopt.mixture import total_variation
+from mixopt.mixture import Mixture, total_variation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.methods.base import Estimate
     from mixopt.methods.swarm.runs import Swarm
-    from mixopt.mixture import Mixture
 
 
 @dataclass(frozen=True, eq=False)
 class BestMeasured:
-    """The mixture with the least measured objective.
+    """The mixture with the least measured objective."""
 
-    Attributes:
-        cell: which mixture of the swarm.
-        values: (C,) measured objectives.
-        spread: (C,) their standard errors.
-        drawn: (B, K) the best mixture of each replicate, in which noise is added anew.
-        draws: (B, C) the replicates' objectives.
-        optimism: by how much the least of C noisy numbers is too low, on average: the winner's curse.
-    """
-
-    cell: int
-    values: Floats
-    spread: Floats
-    drawn: Floats
-    draws: Floats
-    optimism: float
+    cell: int  # which mixture of the swarm
+    values: Floats  # (C,) measured objectives
+    spread: Floats  # (C,) their standard errors
+    drawn: Floats  # (B, K) the best mixture of each replicate, in which noise is added anew
+    draws: Floats  # (B, C) the replicates' objectives
+    optimism: float  # by how much the least of C noisy numbers is too low, on average: the winner's curse
 
     @classmethod
     def of(cls, swarm: Swarm, values: Floats, noise: float, allowed: Bools, replicates: int) -> BestMeasured:
@@ -50,11 +39,9 @@ class BestMeasured:
         is, and by how much its winning number is below the truth is the winner's curse.
 
         Args:
-            swarm: the runs.
             values: (C,) objectives.
             noise: standard deviation of one run's objective.
             allowed: (C,) the mixtures that may be chosen.
-            replicates: B.
         """
         rng = np.random.default_rng(0)
         spread = noise * swarm.layout.spread
@@ -71,9 +58,7 @@ class BestMeasured:
             max(0.0, optimism),
         )
 
-    def forecast(
-        self, swarm: Swarm, others: Mapping[str, Mixture]
-    ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    def forecast(self, swarm: Swarm, others: Mapping[str, Mixture]) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
         """Measured objectives and gains with 95 % intervals, of the winner and of others that were trained."""
 
         def measured(cell: int) -> Prediction:
@@ -84,12 +69,7 @@ class BestMeasured:
         return forecast(measured(self.cell), trained, optimism=self.optimism)
 
     def warnings(self, units: str, *, assumed: bool) -> list[str]:
-        """The winner's curse, in words.
-
-        Args:
-            units: of the objective.
-            assumed: the noise was not measured.
-        """
+        """The winner's curse, in words."""
         count = len(self.values)
         said = [
             f"the least of {count} noisy measurements is too low on average, here by {self.optimism:.2g} {units} "

@@ -2,168 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import JsonValue
 
 from mixopt.display.colours import INK, LAW, MUTED, Look, looks_of
 from mixopt.display.figure import Axis, Figure, Line, Panel, Points
-from mixopt.display.table import NOTHING, Column, named, number, percent, runs_cell, table, word
-from mixopt.methods.base import Evidence, record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.display.table import Cell, Table
-    from mixopt.methods.base import Recommendation
+from mixopt.display.table import NOTHING, Cell, Column, Table, named, number, percent, runs_cell, table, word
+from mixopt.methods.base import Evidence, Recommendation, record
 
 
 @record
 class SwarmPoint:
-    """A mixture that was trained.
+    """A mixture that was trained."""
 
-    Attributes:
-        runs: ids.
-        weights: by domain.
-        measured: the objective, mean over seeds.
-        fitted: by the law; None without a law.
-        left_out: by the law without this mixture.
-    """
-
-    runs: tuple[str, ...]
-    weights: dict[str, float]
-    measured: float
-    fitted: float | None = None
-    left_out: float | None = None
+    runs: tuple[str, ...]  # ids
+    weights: dict[str, float]  # by domain
+    measured: float  # the objective, mean over seeds
+    fitted: float | None = None  # by the law; None without a law
+    left_out: float | None = None  # by the law without this mixture
 
 
 @record
 class LawScore:
-    """Predictions of mixtures left out.
+    """Predictions of mixtures left out."""
 
-    Attributes:
-        rmse: root mean square error, in the units of what is predicted.
-        relative: the same, of the measured values' mean.
-        mean_rmse: that of predicting the mean of the others.
-        spearman: rank correlation; None where predicted or measured are constant.
-    """
-
-    rmse: float
-    relative: float
-    mean_rmse: float
-    spearman: float | None
+    rmse: float  # root mean square error, in the units of what is predicted
+    relative: float  # the same, of the measured values' mean
+    mean_rmse: float  # that of predicting the mean of the others
+    spearman: float | None  # rank correlation; None where predicted or measured are constant
 
 
 @record
 class LearningPoint:
-    """The law's error with fewer mixtures.
+    """The law's error with fewer mixtures."""
 
-    Attributes:
-        runs: mixtures that it was fitted to.
-        rmse: on the others.
-    """
-
-    runs: int
-    rmse: float
+    runs: int  # mixtures that it was fitted to
+    rmse: float  # on the others
 
 
 @record
 class SwarmLaw:
-    """The law and how it was checked.
+    """The law and how it was checked."""
 
-    Attributes:
-        name: of the regressor.
-        title: in words.
-        score: of the objective.
-        losses: by evaluation domain.
-        learning_curve: fewest mixtures first.
-        more_runs: what the curve says of more runs; None where it is too short.
-        tried: every law by name, or why it was refused.
-        parameters: the law in words under `law`, and its parameters.
-        convex: whether the optimum is the only one.
-        kl: pull towards the natural mixture.
-    """
-
-    name: str
-    title: str
-    score: LawScore
-    losses: dict[str, LawScore]
-    learning_curve: tuple[LearningPoint, ...]
-    more_runs: str | None
-    tried: dict[str, LawScore | str]
-    parameters: dict[str, JsonValue]
-    convex: bool
-    kl: float
+    name: str  # of the regressor
+    title: str  # in words
+    score: LawScore  # of the objective
+    losses: dict[str, LawScore]  # by evaluation domain
+    learning_curve: tuple[LearningPoint, ...]  # fewest mixtures first
+    more_runs: str | None  # what the curve says of more runs; None where it is too short
+    tried: dict[str, LawScore | str]  # every law by name, or why it was refused
+    parameters: dict[str, JsonValue]  # the law in words under `law`, and its parameters
+    convex: bool  # whether the optimum is the only one
+    kl: float  # pull towards the natural mixture
 
 
 @record
 class FrontPoint:
-    """A mixture that no other beats in both objectives.
+    """A mixture that no other beats in both objectives."""
 
-    Attributes:
-        values: the two, predicted.
-        weights: by domain.
-    """
-
-    values: tuple[float, float]
-    weights: dict[str, float]
+    values: tuple[float, float]  # the two, predicted
+    weights: dict[str, float]  # by domain
 
 
 @record
 class FrontEvidence:
-    """The front of two objectives.
+    """The front of two objectives."""
 
-    Attributes:
-        objectives: their names.
-        units: their units.
-        convex: whether none of it is missed.
-        points: from the best for the first objective to the best for the second.
-        baselines: both objectives of other mixtures, by name.
-    """
-
-    objectives: tuple[str, str]
-    units: tuple[str, str]
-    convex: bool
-    points: tuple[FrontPoint, ...]
-    baselines: dict[str, tuple[float, float]]
+    objectives: tuple[str, str]  # their names
+    units: tuple[str, str]  # their units
+    convex: bool  # whether none of it is missed
+    points: tuple[FrontPoint, ...]  # from the best for the first objective to the best for the second
+    baselines: dict[str, tuple[float, float]]  # both objectives of other mixtures, by name
 
 
 @record
 class Extended:
-    """The earlier study that was extended by new domains.
+    """The earlier study that was extended by new domains."""
 
-    Attributes:
-        study: its id.
-        runs: ids of its runs that count.
-        differences: why they do not, in words.
-        shares: of the earlier domains among themselves.
-        coordinates: the answer in the earlier mixture and the new domains.
-    """
-
-    study: str
-    runs: tuple[str, ...]
-    differences: tuple[str, ...]
-    shares: dict[str, float]
-    coordinates: dict[str, float] = field(default_factory=dict)
+    study: str  # its id
+    runs: tuple[str, ...]  # ids of its runs that count
+    differences: tuple[str, ...]  # why they do not, in words
+    shares: dict[str, float]  # of the earlier domains among themselves
+    coordinates: dict[str, float] = field(default_factory=dict)  # the answer in the earlier mixture and the new domains
 
 
 @record
 class SwarmEvidence(Evidence):
-    """Behind the answer of a one-shot search.
-
-    Attributes:
-        swarm: its mixtures.
-        law: None where the best measured mixture is advised.
-        pareto: None where one objective was asked for.
-        extended: None for a search of its own.
-    """
+    """Behind the answer of a one-shot search."""
 
     kind: Literal["swarm"] = "swarm"
-    swarm: tuple[SwarmPoint, ...]
-    law: SwarmLaw | None = None
-    pareto: FrontEvidence | None = None
-    extended: Extended | None = None
+    swarm: tuple[SwarmPoint, ...]  # its mixtures
+    law: SwarmLaw | None = None  # None where the best measured mixture is advised
+    pareto: FrontEvidence | None = None  # None where one objective was asked for
+    extended: Extended | None = None  # None for a search of its own
 
 
 def evidence_figure(answer: Recommendation, swarm: Sequence[SwarmPoint], law: SwarmLaw) -> Figure:
@@ -205,9 +139,7 @@ def _learning(curve: Sequence[LearningPoint]) -> Panel:
     return Panel(
         marks=[line],
         title="learning curve",
-        x=Axis(
-            label="mixtures that the law was fitted to", scale="log", ticks={count: str(count) for count in runs}
-        ),
+        x=Axis(label="mixtures that the law was fitted to", scale="log", ticks={count: str(count) for count in runs}),
         y=Axis(label="error on mixtures left out", zero=True),
     )
 
@@ -222,8 +154,7 @@ def pareto_figure(front: FrontEvidence) -> Figure:
         for name, values in front.baselines.items()
     ]  # fmt: skip
     axes = [
-        Axis(label=f"{name} ({units}), predicted")
-        for name, units in zip(front.objectives, front.units, strict=True)
+        Axis(label=f"{name} ({units}), predicted") for name, units in zip(front.objectives, front.units, strict=True)
     ]
     line = Line(name="front", look=LAW, x=one, y=other, dots=True, say="{x:.5g}, {y:.5g}")
     return Figure(

@@ -11,30 +11,26 @@ Source: Chen et al. 2026 (Olmix), section 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
-from mixopt.methods.base import Searcher
+from mixopt.methods.base import Proposal, Recommendation, Searcher
 from mixopt.methods.swarm.evidence import Extended, SwarmEvidence
 from mixopt.methods.swarm.extension_regression import WithEarlierRuns
 from mixopt.methods.swarm.runs import Swarm
-from mixopt.methods.swarm.searcher import OneShot
+from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
 from mixopt.mixture import Mixture
-from mixopt.solve import Bounds, parse_floor
+from mixopt.solve import Bounds, Supply, parse_floor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.adso.scales import Scale
-    from mixopt.methods.base import Proposal, Recommendation
     from mixopt.methods.problem import Earlier, Problem
-    from mixopt.methods.swarm.searcher import OneShotSettings
-    from mixopt.solve import Supply
 
 
 VIRTUAL = "earlier mixture"
@@ -42,15 +38,10 @@ VIRTUAL = "earlier mixture"
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """Old domains as one virtual domain.
+    """Old domains as one virtual domain."""
 
-    Attributes:
-        domains: K names, old and new.
-        earlier: the earlier optimum, over the old ones.
-    """
-
-    domains: tuple[str, ...]
-    earlier: Mixture
+    domains: tuple[str, ...]  # K names, old and new
+    earlier: Mixture  # the earlier optimum, over the old ones
 
     def __post_init__(self) -> None:
         lost = [name for name in self.earlier.domains if name not in self.domains]
@@ -155,14 +146,7 @@ class Extension(Searcher):
     """A `Searcher` over the virtual domain and the new ones, which asks for and answers with whole mixtures."""
 
     def __init__(self, frozen: Frozen, inner: OneShot, notes: Sequence[str], extended: Extended) -> None:
-        """Set up the search.
-
-        Args:
-            frozen: the old domains.
-            inner: the search over coordinates.
-            notes: what it assumes and what it could use again, a sentence each.
-            extended: the earlier study.
-        """
+        """Set up the search."""
         self.frozen, self.inner = frozen, inner
         self._notes, self._extended = tuple(notes), extended
 
@@ -190,9 +174,7 @@ class Extension(Searcher):
         evidence, matrix = answer.evidence, frozen.matrix
         assert isinstance(evidence, SwarmEvidence)
         # Each domain is in one coordinate, with some share of it.
-        at = dict(
-            zip(frozen.domains, (frozen.coordinates[column] for column in matrix.argmax(axis=1)), strict=True)
-        )
+        at = dict(zip(frozen.domains, (frozen.coordinates[column] for column in matrix.argmax(axis=1)), strict=True))
         share = dict(zip(frozen.domains, matrix.max(axis=1).tolist(), strict=True))
         front = evidence.pareto
         return replace(
@@ -232,9 +214,6 @@ def extension(
     Args:
         problem: the new problem, which has the earlier study's domains and others.
         study: the earlier study, or as much of its id's start as is unique.
-        asked: settings of a search over so many weights.
-        floor: least weight of a domain.
-        target: the scale that mixtures are confirmed at.
 
     Raises:
         ConfigError: the earlier study has no recommendation, or domains that the data does not have.
@@ -247,9 +226,7 @@ def extension(
     frozen = Frozen(problem.domains, earlier.mixture)
     settings = asked(len(frozen.coordinates))
     if settings.design.groups:
-        raise ConfigError(
-            "extend: the earlier domains are one virtual domain, so there are no groups; leave them out"
-        )
+        raise ConfigError("extend: the earlier domains are one virtual domain, so there are no groups; leave them out")
     natural = Mixture.normalised(frozen.reduce(problem.corpus))
     regressors = settings.regressors
     swarm = Swarm.of(earlier.history) if not earlier.differences and len(earlier.history) else None
@@ -285,9 +262,7 @@ def _notes(frozen: Frozen, earlier: Earlier, used: int) -> list[str]:
         "only their sum is searched"
     )
     if earlier.differences:
-        again = (
-            f"of study {earlier.study_id} its mixture is used and not its runs, as {'; '.join(earlier.differences)}"
-        )
+        again = f"of study {earlier.study_id} its mixture is used and not its runs, as {'; '.join(earlier.differences)}"
     elif used:
         again = (
             f"{used} runs of study {earlier.study_id} count in the laws of {old}: tokenizer, text and training "
@@ -303,10 +278,7 @@ def _reduced(frozen: Frozen, supply: Supply | None) -> Supply | None:
 
 
 def _on(
-    names: tuple[str, ...],
-    have: tuple[str, ...],
-    array: np.ndarray[Any, np.dtype[np.float64]],
-    missing: float = 0.0,
+    names: tuple[str, ...], have: tuple[str, ...], array: np.ndarray[Any, np.dtype[np.float64]], missing: float = 0.0
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Columns in the order of `names`; those that there are not hold `missing`."""
     found = np.full((len(array), len(names)), missing)

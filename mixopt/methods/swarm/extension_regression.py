@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 class WithEarlierRuns(Regressor):
@@ -76,10 +75,7 @@ class _Both(Fitted):
     def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of coordinates (…, L)."""
         return _merged(
-            self.known,
-            self.old.predict(weights @ self.matrix.T),
-            self.new.predict(weights) if self.new else None,
-            -1,
+            self.known, self.old.predict(weights @ self.matrix.T), self.new.predict(weights) if self.new else None, -1
         )
 
     def jacobian(self, weights: Floats) -> Floats | None:

@@ -5,29 +5,27 @@ Symbols: C mixtures, K domains, V evaluation domains, B replicates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.methods.intervals import Prediction, forecast
 from mixopt.methods.swarm.law_choice import LawChoice
 from mixopt.methods.swarm.predicted_objective import Pull, Surface, check_prior
 from mixopt.methods.swarm.regressors import LAWS
-from mixopt.mixture import total_variation
+from mixopt.mixture import Mixture, total_variation
 from mixopt.solve.simplex import with_multipliers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats
     from mixopt.methods.base import Estimate
-    from mixopt.methods.candidates import Candidates
-    from mixopt.methods.swarm.optimum import Optimum
+    from mixopt.methods.simplex.candidates import Candidates
+    from mixopt.methods.simplex.optimum import Optimum
     from mixopt.methods.swarm.regressors.base import Fitted, Regressor
     from mixopt.methods.swarm.runs import Swarm
-    from mixopt.mixture import Mixture
     from mixopt.objective import Objective
     from mixopt.solve import Bounds
 
@@ -56,27 +54,16 @@ def least_runs(regressors: Sequence[Regressor], domains: int) -> tuple[int, str]
 
 @dataclass(frozen=True, eq=False)
 class OneShotFit:
-    """The chosen law and the optimum under it.
+    """The chosen law and the optimum under it."""
 
-    Attributes:
-        swarm: the runs.
-        fitted: the law of every loss.
-        evidence: how it, and the others that were tried, predict runs that they have not seen.
-        objective: what is minimised.
-        values: (C,) measured objectives.
-        candidates: what the optimum is chosen from.
-        prior: (K,) the natural mixture.
-        kl: strength of the pull towards it.
-    """
-
-    swarm: Swarm
-    fitted: Fitted
-    evidence: LawChoice
-    objective: Objective
-    values: Floats
-    candidates: Candidates
-    prior: Floats
-    kl: float
+    swarm: Swarm  # the runs
+    fitted: Fitted  # the law of every loss
+    evidence: LawChoice  # how it, and the others that were tried, predict runs that they have not seen
+    objective: Objective  # what is minimised
+    values: Floats  # (C,) measured objectives
+    candidates: Candidates  # what the optimum is chosen from
+    prior: Floats  # (K,) the natural mixture
+    kl: float  # strength of the pull towards it
 
     @classmethod
     def of(
@@ -91,12 +78,7 @@ class OneShotFit:
         """Choose a law by cross-validation and fit it to every mixture.
 
         Args:
-            swarm: the runs.
-            regressors: the laws to choose from.
-            objective: what is minimised.
-            candidates: what the answer is chosen from.
             prior: (K,) the natural mixture.
-            kl: strength of the pull towards it.
 
         Raises:
             ConfigError: too few mixtures, a constant objective, or no law that predicts better than the mean.
@@ -155,17 +137,11 @@ class OneShotFit:
 
 @dataclass(frozen=True, eq=False)
 class OneShotReplicates:
-    """Laws that the runs leave open as much as the fitted one.
+    """Laws that the runs leave open as much as the fitted one."""
 
-    Attributes:
-        fit: the fitted one.
-        laws: B surfaces.
-        drawn: (B, K) the optimum under each.
-    """
-
-    fit: OneShotFit
-    laws: Surface
-    drawn: Floats
+    fit: OneShotFit  # the fitted one
+    laws: Surface  # B surfaces
+    drawn: Floats  # (B, K) the optimum under each
 
     @cached_property
     def optimism(self) -> float:
@@ -186,10 +162,6 @@ class OneShotReplicates:
         those that are nearest, is added in quadrature, as it need not be. Between two mixtures that error grows
         with their distance, up to that of the swarm's own mixtures. The optimism widens the recommended mixture's
         intervals to the worse side.
-
-        Args:
-            mixture: the one advised.
-            others: mixtures to compare with, by name.
         """
         surface = self.fit.surface(self.fit.objective).bare
         mixtures = {"recommended": mixture, **others}

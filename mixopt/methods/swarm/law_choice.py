@@ -5,21 +5,84 @@ Symbols: C mixtures, V losses, G folds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.regressors.cross_validation import Score, folds_of, rms
+from mixopt.methods.swarm.evidence import LawScore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.methods.swarm.regressors.base import Regressor
     from mixopt.methods.swarm.runs import Swarm
     from mixopt.objective import Objective
+
+
+_FOLDS = 10
+
+
+def folds_of(mixtures: int) -> Bools:
+    """(G, C) which mixtures each fold leaves out: every one once, in ten folds, or alone where there are fewer."""
+    size = min(mixtures, _FOLDS)
+    fold_of = np.empty(mixtures, dtype=np.int64)
+    fold_of[np.random.default_rng(0).permutation(mixtures)] = np.arange(mixtures) % size
+    return fold_of == np.arange(size)[:, None]
+
+
+def spearman(one: Floats, other: Floats) -> float | None:
+    """Rank correlation; None where either is constant."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(one), rankdata(other)
+    if len(one) < 3 or min(np.ptp(rank) for rank in ranks) == 0:
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def rms(errors: Floats) -> float:
+    """Root mean square."""
+    return float(np.sqrt((errors**2).mean()))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Predictions of mixtures left out, against what was measured."""
+
+    rmse: float  # root mean square error, in the units of what is predicted
+    relative: float  # the same, of the measured values' mean
+    mean_rmse: float  # root mean square error of predicting the mean of the mixtures that a fold keeps
+    spearman: float | None  # rank correlation of predicted and measured; None where one of them is constant
+    doubt: float  # standard error of mean_rmse² − rmse², from the mixtures' paired differences
+
+    @classmethod
+    def of(cls, predicted: Floats, measured: Floats, folds: Bools) -> Score:
+        """Compare (C,) predictions, each by a fit that has not seen its fold of (G, C), with (C,) measurements."""
+        means = np.array([measured[~fold].mean() for fold in folds])[folds.argmax(axis=0)]
+        gains = (means - measured) ** 2 - (predicted - measured) ** 2
+        return cls(
+            rmse=rms(predicted - measured),
+            relative=rms(predicted - measured) / max(float(np.abs(measured.mean())), 1e-300),
+            mean_rmse=rms(means - measured),
+            spearman=spearman(predicted, measured),
+            doubt=float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf,
+        )
+
+    @property
+    def better_than_mean(self) -> bool:
+        """Whether it says anything: better than the mean by more than a standard error, and ranked the right way.
+
+        Of runs that are nothing but noise, one swarm in twenty passes; without the standard error it is one in five
+        (Gaussian process, 12 to 32 mixtures of 4 to 7 domains).
+        """
+        return self.mean_rmse**2 - self.rmse**2 > self.doubt and (self.spearman or 0.0) > 0
+
+    def evidence(self) -> LawScore:
+        """As it is told."""
+        return LawScore(rmse=self.rmse, relative=self.relative, mean_rmse=self.mean_rmse, spearman=self.spearman)
+
 
 # Parts of the swarm that the learning curve's laws are fitted to, and how often each size is drawn.
 _SHARES, _DRAWS = (0.25, 0.5, 0.75), 4
@@ -33,19 +96,12 @@ _APART = 1.4
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """One law on mixtures that it has not seen.
+    """One law on mixtures that it has not seen."""
 
-    Attributes:
-        title: of the law.
-        left_out: (C,) objectives predicted by fits without the mixture.
-        objective: how good those are.
-        losses: how good the predicted losses are that they were computed from, by evaluation domain.
-    """
-
-    title: str
-    left_out: Floats
-    objective: Score
-    losses: dict[str, Score]
+    title: str  # of the law
+    left_out: Floats  # (C,) objectives predicted by fits without the mixture
+    objective: Score  # how good those are
+    losses: dict[str, Score]  # how good the predicted losses are that they were computed from, by evaluation domain
 
     @property
     def rmse(self) -> float:
@@ -60,18 +116,12 @@ class Checked:
 
 @dataclass(frozen=True, eq=False)
 class LawChoice:
-    """What cross-validation says of the laws that were tried.
+    """What cross-validation says of the laws that were tried."""
 
-    Attributes:
-        regressor: the chosen one.
-        chosen: what it was seen to do.
-        tried: all of them by name; a reason in words where one could not be fitted.
-        curve: learning curve of the chosen one: mixtures fitted to, and root mean square error on the others.
-    """
-
-    regressor: Regressor
-    chosen: Checked
-    tried: dict[str, Checked | str]
+    regressor: Regressor  # the chosen one
+    chosen: Checked  # what it was seen to do
+    tried: dict[str, Checked | str]  # all of them by name; a reason in words where one could not be fitted
+    # learning curve of the chosen one: mixtures fitted to, and root mean square error on the others
     curve: tuple[tuple[int, float], ...]
 
     @classmethod
@@ -100,9 +150,7 @@ class LawChoice:
         if not good:
             raise ConfigError(_refusal(tried, objective, len(swarm)))
         least = min((found for _, found in good), key=lambda found: found.rmse)
-        best = next(
-            pair for pair in good if _no_more((pair[1].left_out - values) ** 2, (least.left_out - values) ** 2)
-        )
+        best = next(pair for pair in good if _no_more((pair[1].left_out - values) ** 2, (least.left_out - values) ** 2))
         return cls(*best, tried, _learning_curve(swarm, best[0], objective, values, best[1].rmse))
 
     @property

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mixopt.errors import ConfigError
 from mixopt.fields import Numbers, Pair
-from mixopt.methods.method import Method
-from mixopt.methods.settings import RepeatedSettings, option
+from mixopt.methods.method import Method, RepeatedSettings, option
 from mixopt.methods.swarm.evidence import SwarmEvidence
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mixopt.methods.adso.scales import Scale
     from mixopt.methods.base import Recommendation, Searcher
     from mixopt.methods.problem import Problem
-    from mixopt.methods.swarm.designs import DesignSettings
+    from mixopt.methods.simplex.designs import DesignSettings
     from mixopt.methods.swarm.searcher import OneShotSettings
 
 # Four runs a domain, as the log-linear law needs on RegMix's tables (64 runs of 17 domains); no fewer than these.
@@ -30,9 +29,7 @@ class OneShotOptions(RepeatedSettings):
     name: str = "auto"
     floor: float | str | None = option("Least weight of a domain: 0.02, or 0.2x of uniform [0].")
     kl: float = option("Pull towards the natural mixture, in spreads of the objective; Olmix: 0.05.", 0.0, ge=0)
-    pareto: Pair | None = option(
-        "Two objectives to trade off, such as mean_loss,worst.", example="[mean_loss, worst]"
-    )
+    pareto: Pair | None = option("Two objectives to trade off, such as mean_loss,worst.", example="[mean_loss, worst]")
     confirm: int = option(
         "Best predictions to run at the target, one by one; the best measured is the answer.",
         0,
@@ -43,7 +40,7 @@ class OneShotOptions(RepeatedSettings):
 
 
 class SwarmOptions(OneShotOptions):
-    """Options of searches that train a swarm (see `mixopt.methods.swarm.designs`)."""
+    """Options of searches that train a swarm (see `mixopt.methods.simplex.designs`)."""
 
     runs: int | None = option(
         "Mixtures to train [four a domain, 16 or more].", shown=True, ge=1, le=100_000, trains=True
@@ -129,9 +126,7 @@ class _OneShotMethod(Method[OneShotOptions]):
         asked = self._asked(problem, settings, len(problem.domains))
         own, target = _scales(problem, settings.target_tokens, asked.regressors is None)
         baselines = {**problem.given(), "uniform": uniform}
-        return OneShot(
-            natural, own.tokens, asked, baselines, None, problem.candidates, model=own.model, target=target
-        )
+        return OneShot(natural, own.tokens, asked, baselines, None, problem.candidates, model=own.model, target=target)
 
     def figures(self, answer: Recommendation) -> list[Figure]:
         """The law on mixtures left out, and the front of two objectives."""
@@ -209,7 +204,7 @@ class SwarmMethod(_OneShotMethod):
 
     def design(self, settings: OneShotOptions, domains: int) -> DesignSettings:
         """The swarm."""
-        from mixopt.methods.swarm.designs import DesignSettings
+        from mixopt.methods.simplex.designs import DesignSettings
 
         assert isinstance(settings, SwarmOptions)
         return DesignSettings(
@@ -240,7 +235,7 @@ class GridMethod(_OneShotMethod):
 
     def design(self, settings: OneShotOptions, domains: int) -> DesignSettings:
         """The lattice."""
-        from mixopt.methods.swarm.designs import DesignSettings
+        from mixopt.methods.simplex.designs import DesignSettings
 
         assert isinstance(settings, GridOptions)
         if settings.step is not None and settings.runs is not None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.methods.swarm.optimum import drawn, minimise
+from mixopt.arrays import Floats, Indices
+from mixopt.methods.simplex.optimum import drawn, minimise
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-    from mixopt.arrays import Floats, Indices
     from mixopt.methods.swarm.predicted_objective import Surface
     from mixopt.solve import Bounds
 
@@ -27,30 +27,19 @@ _SAME = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """A Pareto front of two objectives.
+    """A Pareto front of two objectives."""
 
-    Attributes:
-        weights: (P, K) mixtures, from the best for the first objective to the best for the second.
-        values: (P, 2) the two objectives of each, predicted.
-        convex: whether every point is the minimum of a convex programme, so that none is missed.
-    """
-
-    weights: Floats
-    values: Floats
-    convex: bool
+    weights: Floats  # (P, K) mixtures, from the best for the first objective to the best for the second
+    values: Floats  # (P, 2) the two objectives of each, predicted
+    convex: bool  # whether every point is the minimum of a convex programme, so that none is missed
 
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """A weighted sum of surfaces of one law each: Σ u_i F_i.
+    """A weighted sum of surfaces of one law each: Σ u_i F_i."""
 
-    Attributes:
-        parts: the surfaces.
-        shares: u ≥ 0.
-    """
-
-    parts: tuple[Surface, ...]
-    shares: tuple[float, ...]
+    parts: tuple[Surface, ...]  # the surfaces
+    shares: tuple[float, ...]  # u ≥ 0
 
     def __len__(self) -> int:
         return 1
@@ -98,11 +87,8 @@ def pareto_front(one: Surface, other: Surface, bounds: Bounds, prior: Floats, se
     mixture beats in both objectives is left out.
 
     Args:
-        one: the first objective's surface, F.
         other: the second's, G.
-        bounds: floors and caps.
         prior: (K,) where searches centre.
-        seed: of searches.
     """
     ends = [minimise(surface, bounds, prior, seed) for surface in (one, other)]
     found = np.stack([end.weights for end in ends])

@@ -5,25 +5,23 @@ Symbols: B laws (replicates, or one), P mixtures, K domains, V losses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.joint.runs import counted
-from mixopt.objective import perplexities
+from mixopt.objective import Objective, perplexities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import cvxpy as cp
 
-    from mixopt.arrays import Floats
     from mixopt.history import History
     from mixopt.methods.swarm.regressors.base import Fitted, Replicates
-    from mixopt.objective import Objective
-    from mixopt.solve.transfer import Aggregate
+    from mixopt.solve.interior_point import Aggregate
 
 
 class Laws(Protocol):
@@ -66,16 +64,11 @@ class Pull:
     s is the standard deviation of the measured objective over the swarm's mixtures. So λ does not depend on the
     objective's units: at λ = 0.05 a mixture one nat from p must promise 5 % of that spread to be worth it. (Olmix,
     which adds λ · KL to a sum of losses, leaves the meaning of λ to the weights of that sum.)
-
-    Attributes:
-        strength: λ ≥ 0.
-        prior: (K,) p; where it is 0, so must the weight be.
-        scale: s > 0, in the objective's units.
     """
 
-    strength: float
-    prior: Floats
-    scale: float
+    strength: float  # λ ≥ 0
+    prior: Floats  # (K,) p; where it is 0, so must the weight be
+    scale: float  # s > 0, in the objective's units
 
     def value(self, weights: Floats) -> Floats:
         """(…) what is added to the objective of mixtures (…, K)."""
@@ -97,43 +90,22 @@ class Pull:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """F(w) = aggregate of the predicted losses, plus the pull: B functions of the mixture.
+    """F(w) = aggregate of the predicted losses, plus the pull: B functions of the mixture."""
 
-    Attributes:
-        laws: of the losses.
-        share: (V,) u ≥ 0, what each loss counts.
-        aggregate: Σ u l, Σ u exp(l), or the greatest l where u > 0.
-        pull: towards a mixture; None for none.
-        fitted: the one law behind it, for its convex form; None for replicates.
-        sharpness: β, which puts log Σ exp(β l) / β in place of the greatest loss: smooth, and above it by at most
-            log V / β. None for the greatest loss itself.
-    """
-
-    laws: Laws
-    share: Floats
-    aggregate: Aggregate
-    pull: Pull | None = None
-    fitted: Fitted | None = None
+    laws: Laws  # of the losses
+    share: Floats  # (V,) u ≥ 0, what each loss counts
+    aggregate: Aggregate  # Σ u l, Σ u exp(l), or the greatest l where u > 0
+    pull: Pull | None = None  # towards a mixture; None for none
+    fitted: Fitted | None = None  # the one law behind it, for its convex form; None for replicates
+    # β, which puts log Σ exp(β l) / β in place of the greatest loss: smooth, and above it by at most log V / β. None
+    # for the greatest loss itself.
     sharpness: float | None = None
 
     @classmethod
     def of(
-        cls,
-        fitted: Fitted,
-        objective: Objective,
-        history: History,
-        trained: Sequence[str],
-        pull: Pull | None = None,
+        cls, fitted: Fitted, objective: Objective, history: History, trained: Sequence[str], pull: Pull | None = None
     ) -> Surface:
-        """The surface of one law.
-
-        Args:
-            fitted: the law of the history's losses.
-            objective: what is minimised.
-            history: tells which domains were measured.
-            trained: domains trained on.
-            pull: towards a mixture.
-        """
+        """The surface of one law."""
         share, aggregate = counted(objective, history, trained)
         return cls(Single(fitted), share, aggregate, pull, fitted)
 

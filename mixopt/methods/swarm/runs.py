@@ -5,11 +5,13 @@ Symbols: R runs, C different mixtures, K training domains, V evaluation domains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats, Ints
 from mixopt.errors import ConfigError
 from mixopt.methods.base import Noise
 from mixopt.methods.run_effects import RunEffects
@@ -17,9 +19,6 @@ from mixopt.mixture import total_variation
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mixopt.arrays import Floats, Ints
     from mixopt.history import History
     from mixopt.objective import Objective
 
@@ -32,30 +31,20 @@ _STILL = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Swarm:
-    """What a law of mixtures is fitted to.
+    """What a law of mixtures is fitted to."""
 
-    Attributes:
-        history: the runs, in the order of their names.
-        index: (R,) the mixture of each.
-        weights: (C, K) mixtures.
-        losses: (C, V) losses at the average seed, nats/token.
-        layout: runs to mixtures; shifts that runs of one seed share are taken out.
-        trained: names of the domains trained on.
-    """
-
-    history: History
-    index: Ints
-    weights: Floats
-    losses: Floats
-    layout: RunEffects
-    trained: tuple[str, ...]
+    history: History  # the runs, in the order of their names
+    index: Ints  # (R,) the mixture of each
+    weights: Floats  # (C, K) mixtures
+    losses: Floats  # (C, V) losses at the average seed, nats/token
+    layout: RunEffects  # runs to mixtures; shifts that runs of one seed share are taken out
+    trained: tuple[str, ...]  # names of the domains trained on
 
     @classmethod
     def of(cls, history: History, trained: Sequence[str] | None = None) -> Swarm:
         """Group runs by mixture.
 
         Args:
-            history: finished runs.
             trained: domains trained on, where the history's weights are of other things; None for its own.
 
         Raises:
@@ -127,8 +116,6 @@ def check_varied(where: str, domains: Sequence[str], weights: Floats, caps: Floa
     """Refuse mixtures that never change the share of a domain that the answer may use.
 
     Args:
-        where: what they are of, for the message.
-        domains: K names.
         weights: (C, K) mixtures.
         caps: (K,) most that the answer may give each domain.
 

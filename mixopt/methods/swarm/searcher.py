@@ -8,20 +8,22 @@ Symbols: C mixtures, K domains, V evaluation domains, B replicates.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats
 from mixopt.errors import ConfigError
 from mixopt.methods.adso.scales import Scale
 from mixopt.methods.base import Noise, Proposal, Recommendation, Searcher, limits
-from mixopt.methods.candidates import Candidates, Simplex, was_run
 from mixopt.methods.ddo.advice import warn_of_gains, warn_of_repetition
 from mixopt.methods.intervals import weight_intervals
+from mixopt.methods.simplex.candidates import Candidates, Simplex, was_run
+from mixopt.methods.simplex.designs import SAME, DesignSettings
 from mixopt.methods.swarm.advice import describe, describe_front, swarm_points, warn, warn_of_scale
 from mixopt.methods.swarm.best_measured import BestMeasured
-from mixopt.methods.swarm.designs import SAME, DesignSettings
 from mixopt.methods.swarm.evidence import SwarmEvidence
 from mixopt.methods.swarm.fit import OneShotFit, least_runs
 from mixopt.methods.swarm.pareto import pareto_front
@@ -33,9 +35,6 @@ from mixopt.solve import Supply, make_bounds
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mixopt.arrays import Bools, Floats
     from mixopt.history import History
     from mixopt.methods.swarm.regressors.base import Regressor
 
@@ -46,42 +45,30 @@ BEST_RUN = "best run"
 class OneShotSettings:
     """How a one-shot search draws, fits and solves.
 
-    Attributes:
-        design: the swarm's mixtures.
-        regressors: the laws to fit; of several the one that predicts left-out runs best. None for no law: the best
-            measured mixture is recommended.
-        objective: what is minimised.
-        seeds: repeats of every mixture; two or more measure the noise.
-        floor: least weight of every domain, in runs and at the target: an option (`mixopt.solve.parse_floor`), or
-            (K,) weights.
-        run_supply: how much text there is for a run, which caps the swarm's weights; None for no caps.
-        supply: the same for the target, which caps the answer's.
-        kl: pull of the answer towards the natural mixture (`mixopt.methods.swarm.predicted_objective.Pull`).
-        pareto: two objectives to trade off besides.
-        noise: standard deviation of one run's objective, relative, assumed where seeds are not repeated and no law
-            shows more.
-        replicates: B behind every interval.
-        seen: the shares (K,) that a run really sees of weights (K,) asked for, as it holds whole sequences; None
-            for the same.
-        confirm: runs at the target of the best predicted mixtures, one after the other, of which the best measured
-            is recommended; 0 to recommend the best prediction.
-
     Raises:
         ConfigError: no seed or one twice, or a number outside its range.
     """
 
-    design: DesignSettings = field(default_factory=DesignSettings)
+    design: DesignSettings = field(default_factory=DesignSettings)  # the swarm's mixtures
+    # the laws to fit; of several the one that predicts left-out runs best. None for no law: the best measured mixture
+    # is recommended.
     regressors: Sequence[Regressor] | None = None
-    objective: Objective = field(default_factory=MeanPerplexity)
-    seeds: tuple[int, ...] = (0,)
+    objective: Objective = field(default_factory=MeanPerplexity)  # what is minimised
+    seeds: tuple[int, ...] = (0,)  # repeats of every mixture; two or more measure the noise
+    # least weight of every domain, in runs and at the target: an option (`mixopt.solve.parse_floor`), or (K,) weights
     floor: str | float | Floats = 0.0
+    # how much text there is for a run, which caps the swarm's weights; None for no caps
     run_supply: Supply | None = None
-    supply: Supply | None = None
-    kl: float = 0.0
-    pareto: tuple[Objective, Objective] | None = None
+    supply: Supply | None = None  # the same for the target, which caps the answer's
+    kl: float = 0.0  # pull of the answer towards the natural mixture (`mixopt.methods.swarm.predicted_objective.Pull`)
+    pareto: tuple[Objective, Objective] | None = None  # two objectives to trade off besides
+    # standard deviation of one run's objective, relative, assumed where seeds are not repeated and no law shows more
     noise: float = 0.003
-    replicates: int = 200
+    replicates: int = 200  # B behind every interval
+    # the shares (K,) that a run really sees of weights (K,) asked for, as it holds whole sequences; None for the same
     seen: Callable[[Floats], Floats] | None = None
+    # runs at the target of the best predicted mixtures, one after the other, of which the best measured is recommended;
+    # 0 to recommend the best prediction
     confirm: int = 0
 
     def __post_init__(self) -> None:
@@ -131,7 +118,6 @@ class OneShot(Searcher):
         Args:
             natural: the natural mixture, around which designs are drawn.
             tokens: of every run.
-            settings: how.
             baselines: mixtures to train and to compare with, by name; None for natural and uniform.
             trained: domains trained on, where the mixture is one of other things; None for the mixture's own.
             candidates: what can be run; None for all mixtures within the settings' bounds.
@@ -219,9 +205,7 @@ class OneShot(Searcher):
             fit = self._fit(swarm, self.settings.regressors)
             return self.candidates.next_best(fit.surface(self.settings.objective), ran)
         order = swarm.objective(self.settings.objective).argsort(kind="stable")
-        rows = np.array(
-            [self.candidates.closest(self._named(row), self._target.place) for row in swarm.weights[order]]
-        )
+        rows = np.array([self.candidates.closest(self._named(row), self._target.place) for row in swarm.weights[order]])
         left = rows[~was_run(rows, ran)]
         return left[0] if len(left) else None
 

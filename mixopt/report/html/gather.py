@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,7 +16,7 @@ from mixopt.errors import ConfigError, StoreError
 from mixopt.methods.base import Recommendation
 from mixopt.methods.registry import method_named
 from mixopt.model_spec import LOSS_UNITS
-from mixopt.objective import BUILT_IN, parse_objective, weighted
+from mixopt.objective import BUILT_IN, Objective, parse_objective, weighted
 from mixopt.report import online_data
 from mixopt.report.online import OnlineRun
 from mixopt.report.runs import Part
@@ -23,13 +25,9 @@ from mixopt.store.task_errors import errors_of
 from mixopt.study.verify import Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     import pandas as pd
 
     from mixopt.methods.method import Method
-    from mixopt.objective import Objective
     from mixopt.store import Store
 
 T = TypeVar("T")
@@ -43,21 +41,13 @@ MOST_ONLINE = 8
 
 @dataclass(frozen=True)
 class Run:
-    """A run and what it is for.
+    """A run and what it is for."""
 
-    Attributes:
-        run_id: its identity.
-        roles: what it is for in this study or in a comparison.
-        row: its scalars, as the results table has them.
-        parts: by domain, training domains first.
-        objective: the study's objective; None where a loss is missing.
-    """
-
-    run_id: str
-    roles: tuple[Role, ...]
-    row: dict[str, Any]
-    parts: dict[str, Part]
-    objective: float | None
+    run_id: str  # its identity
+    roles: tuple[Role, ...]  # what it is for in this study or in a comparison
+    row: dict[str, Any]  # its scalars, as the results table has them
+    parts: dict[str, Part]  # by domain, training domains first
+    objective: float | None  # the study's objective; None where a loss is missing
 
     @property
     def losses(self) -> dict[str, float]:
@@ -73,49 +63,30 @@ class Run:
 
 @dataclass(frozen=True)
 class Curve:
-    """Loss against tokens of one run.
+    """Loss against tokens of one run."""
 
-    Attributes:
-        losses: by split (`validation`, `train`) the tokens of its points and, by domain, the losses (nats/token,
-            None where a domain was absent).
-    """
-
+    # by split (`validation`, `train`) the tokens of its points and, by domain, the losses (nats/token, None where a
+    # domain was absent)
     losses: dict[str, tuple[list[int], dict[str, list[float | None]]]]
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A study, as its page shows it.
+    """A study, as its page shows it."""
 
-    Attributes:
-        study_id: its identity.
-        command: the method, as on the command line.
-        method: the same, where it is a search method that is known here.
-        created: ISO 8601, UTC.
-        config: the resolved study, as it was stored.
-        domains: training domains.
-        objective: what the study minimises.
-        runs: every run of the study and of its comparisons, oldest first.
-        curves: of some finished runs, by run id.
-        recommendation: the answer, if there is one.
-        verification: what became of it, if it was verified.
-        comparisons: comparisons that share a run with the study.
-        online: some of the runs whose mixture a policy chose.
-    """
-
-    study_id: str
-    command: str
-    method: Method | None
-    created: str
-    config: dict[str, Any]
-    domains: tuple[str, ...]
-    objective: Objective
-    runs: tuple[Run, ...]
-    curves: dict[str, Curve]
-    recommendation: Recommendation | None
-    verification: Verification | None
-    comparisons: tuple[Comparison, ...]
-    online: tuple[OnlineRun, ...] = ()
+    study_id: str  # its identity
+    command: str  # the method, as on the command line
+    method: Method | None  # the same, where it is a search method that is known here
+    created: str  # ISO 8601, UTC
+    config: dict[str, Any]  # the resolved study, as it was stored
+    domains: tuple[str, ...]  # training domains
+    objective: Objective  # what the study minimises
+    runs: tuple[Run, ...]  # every run of the study and of its comparisons, oldest first
+    curves: dict[str, Curve]  # of some finished runs, by run id
+    recommendation: Recommendation | None  # the answer, if there is one
+    verification: Verification | None  # what became of it, if it was verified
+    comparisons: tuple[Comparison, ...]  # comparisons that share a run with the study
+    online: tuple[OnlineRun, ...] = ()  # some of the runs whose mixture a policy chose
 
     @property
     def loss_units(self) -> str:
@@ -128,7 +99,6 @@ def gather(store: Store, study_id: str | None = None) -> Gathered:
     """Read a study.
 
     Args:
-        store: the results table.
         study_id: the study, or as much of its id's start as is unique; None for the latest.
 
     Raises:
@@ -191,9 +161,7 @@ def _read(path: Path, parse: Callable[[str], T]) -> T | None:
 def _comparisons(folder: Path, runs: frozenset[str]) -> tuple[Comparison, ...]:
     """Those that share a run with the study."""
     found = [_read(path, Comparison.from_json) for path in sorted(folder.glob("*/comparison.json"))]
-    return tuple(
-        one for one in found if one and any(runs.intersection(entry.runs) for entry in one.entries.values())
-    )
+    return tuple(one for one in found if one and any(runs.intersection(entry.runs) for entry in one.entries.values()))
 
 
 def _online(store: Store, runs: Sequence[Run]) -> tuple[OnlineRun, ...]:

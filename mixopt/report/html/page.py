@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from mixopt.display.colours import COLOURS
 from mixopt.errors import ConfigError
-from mixopt.report.html.gather import gather
+from mixopt.report.html.gather import Gathered, gather
 from mixopt.report.html.page_sections import make_page
 from mixopt.report.html.study_figures import run_details
 from mixopt.version import __version__
 
 if TYPE_CHECKING:
-    from mixopt.report.html.gather import Gathered
     from mixopt.store import Store
 
 
@@ -24,7 +23,6 @@ def write_report(store: Store, study_id: str | None = None, path: str | Path | N
     """Write a study's page, whole or not at all.
 
     Args:
-        store: the results table.
         study_id: the study, or as much of its id's start as is unique; None for the latest.
         path: the file; None for `report.html` in the study's folder.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from mixopt.errors import ConfigError
 from mixopt.methods.registry import method_named
 from mixopt.report import online
 from mixopt.report.comparison import comparison_figures, comparison_tables, notes
-from mixopt.report.html.plotly import plots
+from mixopt.report.html.plotly import Plot, plots
 from mixopt.report.html.study_figures import curves_figure, runs_table, trained_figure
 from mixopt.report.recommendation import answer_tables, baselines_of, mixture_figure
 from mixopt.report.verification import losses_table, verification_figure, verification_table
@@ -19,31 +20,21 @@ from mixopt.role import Role
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mixopt.comparison import Comparison
     from mixopt.display.figure import Figure
     from mixopt.display.table import Table
     from mixopt.methods.base import Recommendation
     from mixopt.report.html.gather import Gathered
-    from mixopt.report.html.plotly import Plot
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A name, what it is, and a remark.
+    """A name, what it is, and a remark."""
 
-    Attributes:
-        label: the name.
-        value: what it is.
-        remark: in small letters below.
-        kind: `measured` for what was trained and not predicted.
-    """
-
-    label: str
-    value: str
-    remark: str = ""
-    kind: str = ""
+    label: str  # the name
+    value: str  # what it is
+    remark: str = ""  # in small letters below
+    kind: str = ""  # `measured` for what was trained and not predicted
 
 
 @dataclass(frozen=True)
@@ -61,29 +52,17 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A section; every text is plain.
+    """A section; every text is plain."""
 
-    Attributes:
-        name: identifier in the page.
-        title: its head.
-        text: a paragraph under it.
-        facts: large numbers.
-        grid: names and values.
-        warnings: what should make a reader careful.
-        figures: one below the other.
-        tables: one below the other.
-        runs: ids of the runs that the section rests on.
-    """
-
-    name: str
-    title: str
-    text: str
-    facts: list[Fact] = field(default_factory=list)
-    grid: list[Fact] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    runs: tuple[str, ...] = ()
+    name: str  # identifier in the page
+    title: str  # its head
+    text: str  # a paragraph under it
+    facts: list[Fact] = field(default_factory=list)  # large numbers
+    grid: list[Fact] = field(default_factory=list)  # names and values
+    warnings: list[str] = field(default_factory=list)  # what should make a reader careful
+    figures: list[Figure] = field(default_factory=list)  # one below the other
+    tables: list[Table] = field(default_factory=list)  # one below the other
+    runs: tuple[str, ...] = ()  # ids of the runs that the section rests on
 
     @property
     def drawings(self) -> list[Drawing]:
@@ -93,23 +72,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A page.
+    """A page."""
 
-    Attributes:
-        title: of the window and above the page.
-        subtitle: a line under it.
-        sections: in order.
-        config: the resolved study as YAML.
-        recorded: when the last of its runs was recorded, in words.
-        loss_units: of every loss.
-    """
-
-    title: str
-    subtitle: str
-    sections: list[Section]
-    config: str
-    recorded: str
-    loss_units: str
+    title: str  # of the window and above the page
+    subtitle: str  # a line under it
+    sections: list[Section]  # in order
+    config: str  # the resolved study as YAML
+    recorded: str  # when the last of its runs was recorded, in words
+    loss_units: str  # of every loss
 
 
 def make_page(study: Gathered) -> Page:
@@ -197,9 +167,7 @@ def _question(study: Gathered) -> Section:
     size = f", {format_count(max(parameters))} parameters" if parameters else ""
     shape = ", ".join(f"{name} {model[name]}" for name in ("layers", "width", "heads", "context") if name in model)
     steps = ", ".join(
-        f"{name.replace('_', ' ')} {optim[name]:g}"
-        for name in ("lr", "batch_tokens")
-        if optim.get(name) is not None
+        f"{name.replace('_', ' ')} {optim[name]:g}" for name in ("lr", "batch_tokens") if optim.get(name) is not None
     )
     names = ", ".join(study.domains)
     given = [

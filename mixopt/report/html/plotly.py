@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +16,6 @@ from mixopt.display.figure import Bars, Heat, Line, Points, Rule
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mixopt.display.colours import Look
     from mixopt.display.figure import Axis, Figure, Mark, Numbers, Panel
 
@@ -31,19 +30,12 @@ _MOST_ABOVE = 5
 
 @dataclass(frozen=True)
 class Plot:
-    """A panel in the page.
+    """A panel in the page."""
 
-    Attributes:
-        name: identifier in the page.
-        title: above it.
-        spec: Plotly's `data` and `layout`, and `choices` where there are menus (see `page.js`).
-        labels: of the menus.
-    """
-
-    name: str
-    title: str
-    spec: dict[str, Any]
-    labels: tuple[str, ...] = ()
+    name: str  # identifier in the page
+    title: str  # above it
+    spec: dict[str, Any]  # Plotly's `data` and `layout`, and `choices` where there are menus (see `page.js`)
+    labels: tuple[str, ...] = ()  # of the menus
 
     @property
     def height(self) -> int:
@@ -74,7 +66,6 @@ def plain(text: str, limit: int | None = None) -> str:
     """`text` such that Plotly shows it as it is: its labels understand some HTML.
 
     Args:
-        text: anything.
         limit: most characters, the rest being an ellipsis; None for no limit.
     """
     flat = " ".join(text.split())
@@ -144,9 +135,7 @@ def _line(mark: Line) -> list[dict[str, Any]]:
     x, y = _column(mark.x), _column(mark.y)
     if len(mark.low):
         ends = [
-            (a, b, c)
-            for a, b, c in zip(x, _column(mark.low), _column(mark.high), strict=True)
-            if None not in (b, c)
+            (a, b, c) for a, b, c in zip(x, _column(mark.low), _column(mark.high), strict=True) if None not in (b, c)
         ]
         traces.append({
             "type": "scatter", "mode": "lines", "x": [*(a for a, _, _ in ends), *(a for a, _, _ in reversed(ends))],
@@ -266,9 +255,7 @@ def _axis(panel: Panel, name: Literal["x", "y"], shared: str) -> dict[str, Any]:
         made |= {"tickvals": list(axis.ticks), "ticktext": [plain(text) for text in axis.ticks.values()]}
     elif axis.counts:
         places = _counts(panel, name) if log else {}
-        made |= (
-            {"tickvals": list(places), "ticktext": list(places.values())} if places else {"exponentformat": "SI"}
-        )
+        made |= {"tickvals": list(places), "ticktext": list(places.values())} if places else {"exponentformat": "SI"}
     if shared:
         made["nticks"] = 5
     return made
@@ -289,10 +276,6 @@ def _counts(panel: Panel, name: Literal["x", "y"]) -> dict[float, str]:
 def _column(values: Iterable[float | None]) -> list[float | None]:
     """Seven digits are more than a picture shows; None for what is no number."""
     return [
-        value
-        if value is None or isinstance(value, int)
-        else float(f"{value:.7g}")
-        if math.isfinite(value)
-        else None
+        value if value is None or isinstance(value, int) else float(f"{value:.7g}") if math.isfinite(value) else None
         for value in values
     ]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixopt.display.colours import MUTED, Look, looks_of
 from mixopt.display.figure import Axis, Figure, Heat, Line, Menus, Panel
-from mixopt.display.table import Cell, Column, count, number, table, word
+from mixopt.display.table import Cell, Column, Table, count, number, table, word
 from mixopt.report.runs import created_cell, parts_table, status_cell, time_cell
 from mixopt.units import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.display.table import Table
     from mixopt.report.html.gather import Gathered, Run
 
 MOST_MIXTURES = 120
@@ -158,10 +156,7 @@ def run_details(study: Gathered) -> dict[str, Any]:
             ["training", f"{row['tokens']:,} tokens, seed {row['seed']}, policy {row['policy']}"],
             ["model", f"{row['model']}, {row['parameters']:,} parameters"],
             ["data", row["fingerprint"]],
-            [
-                "speed",
-                f"{format_seconds(row['seconds'])} on {row['device'] or 'nothing'}, {row['flops']:.3g} FLOPs",
-            ],
+            ["speed", f"{format_seconds(row['seconds'])} on {row['device'] or 'nothing'}, {row['flops']:.3g} FLOPs"],
         ]
         parts = parts_table(run.run_id, run.parts, masked=row["objective"] == "masked")
         columns = [column.name for column in parts.columns]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixopt.comparison import Comparison, Entry, Metric, Versus
 from mixopt.errors import ConfigError
-from mixopt.objective import WeightedLoss, parse_objective, tasks_of
+from mixopt.objective import Objective, WeightedLoss, parse_objective, tasks_of
 from mixopt.store import Store
 from mixopt.store.task_errors import by_label
 from mixopt.study.compare.contenders import Contender, default_contenders, group_runs, plan_mixtures, recorded
@@ -19,11 +20,8 @@ from mixopt.study.compare.tasks import SharedTasks, evaluate_runs, tally
 from mixopt.study.loop import train_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Job, Watch
-    from mixopt.objective import Objective
     from mixopt.result import Run
     from mixopt.score import Score
     from mixopt.spec import RunSpec
@@ -150,10 +148,7 @@ def compare_runs(
     Args:
         groups: runs by name of their mixture; those of one group differ in their seed only.
         objective: what gains and tokens to reach are told in.
-        baselines: names of groups, the main one first.
         metric: compare perplexities (nats/token), or bits per byte, which do not depend on the tokenizer.
-        notes: warnings that are known already.
-        scores: downstream scores by run.
         asked: the tasks that are wanted; none for all that every run has a score of.
 
     Raises:
@@ -215,11 +210,7 @@ def _seed_warnings(sides: Mapping[str, Side], main: str) -> list[str]:
     reference = sides[main].entry.seeds
     return [
         f"{name!r} has the seeds {_list(side.entry.seeds)} and {main!r} {_list(reference)}: "
-        + (
-            "pairs are of those that both have"
-            if set(side.entry.seeds) & set(reference)
-            else "no pairs, only means"
-        )
+        + ("pairs are of those that both have" if set(side.entry.seeds) & set(reference) else "no pairs, only means")
         for name, side in sides.items()
         if side.entry.seeds != reference
     ]

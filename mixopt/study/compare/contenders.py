@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,6 @@ from mixopt.study.policies import PolicyAsked, plan_policies
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
-
     from mixopt.execute.base import Job
     from mixopt.result import Run
     from mixopt.role import Role

@@ -5,23 +5,20 @@ Symbols: S seeds, P points of a curve, V evaluation domains.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.comparison import DomainScore, Entry, Measured, Metric, ValueCurve, Worst
 from mixopt.errors import ConfigError
 from mixopt.mixture import Mixture
-from mixopt.objective import MeanLoss, WeightedLoss, WorstLoss, tasks_of
+from mixopt.objective import UNITS, Downstream, MeanLoss, Objective, TaskError, WeightedLoss, WorstLoss, tasks_of
 from mixopt.store.frames import validation_points
-from mixopt.task_objective import UNITS, Downstream, TaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixopt.arrays import Floats
-    from mixopt.objective import Objective
     from mixopt.result import Run
     from mixopt.spec import RunSpec
     from mixopt.study.compare.tasks import SharedTasks

@@ -8,19 +8,17 @@ saves until it is as good as a baseline is at its end. Symbols: P points of a cu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.comparison import Measured, Reach, Versus
+from mixopt.arrays import Floats
+from mixopt.comparison import Measured, Metric, Reach, Versus
 from mixopt.errors import ConfigError
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mixopt.arrays import Floats
-    from mixopt.comparison import Metric
     from mixopt.spec import RunSpec
     from mixopt.study.compare.measure import Scores, Side
 
@@ -125,8 +123,7 @@ def check_comparable(specs: Mapping[str, RunSpec], baseline: str, metric: Metric
         if differences:
             more = f" and {len(differences) - _MOST} more" if len(differences) > _MOST else ""
             warnings.append(
-                f"{name!r} differs from {baseline!r} in more than the mixture: "
-                f"{', '.join(differences[:_MOST])}{more}"
+                f"{name!r} differs from {baseline!r} in more than the mixture: {', '.join(differences[:_MOST])}{more}"
             )
     return warnings
 
@@ -188,7 +185,6 @@ def first_crossing(tokens: Floats, values: Floats, target: float) -> float | Non
     Args:
         tokens: (P,) increasing, above 0.
         values: (P,) of the objective.
-        target: the value to reach.
 
     Returns:
         None if no point is at or below the target; the first point's tokens if that is so already there.
@@ -245,9 +241,7 @@ def reach(
         width = float(t.ppf(0.975, len(own) - 1)) * error
         # More tokens are less saved: the ends change places.
         low, high = (1 - crossing * math.exp(sign * width) / baseline_tokens for sign in (1, -1))
-    return Reach(
-        tokens=crossing, saved=1 - crossing / baseline_tokens, low=low, high=high, seeds=own, reason=reason
-    )
+    return Reach(tokens=crossing, saved=1 - crossing / baseline_tokens, low=low, high=high, seeds=own, reason=reason)
 
 
 def _no_interval(own: Sequence[float | None], *, paired: bool) -> str | None:

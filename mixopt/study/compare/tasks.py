@@ -5,27 +5,24 @@ Symbols: S seeds (runs of a mixture), T tasks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.comparison import Measured, TaskScore
+from mixopt.arrays import Floats
+from mixopt.comparison import Entry, Measured, TaskScore
 from mixopt.errors import ConfigError
-from mixopt.score import TASK_PREFIX, error_of_mean, labels
+from mixopt.score import TASK_PREFIX, Score, error_of_mean, labels
 from mixopt.store.task_errors import by_label, main_scores
 from mixopt.study.loop import evaluate_kept, kept_model
 from mixopt.study.tasks import lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mixopt.arrays import Floats
-    from mixopt.comparison import Entry
     from mixopt.evaluation import EvalTask
     from mixopt.execute.base import Watch
     from mixopt.result import Run
-    from mixopt.score import Score
     from mixopt.store import Store
     from mixopt.study.study import Study
 
@@ -44,8 +41,6 @@ class SharedTasks:
         """The tasks that all of `runs` have.
 
         Args:
-            runs: ids.
-            scores: by run.
             asked: only these; none for all that there are. Of a task with several settings (a limit of its items)
                 that all runs have, the one with the most items counts.
         """

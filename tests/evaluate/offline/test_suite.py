@@ -64,8 +64,7 @@ def texts(data_dir: Path) -> dict[str, dict[str, list[str]]]:
 
     return {
         split: {
-            name: read(tokens)
-            for name, tokens in zip(data.manifest.domain_names, getattr(data, split), strict=True)
+            name: read(tokens) for name, tokens in zip(data.manifest.domain_names, getattr(data, split), strict=True)
         }
         for split in ("train", "validation")
     }
@@ -76,9 +75,7 @@ def passages_of(task: EvalTask) -> list[str]:
     return [row["context"] + (row.get("word") or row["endings"][row["gold"]]) for row in rows(task)]
 
 
-def test_the_suite_has_both_tasks_of_each_domain_that_gives_items(
-    suite: dict[str, EvalTask], data_dir: Path
-) -> None:
+def test_the_suite_has_both_tasks_of_each_domain_that_gives_items(suite: dict[str, EvalTask], data_dir: Path) -> None:
     assert set(suite) == set(offline.names(data_dir)) - {"offline_cloze_arithmetic", "offline_cloze_words"}
     assert [name for name in suite if name.startswith("offline_continuation_")] == [
         f"offline_continuation_{domain}" for domain in ("chant", "arithmetic", "words")
@@ -129,9 +126,7 @@ def test_prompts_fit_the_shortest_training_sequences_and_are_tokenised_apart_as_
     for task in suite.values():
         for row in rows(task):
             for answer in row.get("endings", [row.get("word")]):
-                prompt, whole = (
-                    ids.tolist() for ids in tokenizer.encode([row["context"], row["context"] + answer])
-                )
+                prompt, whole = (ids.tolist() for ids in tokenizer.encode([row["context"], row["context"] + answer]))
                 assert len(whole) <= MAX_TOKENS
                 assert whole[: len(prompt)] == prompt
                 assert prompt

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from mixopt.methods.adso.acquisition import Belief, derivative, expected_improvement, knowledge_gradient, pinned
+from mixopt.methods.adso.choice import Belief, derivative, expected_improvement, knowledge_gradient, pinned
 from mixopt.methods.adso.fidelity_model import FidelityModel, Points
 from tests.methods.adso.test_fidelity_model import MIXTURES, runs
 
@@ -41,9 +41,7 @@ def test_knowledge_gradient_is_the_mean_over_outcomes(seed):
     mean, change = rng.normal(size=5), rng.normal(size=(4, 5))
     outcomes = norm.ppf((np.arange(4000) + 0.5) / 4000)
     least = (mean + outcomes[:, None, None] * change).min(axis=2).mean(axis=0)
-    np.testing.assert_allclose(
-        knowledge_gradient(mean, change), mean.min() - least, atol=0.05 * np.abs(change).max()
-    )
+    np.testing.assert_allclose(knowledge_gradient(mean, change), mean.min() - least, atol=0.05 * np.abs(change).max())
 
 
 def test_a_run_that_moves_all_alike_is_worth_nothing():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError
-from mixopt.methods.adso.acquisition import Belief, pinned
-from mixopt.methods.adso.choice import ChoiceSettings, Done, Options, affordable, choose, runs_paid
+from mixopt.methods.adso.choice import Belief, ChoiceSettings, Done, Options, affordable, choose, pinned, runs_paid
 from mixopt.methods.adso.fidelity_model import FidelityModel, Points
 from tests.methods.adso.test_fidelity_model import MIXTURES, runs
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.methods.adso.fidelity_model import FidelityKernel, FidelityModel, Points
-from mixopt.methods.gp.kernels import OFFSET_VARIANCE, Matern52
-from mixopt.methods.gp.process import objective
+from mixopt.methods.gp.process import OFFSET_VARIANCE, Matern52, objective
 
 RNG = np.random.default_rng(3)
 MIXTURES = RNG.dirichlet(np.ones(3), 40)

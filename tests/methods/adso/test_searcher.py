@@ -13,7 +13,7 @@ from mixopt.history import History, empty_history
 from mixopt.methods.adso.fidelity_model import FidelityModel
 from mixopt.methods.adso.scales import Ladder, Scale
 from mixopt.methods.adso.searcher import Adso, AdsoSettings
-from mixopt.methods.candidates import Rows
+from mixopt.methods.simplex.candidates import Rows
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss
 from mixopt.solve import Supply

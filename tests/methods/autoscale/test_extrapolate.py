@@ -71,9 +71,7 @@ def test_units_and_the_order_of_domains_do_not_matter(drawn, unit, random):
     random.shuffle(order)
     found = Growth.fit(np.array([1.0, 4.0]), weights).at(60.0)
     np.testing.assert_allclose(Growth.fit(np.array([unit, 4 * unit]), weights).at(60 * unit), found, rtol=1e-7)
-    np.testing.assert_allclose(
-        Growth.fit(np.array([1.0, 4.0]), weights[:, order]).at(60.0), found[order], rtol=1e-9
-    )
+    np.testing.assert_allclose(Growth.fit(np.array([1.0, 4.0]), weights[:, order]).at(60.0), found[order], rtol=1e-9)
 
 
 @given(shares, st.integers(0, 2**32 - 1), st.floats(1.1, 1e3))

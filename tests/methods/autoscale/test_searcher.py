@@ -161,9 +161,7 @@ def test_two_scales_have_no_hold_out_and_choose_by_cross_validation():
     assert "cross-validation" in found.evidence.choice.measure
 
 
-@pytest.mark.parametrize(
-    ("asked", "chosen"), [("auto", "geometric"), ("joint", "joint"), ("geometric", "geometric")]
-)
+@pytest.mark.parametrize(("asked", "chosen"), [("auto", "geometric"), ("joint", "joint"), ("geometric", "geometric")])
 def test_auto_takes_the_smaller_error_and_a_name_is_obeyed(asked, chosen):
     choice = Choice.of(asked, None, {"geometric": 0.01, "joint": 0.02})
     assert choice.name == chosen

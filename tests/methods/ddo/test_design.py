@@ -16,9 +16,7 @@ SKEWED = Mixture.from_dict({"code": 0.5, "web": 0.3, "books": 0.15, "law": 0.05}
 
 def proposals(design: Design, seed: int = 0) -> list[Proposal]:
     return [
-        Proposal(
-            Mixture.normalised(dict(zip(design.reference.domains, c.tokens, strict=True))), c.total, seed, c.role
-        )
+        Proposal(Mixture.normalised(dict(zip(design.reference.domains, c.tokens, strict=True))), c.total, seed, c.role)
         for c in design.cells
     ]
 
@@ -158,9 +156,7 @@ def test_the_design_of_a_table_is_found(perturb, factors, world):
 def test_a_table_without_a_design_says_what_it_expected(world):
     rng = np.random.default_rng(0)
     runs = [
-        Proposal(
-            Mixture.normalised(dict(zip(world.domains, rng.dirichlet(np.ones(4)), strict=True))), 1000, 0, str(i)
-        )
+        Proposal(Mixture.normalised(dict(zip(world.domains, rng.dirichlet(np.ones(4)), strict=True))), 1000, 0, str(i))
         for i in range(6)
     ]
     with pytest.raises(ConfigError, match=r"base run, .*one domain"):

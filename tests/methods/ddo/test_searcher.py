@@ -10,7 +10,8 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
 from mixopt.methods.base import Noise
-from mixopt.methods.ddo.searcher import Ddo, DdoSettings, JointDdo
+from mixopt.methods.ddo.joint import JointDdo
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanLoss, WeightedLoss
 from mixopt.solve import Supply
@@ -31,9 +32,7 @@ def test_the_best_mixture_of_an_additive_world_is_found():
     scaled = replace(world, level=1 - world.mean_loss(np.full(4, world.unit)))
     found = answer(scaled, EXACT)
     assert found.mixture.distance(world.best()) < 1e-3
-    assert found.predicted["recommended"].value == pytest.approx(
-        scaled.mean_loss(world.best().array * 1e6), abs=1e-5
-    )
+    assert found.predicted["recommended"].value == pytest.approx(scaled.mean_loss(world.best().array * 1e6), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -102,12 +102,7 @@ def test_collapse_to_one_domain_is_explained_by_eta_batch_and_tokens():
     collapsed = one_round((0.97, 0.02, 0.01), (0.97, 0.02, 0.01))
     (sentence,) = warnings(collapsed, batch_sequences=6)
     assert sentence.startswith("collapsed to one domain: books has 0.97 of the averaged weight")
-    for advice in (
-        "6 sequences, 2 of books on average",
-        "larger training.batch_tokens",
-        "--eta 0.1",
-        "more --tokens",
-    ):
+    for advice in ("6 sequences, 2 of books on average", "larger training.batch_tokens", "--eta 0.1", "more --tokens"):
         assert advice in sentence
     (gentle,) = warnings(collapsed, eta=0.1)
     assert "--eta" not in gentle

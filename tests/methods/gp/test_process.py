@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
-from mixopt.methods.gp.kernels import OFFSET_VARIANCE, Matern52, distance_gradient
-from mixopt.methods.gp.process import Scaling, fit_process, objective
+from mixopt.methods.gp.process import OFFSET_VARIANCE, Matern52, Scaling, distance_gradient, fit_process, objective
 
 
 def smooth(points: int = 30, features: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -154,11 +153,7 @@ def test_agrees_with_botorch():
     matern = gpytorch.kernels.ScaleKernel(gpytorch.kernels.MaternKernel(nu=2.5, ard_num_dims=3))
     offset = gpytorch.kernels.ConstantKernel()
     model = models.SingleTaskGP(
-        train_x,
-        train_y,
-        covar_module=matern + offset,
-        mean_module=gpytorch.means.ZeroMean(),
-        outcome_transform=None,
+        train_x, train_y, covar_module=matern + offset, mean_module=gpytorch.means.ZeroMean(), outcome_transform=None
     ).double()
     matern.base_kernel.lengthscale = torch.tensor(np.exp(theta[:3]), **double)
     matern.outputscale, offset.constant = torch.tensor([np.exp(theta[3]), OFFSET_VARIANCE], **double)

@@ -111,9 +111,7 @@ def test_the_order_of_runs_and_the_unit_of_tokens_change_nothing():
         other.replicates(10).optima(TARGET, BOUNDS), one.replicates(10).optima(TARGET, BOUNDS)
     )
     thousands = JointFit.of(replace(history, tokens_seen=history.tokens_seen / 1000), MeanPerplexity())
-    np.testing.assert_allclose(
-        thousands.optimum(TARGET / 1000, BOUNDS)[0], one.optimum(TARGET, BOUNDS)[0], atol=1e-5
-    )
+    np.testing.assert_allclose(thousands.optimum(TARGET / 1000, BOUNDS)[0], one.optimum(TARGET, BOUNDS)[0], atol=1e-5)
 
 
 @pytest.mark.slow

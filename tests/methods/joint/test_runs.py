@@ -26,9 +26,7 @@ def test_repeats_are_one_cell_to_a_sequence_or_so():
     assert cells.layout.freedom == 6 * 2
 
 
-@pytest.mark.parametrize(
-    ("totals", "held"), [((9e5,), 0), ((3e5, 9e5), 7), ((3e5, 9e5, 2.7e6), 7), ((3e5, 3e7), 7)]
-)
+@pytest.mark.parametrize(("totals", "held"), [((9e5,), 0), ((3e5, 9e5), 7), ((3e5, 9e5, 2.7e6), 7), ((3e5, 3e7), 7)])
 def test_the_largest_scale_is_a_whole_design(totals, held):
     cells = Cells.of(WORLD.train(WORLD.design(*totals)))
     assert cells.largest_scale.sum() == held

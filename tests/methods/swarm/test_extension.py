@@ -9,7 +9,7 @@ import pytest
 
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
-from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.simplex.designs import DesignSettings
 from mixopt.methods.swarm.evidence import Extended
 from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen
 from mixopt.methods.swarm.extension_regression import WithEarlierRuns
@@ -108,9 +108,7 @@ def test_laws_of_both_kinds_are_one_law_in_the_order_of_losses():
     point = np.array([0.7, 0.3])
     np.testing.assert_allclose(both.predict(point), WORLD.losses(FROZEN.matrix @ point)[order], atol=0.01)
     step = 1e-6
-    moved = [
-        (both.predict(point + step * unit) - both.predict(point - step * unit)) / (2 * step) for unit in np.eye(2)
-    ]
+    moved = [(both.predict(point + step * unit) - both.predict(point - step * unit)) / (2 * step) for unit in np.eye(2)]
     np.testing.assert_allclose(both.jacobian(point), np.stack(moved, axis=-1), rtol=1e-4)
     variable = cp.Variable(2)
     expression = both.convex(variable, np.array([2, 0, 3]))

@@ -12,10 +12,9 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.history import History, empty_history
 from mixopt.methods.adso.scales import Scale
-from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.simplex.designs import DesignSettings
 from mixopt.methods.swarm.fit import regressors_of
-from mixopt.methods.swarm.law_choice import LawChoice
-from mixopt.methods.swarm.regressors.cross_validation import spearman
+from mixopt.methods.swarm.law_choice import LawChoice, spearman
 from mixopt.methods.swarm.runs import Swarm, check_duplicates
 from mixopt.methods.swarm.searcher import OneShot, OneShotSettings
 from mixopt.mixture import Mixture
@@ -106,9 +105,7 @@ def test_the_front_begins_and_ends_at_the_optima(found: Recommendation):
 def test_the_target_caps_the_answer_and_the_run_caps_the_swarm():
     tokens = dict.fromkeys(WORLD.domains, 100_000.0)
     searcher = search(
-        run_supply=Supply(tokens, 200_000, 1.0),
-        supply=Supply(tokens | {"code": 10_000.0}, 100_000, 1.0),
-        floor=0.02,
+        run_supply=Supply(tokens, 200_000, 1.0), supply=Supply(tokens | {"code": 10_000.0}, 100_000, 1.0), floor=0.02
     )
     drawn = np.array([proposal.mixture.weights for proposal in searcher.ask(empty_history())])
     assert drawn.max() <= 0.5 + 1e-9

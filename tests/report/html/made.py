@@ -106,13 +106,7 @@ def config(domains: Sequence[str], command: str = "ddo") -> dict[str, Any]:
         "config": {
             "data": {"dir": "data"},
             "model": {"preset": "gpt2-0.2m"},
-            "method": {
-                "name": command,
-                "factors": [1 / 3, 3.0],
-                "objective": "mean_ppl",
-                "seeds": 1,
-                "floor": None,
-            },
+            "method": {"name": command, "factors": [1 / 3, 3.0], "objective": "mean_ppl", "seeds": 1, "floor": None},
         },
         "model": {"layers": 1, "width": 8},
         "optim": {"lr": 0.001, "batch_tokens": 64},

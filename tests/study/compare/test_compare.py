@@ -37,9 +37,7 @@ def law(amplitude: float, shift: float = 0.0) -> Callable[[float, str], float]:
 
 def group(amplitude: float, weights: dict[str, float] = HALVES, seeds: int = 3, **changes: object) -> list:
     """Runs of one mixture: seeds shift every loss by the same amount, in every mixture."""
-    return [
-        make_run(make_spec(weights, seed, **changes), law(amplitude, shift=0.01 * seed)) for seed in range(seeds)
-    ]
+    return [make_run(make_spec(weights, seed, **changes), law(amplitude, shift=0.01 * seed)) for seed in range(seeds)]
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +139,7 @@ def test_identity_follows_runs_baselines_objective_and_metric():
 def test_a_run_that_did_not_finish_is_named_and_left_out():
     runs = group(52.0)
     diverged = make_run(runs[1][0], law(52.0), status="diverged")
-    found = compare_runs(
-        {"uniform": group(AMPLITUDE), "better": [runs[0], diverged, runs[2]]}, MeanLoss(), ["uniform"]
-    )
+    found = compare_runs({"uniform": group(AMPLITUDE), "better": [runs[0], diverged, runs[2]]}, MeanLoss(), ["uniform"])
     assert found.entries["better"].seeds == (0, 2)
     assert f"run {diverged[1].run_id} (seed 1) diverged: a loss was not finite" in found.warnings[0]
     assert "'better' has the seeds 0, 2 and 'uniform' 0, 1, 2" in found.warnings[1]

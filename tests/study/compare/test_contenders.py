@@ -140,9 +140,7 @@ def test_by_default_uniform_natural_and_the_newest_recommendations_of_this_data(
         ]  # fmt: skip
         record(study.study_id, "ddo")
         record("newest", "ddo")
-        assert ("ddo", f"ddo:{study.study_id}") in [
-            (one.name, one.text) for one in default_contenders(study, store)
-        ]
+        assert ("ddo", f"ddo:{study.study_id}") in [(one.name, one.text) for one in default_contenders(study, store)]
 
 
 def test_two_mixtures_of_one_name_are_refused(study: Study, tmp_path: Path):

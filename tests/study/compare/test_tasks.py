@@ -9,7 +9,7 @@ import pytest
 
 from mixopt.comparison import Comparison, Measured
 from mixopt.errors import ConfigError
-from mixopt.execute.inline import InlineExecutor
+from mixopt.execute.base import InlineExecutor
 from mixopt.objective import MeanLoss, parse_objective
 from mixopt.score import Score
 from mixopt.store import Store
@@ -162,9 +162,7 @@ def study_of(data_dir: Path, results: Path, *, keep: bool = False, tasks: tuple[
     return make_study(data_dir, results, executor=executor, evaluation={"tasks": list(tasks)})
 
 
-def test_missing_scores_of_mixtures_and_of_runs_are_measured(
-    data_dir: Path, tmp_path: Path, trainer: Scored
-) -> None:
+def test_missing_scores_of_mixtures_and_of_runs_are_measured(data_dir: Path, tmp_path: Path, trainer: Scored) -> None:
     words = ("uniform", "natural")
     found = compare(study_of(data_dir, tmp_path, keep=True), Question(contenders=words, seeds=2))
     assert len(trainer.trained) == len(trainer.evaluated) == 4
@@ -184,14 +182,10 @@ def test_missing_scores_of_mixtures_and_of_runs_are_measured(
     assert [entry.tasks for entry in shown.entries.values()] == [entry.tasks for entry in found.entries.values()]
 
 
-def test_a_run_whose_model_is_gone_is_refused_with_what_to_do(
-    data_dir: Path, tmp_path: Path, trainer: Scored
-) -> None:
+def test_a_run_whose_model_is_gone_is_refused_with_what_to_do(data_dir: Path, tmp_path: Path, trainer: Scored) -> None:
     plain = compare(study_of(data_dir, tmp_path, tasks=()), Question(contenders=("uniform", "natural"), seeds=1))
     runs = tuple(run for entry in plain.entries.values() for run in entry.runs)
-    with pytest.raises(
-        ConfigError, match=f"run {runs[0]} has no score of task 'spelling' and its model was not kept"
-    ):
+    with pytest.raises(ConfigError, match=f"run {runs[0]} has no score of task 'spelling' and its model was not kept"):
         compare(study_of(data_dir, tmp_path), Question(contenders=runs))
     told = compare(study_of(data_dir, tmp_path), Question(contenders=runs, train=False))
     assert "task 'spelling' is left out: not every run has a score of it" in told.warnings

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.errors import ConfigError
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 class Replicates(ABC):
@@ -70,7 +69,6 @@ class Fitted(ABC):
 
         Args:
             weights: a variable of shape (K,), on the simplex.
-            losses: which of the V losses.
 
         Returns:
             None where one of them is not convex in the weights.
@@ -79,17 +77,11 @@ class Fitted(ABC):
 
 
 class Regressor(ABC):
-    """A way to learn losses from mixtures. A new one is a file, a line in `LAWS` and a parameter of its test.
+    """A way to learn losses from mixtures. A new one is a file, a line in `LAWS` and a parameter of its test."""
 
-    Attributes:
-        name: as it is written on the command line.
-        title: in words, for reports.
-        costly: fits take so long that a choice of several laws drops it early where it is far behind.
-    """
-
-    name: str
-    title: str
-    costly: bool = False
+    name: str  # as it is written on the command line
+    title: str  # in words, for reports
+    costly: bool = False  # fits take so long that a choice of several laws drops it early where it is far behind
 
     @abstractmethod
     def least_runs(self, domains: int) -> int:
@@ -102,7 +94,6 @@ class Regressor(ABC):
         Args:
             weights: (R, K) mixtures.
             losses: (R, V) nats/token.
-            seed: of whatever is random in the fit.
 
         Raises:
             ConfigError: too few runs, or numbers that are not finite.

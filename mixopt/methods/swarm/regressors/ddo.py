@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.laws.joint import Additive, Law, evaluate, fit_law
 from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-    from mixopt.arrays import Bools, Floats, Indices
 
 # (A, a, b) of the starts, the same for all domains; losses are in units of their means.
 _STARTS = np.log([(0.1, 0.1, 0.3), (0.1, 1.0, 1.0), (1.0, 1.0, 1.0)])
@@ -88,21 +88,13 @@ def _noise(law: Law, seen: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class AdditiveFit(Fitted):
-    """Laws of V losses.
+    """Laws of V losses."""
 
-    Attributes:
-        form: the form, over R runs.
-        unit: (V,) the losses' means, in nats/token, which the laws are in multiples of.
-        y: (R, V) what was fitted.
-        law: V laws; one replicate.
-        noise: (V,) standard deviation of a run, in multiples of the unit.
-    """
-
-    form: Additive
-    unit: Floats
-    y: Floats
-    law: Law
-    noise: Floats
+    form: Additive  # the form, over R runs
+    unit: Floats  # (V,) the losses' means, in nats/token, which the laws are in multiples of
+    y: Floats  # (R, V) what was fitted
+    law: Law  # V laws; one replicate
+    noise: Floats  # (V,) standard deviation of a run, in multiples of the unit
 
     def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of mixtures (…, K)."""
@@ -191,17 +183,11 @@ class AdditiveFit(Fitted):
 
 @dataclass(frozen=True, eq=False)
 class _Laplace:
-    """Curvature of V posteriors at their mode.
+    """Curvature of V posteriors at their mode."""
 
-    Attributes:
-        mean: (V, 3K) mean derivative of the runs' fits by θ: what the floor takes from them.
-        precision: (V,) of the runs, summed.
-        covariance: (V, 3K, 3K) of θ.
-    """
-
-    mean: Floats
-    precision: Floats
-    covariance: Floats
+    mean: Floats  # (V, 3K) mean derivative of the runs' fits by θ: what the floor takes from them
+    precision: Floats  # (V,) of the runs, summed
+    covariance: Floats  # (V, 3K, 3K) of θ
 
 
 @dataclass(frozen=True, eq=False)

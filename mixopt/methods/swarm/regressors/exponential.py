@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.laws.mixing import MixingLaw, fit_mixing_law
 from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-    from mixopt.arrays import Bools, Floats, Indices
 
 
 class ExponentialRegressor(Regressor):
@@ -62,19 +61,12 @@ class ExponentialRegressor(Regressor):
 
 @dataclass(frozen=True, eq=False)
 class ExponentialFit(Fitted):
-    """Laws of V losses, with the runs that they are of.
+    """Laws of V losses, with the runs that they are of."""
 
-    Attributes:
-        weights: (R, K).
-        losses: (R, V).
-        law: V laws.
-        robust: fitted with Huber's loss.
-    """
-
-    weights: Floats
-    losses: Floats
-    law: MixingLaw
-    robust: bool
+    weights: Floats  # (R, K)
+    losses: Floats  # (R, V)
+    law: MixingLaw  # V laws
+    robust: bool  # fitted with Huber's loss
 
     def predict(self, weights: Floats) -> Floats:
         """(…, V) losses of mixtures (…, K)."""
@@ -138,19 +130,12 @@ class ExponentialFit(Fitted):
 
 @dataclass(frozen=True, eq=False)
 class _Laplace:
-    """Curvature of V least squares problems at their minimum.
+    """Curvature of V least squares problems at their minimum."""
 
-    Attributes:
-        inverse: (V, K, K) inverse Gauss-Newton matrix of t, the floor following along.
-        mean: (V, K) mean over the runs of the derivatives by t; 0 where the floor is at its bound.
-        variance: (V,) of the residuals.
-        runs: R.
-    """
-
-    inverse: Floats
-    mean: Floats
-    variance: Floats
-    runs: int
+    inverse: Floats  # (V, K, K) inverse Gauss-Newton matrix of t, the floor following along
+    mean: Floats  # (V, K) mean over the runs of the derivatives by t; 0 where the floor is at its bound
+    variance: Floats  # (V,) of the residuals
+    runs: int  # R
 
     @classmethod
     def of(cls, weights: Floats, losses: Floats, law: MixingLaw) -> _Laplace:

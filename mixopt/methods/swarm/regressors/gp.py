@@ -9,16 +9,13 @@ Symbols as in `mixopt.methods.swarm.regressors.base`; P mixtures to predict at, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mixopt.methods.gp.kernels import OFFSET_VARIANCE
-from mixopt.methods.gp.process import GaussianProcess, Scaling, fit_process
+from mixopt.arrays import Floats
+from mixopt.methods.gp.process import OFFSET_VARIANCE, GaussianProcess, Scaling, fit_process
 from mixopt.methods.swarm.regressors.base import Fitted, Regressor, Replicates
-
-if TYPE_CHECKING:
-    from mixopt.arrays import Floats
 
 # Hyperparameters of a longer table are fitted to this many of its runs, drawn at random; all runs are conditioned
 # on. An iteration costs the cube of its runs, and 2K hyperparameters do not need more.
@@ -115,20 +112,13 @@ class _Paths:
 
     The prior is drawn by M random Fourier features (Rahimi and Recht 2007; the spectrum of Matérn-5/2 is Student's
     t with 5 degrees of freedom), the correction is exact (Wilson et al. 2020, pathwise conditioning).
-
-    Attributes:
-        frequency: (M, K) of standardised features.
-        phase: (M,).
-        amplitude: (B, M).
-        offset: (B,) the unknown constant.
-        dual: (B, R) covariance⁻¹ · (losses − drawn prior − drawn noise).
     """
 
-    frequency: Floats
-    phase: Floats
-    amplitude: Floats
-    offset: Floats
-    dual: Floats
+    frequency: Floats  # (M, K) of standardised features
+    phase: Floats  # (M,)
+    amplitude: Floats  # (B, M)
+    offset: Floats  # (B,) the unknown constant
+    dual: Floats  # (B, R) covariance⁻¹ · (losses − drawn prior − drawn noise)
 
     @classmethod
     def draw(cls, process: GaussianProcess, count: int, rng: np.random.Generator) -> _Paths:
@@ -176,6 +166,5 @@ class ProcessSamples(Replicates):
         """(B, P, V) losses of (P, K) or (B, P, K) mixtures."""
         features = np.sqrt(weights)
         return np.stack(
-            [path.values(process, features) for path, process in zip(self.paths, self.processes, strict=True)],
-            axis=-1,
+            [path.values(process, features) for path, process in zip(self.paths, self.processes, strict=True)], axis=-1
         )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mixopt.bench.tables import find_table
+from mixopt.methods.swarm.law_choice import spearman
 from mixopt.methods.swarm.regressors import LAWS
-from mixopt.methods.swarm.regressors.cross_validation import spearman
 
 if TYPE_CHECKING:
     from mixopt.bench.base import Table

@@ -23,9 +23,7 @@ def test_replicates_agree_with_the_standard_deviation(name: str):
 
 def test_replicates_of_the_additive_law_agree_with_its_curvature():
     fit = LAWS.get("ddo")().fit(WEIGHTS, exponential(WEIGHTS, 1, noise=0.01), seed=0)
-    assert np.median(fit.replicates(60, seed=3).predict(NEW).std(axis=0) / fit.sd(NEW)) == pytest.approx(
-        1, abs=0.35
-    )
+    assert np.median(fit.replicates(60, seed=3).predict(NEW).std(axis=0) / fit.sd(NEW)) == pytest.approx(1, abs=0.35)
 
 
 @pytest.mark.parametrize("name", ["loglinear", "gp"])

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mixopt.methods.joint.advice import Forecast
+from mixopt.methods.joint.forecast import Forecast
 from mixopt.methods.joint.law_of_runs import JointFit
 from mixopt.mixture import Mixture
 from mixopt.objective import MeanPerplexity
@@ -78,6 +78,4 @@ def test_a_prediction_holds_what_the_law_missed_of_runs_left_out():
     fit, laws, _ = law()
     estimate = forecast(uniform=UNIFORM).predicted["uniform"]
     below = estimate.value - float(np.quantile(laws.predict(TARGET * UNIFORM.array), 0.025))
-    assert estimate.value - estimate.low == pytest.approx(
-        np.hypot(below, 1.96 * fit.misfit(TARGET) * estimate.value)
-    )
+    assert estimate.value - estimate.low == pytest.approx(np.hypot(below, 1.96 * fit.misfit(TARGET) * estimate.value))

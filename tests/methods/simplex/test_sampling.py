@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ks_2samp, qmc
 
-from mixopt.methods.swarm.sampling import dirichlet_within, uniform_within
+from mixopt.methods.simplex.sampling import dirichlet_within, uniform_within
 from mixopt.solve import Bounds
 
 FLOORS = np.array([0.02, 0.0, 0.05, 0.0])
@@ -38,9 +38,7 @@ def test_conditioned_dirichlets_are_those_of_rejection(concentration: list[float
 
 def test_the_map_of_the_cube_turns_uniform_into_uniform():
     cube = np.random.default_rng(0).random((4000, 3))
-    assert (
-        differ(uniform_within(cube, Bounds(tuple("abcd"), FLOORS, CAPS)), kept_by_rejection([1] * 4, 4000)) > 1e-3
-    )
+    assert differ(uniform_within(cube, Bounds(tuple("abcd"), FLOORS, CAPS)), kept_by_rejection([1] * 4, 4000)) > 1e-3
 
 
 def test_without_caps_the_map_is_stick_breaking():

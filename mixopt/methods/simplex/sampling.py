@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixopt.solve.projection import project
+from mixopt.arrays import Floats
+from mixopt.solve.bounds import project
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
     from mixopt.solve import Bounds
 
 _SWEEPS = 30
@@ -37,7 +37,6 @@ def dirichlet_within(concentration: Floats, floors: Floats, caps: Floats, rng: n
         concentration: (n, m) a, at least 0; a domain with a = 0 gets what the bounds make it take.
         floors: (n, m) or (m,), with sums of at most 1.
         caps: (n, m) or (m,), with sums of at least 1.
-        rng: source of randomness.
 
     Returns:
         (n, m), each row summing to 1 within rounding and within its bounds.
@@ -92,7 +91,6 @@ def uniform_within(cube: Floats, bounds: Bounds) -> Floats:
 
     Args:
         cube: (n, m − 1) points in [0, 1]; domains that the bounds fix leave as many of the last columns unused.
-        bounds: floors and caps of m domains.
 
     Returns:
         (n, m).

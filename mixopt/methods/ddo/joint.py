@@ -1,29 +1,33 @@
-"""A joint law's answer in words, and the numbers behind its plots."""
+"""DDO's runs under one joint law (`mixopt.methods.joint.law_of_runs`): the same design, all runs fitted at once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixopt.arrays import Floats, Ints
+from mixopt.errors import ConfigError
+from mixopt.methods.base import Estimate, Recommendation, limits
 from mixopt.methods.ddo.advice import warn_of_bounds, warn_of_gains, warn_of_repetition
-from mixopt.methods.ddo.evidence import Curve, Line, Points
-from mixopt.methods.intervals import Prediction, forecast
-from mixopt.methods.joint.evidence import JointEvidence, OwnLoss
-from mixopt.mixture import total_variation
+from mixopt.methods.ddo.evidence import Curve, JointEvidence, Line, Points
+from mixopt.methods.ddo.searcher import Ddo, DdoSettings
+from mixopt.methods.intervals import weight_intervals
+from mixopt.methods.joint.evidence import OwnLoss
+from mixopt.methods.joint.forecast import Forecast
+from mixopt.methods.joint.law_of_runs import JointFit
+from mixopt.mixture import Mixture
+from mixopt.objective import other_objectives
 from mixopt.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mixopt.arrays import Floats, Ints
-    from mixopt.methods.base import Estimate
+    from mixopt.history import History
     from mixopt.methods.ddo.design import Design
-    from mixopt.methods.joint.law_of_runs import JointFit, JointReplicates
-    from mixopt.mixture import Mixture
+    from mixopt.methods.joint.fit import FormName
+    from mixopt.methods.joint.law_of_runs import JointReplicates
     from mixopt.solve import Bounds, Supply
-
 
 _CURVE_POINTS = 60
 # A run that counts for less than this in the robust fit is far from the law.
@@ -33,27 +37,16 @@ _POOR_RANKS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Advice:
-    """What an answer rests on.
+    """What an answer rests on."""
 
-    Attributes:
-        fit: the law.
-        replicates: laws of resampled runs.
-        design: DDO's runs.
-        mixture: what is recommended.
-        bounds: floors and caps.
-        prices: (K,) change of the objective for one more unit of weight, at bounds.
-        supply: how much text there is.
-        missing: roles of the design's cells that no run fills.
-    """
-
-    fit: JointFit
-    replicates: JointReplicates
-    design: Design
-    mixture: Mixture
-    bounds: Bounds
-    prices: Floats
-    supply: Supply | None
-    missing: tuple[str, ...]
+    fit: JointFit  # the law
+    replicates: JointReplicates  # laws of resampled runs
+    design: Design  # DDO's runs
+    mixture: Mixture  # what is recommended
+    bounds: Bounds  # floors and caps
+    prices: Floats  # (K,) change of the objective for one more unit of weight, at bounds
+    supply: Supply | None  # how much text there is
+    missing: tuple[str, ...]  # roles of the design's cells that no run fills
 
     def warnings(self, baselines: Mapping[str, Mixture], gains: Mapping[str, Estimate]) -> tuple[str, ...]:
         """Everything that should make a reader careful, a sentence each, the weightiest first."""
@@ -101,9 +94,7 @@ class Advice:
         ]
         if not outside:
             return []
-        return [
-            f"the optimum lies outside the amounts that were tested, where laws extrapolate: {', '.join(outside)}"
-        ]
+        return [f"the optimum lies outside the amounts that were tested, where laws extrapolate: {', '.join(outside)}"]
 
     def _noise(self) -> list[str]:
         noise = self.fit.fit.noise
@@ -122,9 +113,7 @@ class Advice:
         ]
 
     def _error(self) -> list[str]:
-        return [
-            f"the law {self.fit.form} is off by {self.fit.words}; intervals of predictions and gains include it"
-        ]
+        return [f"the law {self.fit.form} is off by {self.fit.words}; intervals of predictions and gains include it"]
 
     def _flat(self) -> list[str]:
         fit = self.fit.fit
@@ -202,59 +191,86 @@ class Advice:
         }
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """Predictions at the target.
+class JointDdo(Ddo):
+    """A `Searcher` that asks for DDO's runs and answers from a law of all runs that there are.
 
-    Attributes:
-        predicted: the objective of `recommended` and of each other mixture, by name; none if `impossible`.
-        gains: relative improvement of the recommended mixture over each other one, by name.
-        impossible: the law's least value where it cannot be right (a loss not above 0, a perplexity not above 1),
-            for whichever of the mixtures; else None.
+    Where DDO fits a law to each domain's own line of runs, this one fits them together, and runs that are on no
+    line (verified mixtures, other scales) count too.
     """
 
-    predicted: dict[str, Estimate]
-    gains: dict[str, Estimate]
-    impossible: float | None = None
-
-    @classmethod
-    def of(
-        cls,
-        fit: JointFit,
-        laws: JointReplicates,
-        drawn: Floats,
-        target: int,
-        recommended: Mixture,
-        others: Mapping[str, Mixture],
-    ) -> Forecast:
-        """Predict, with 95 % intervals: the law's replicates, and what it missed of runs that it had not seen.
-
-        A mixture chosen on noisy runs promises too much; the optimism is Efron's (2004), as in
-        `mixopt.methods.ddo.fit.resample`: what each replicate promises for its own optimum, less what the law
-        says of it. It widens the recommended mixture's intervals to the worse side.
+    def __init__(
+        self,
+        reference: Mixture,
+        tokens: int,
+        settings: DdoSettings | None = None,
+        baselines: Mapping[str, Mixture] | None = None,
+        form: Literal["auto"] | FormName = "auto",
+    ) -> None:
+        """Set up the search; see `mixopt.methods.ddo.searcher.Ddo`.
 
         Args:
-            fit: the law.
-            laws: its replicates.
-            drawn: (B, K) the optimum at the target under each of them.
-            target: tokens.
-            recommended: the mixture advised.
-            others: mixtures to compare with, by name.
+            tokens: the base run's tokens, and those that the answer is for.
+            settings: None for the defaults; the preset must be `default`, as the joint law has priors of its own.
+            baselines: mixtures to predict beside the reference and the uniform one, by name.
+            form: of the law, `auto` for the one that predicts left-out runs better.
+
+        Raises:
+            ConfigError: settings, bounds or mixtures that do not fit together.
         """
-        promised = laws.predict_own(drawn, target)
-        optimism = max(0.0, float((fit.predict(target * drawn) - promised).mean()))
-        misfit, between = fit.misfit(target), fit.misfit(target, differences=True)
-        # That of differences is of runs as far apart as the law's own; of nearer mixtures it is less in proportion.
-        shares = fit.fit.cells.tokens / fit.fit.cells.totals[:, None]
-        usual = float(total_variation(shares, shares.mean(axis=0)).mean())
+        super().__init__(reference, tokens, settings, baselines)
+        if self.settings.preset != "default":
+            raise ConfigError(
+                f"preset: {self.settings.preset!r} is of laws fitted line by line; with fit joint leave it out, or "
+                "choose fit lines"
+            )
+        self.form: Literal["auto"] | FormName = form
 
-        def prediction(mixture: Mixture) -> Prediction:
-            amounts = target * mixture.array
-            value = float(fit.predict(amounts))
-            return Prediction(mixture.array, value, laws.predict(amounts), misfit * value)
+    def recommend(self, history: History) -> Recommendation:
+        """The optimum at the base's total tokens, with intervals and warnings; every run of the history counts.
 
-        best, found = prediction(recommended), {name: prediction(mixture) for name, mixture in others.items()}
-        lowest = min(one.value for one in (best, *found.values()))
-        if lowest <= (1.0 if fit.fit.objective.units == "perplexity" else 0.0):
-            return cls({}, {}, lowest)
-        return cls(*forecast(best, found, optimism=optimism, between=dict.fromkeys(found, between), usual=usual))
+        Raises:
+            ConfigError: too few runs for a law, other domains, or models of several sizes.
+        """
+        settings, total = self.settings, self.design.tokens
+        found = self.design.match(history, settings.seeds)  # refuses other domains
+        fit = JointFit.of(history, settings.objective, form=self.form, noise=settings.noise)
+        replicates = fit.replicates(settings.replicates)
+        solution = fit.solve(total, self.bounds)
+        mixture = self._named(solution.weights)
+        drawn = replicates.optima(total, self.bounds)
+        forecast = Forecast.of(fit, replicates, drawn, total, mixture, self.baselines)
+        roles = [str(cell.role) for index, cell in enumerate(self.design.cells) if index not in found]
+        advice = Advice(
+            fit=fit,
+            replicates=replicates,
+            design=self.design,
+            mixture=mixture,
+            bounds=self.bounds,
+            prices=solution.bound_multipliers,
+            supply=settings.supply,
+            missing=tuple(roles),
+        )
+        return Recommendation(
+            method=f"DDO, joint law {fit.form}, perturb {self.design.perturb}",
+            objective=settings.objective.name,
+            tokens=total,
+            mixture=mixture,
+            intervals=weight_intervals(mixture, drawn),
+            predicted=forecast.predicted,
+            gains=forecast.gains,
+            multipliers=self.bounds.prices(mixture.array, solution.bound_multipliers),
+            other_objectives={
+                other.name: self._named(fit.under(other).optimum(total, self.bounds)[0]).to_dict()
+                for other in other_objectives(settings.objective, history.eval_domains)
+            },
+            warnings=advice.warnings(self.baselines, forecast.gains),
+            runs=fit.fit.cells.runs.runs,
+            **limits(mixture, self.bounds, settings.supply),
+            units=settings.objective.units,
+            baselines=self.baselines,
+            noise=fit.run_noise,
+            evidence=advice.evidence(),
+        )
+
+    def _named(self, weights: Floats) -> Mixture:
+        return Mixture.of_array(self.design.reference.domains, weights)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.designs import (
+from mixopt.methods.simplex.designs import (
     SAME,
     DesignSettings,
     lattice,
@@ -88,9 +88,7 @@ def test_two_levels_draw_sources_and_then_their_topics():
     settings = DesignSettings(kind="two-level", runs=300, groups=GROUPS, temperature=1.0, strengths=(2.0, 2.0))
     drawn = weights(make_design(settings, NATURAL, FREE))
     sources = NATURAL.array[:3].sum(), NATURAL.array[3:5].sum()
-    np.testing.assert_allclose(
-        [drawn[:, :3].sum(axis=1).mean(), drawn[:, 3:5].sum(axis=1).mean()], sources, atol=0.04
-    )
+    np.testing.assert_allclose([drawn[:, :3].sum(axis=1).mean(), drawn[:, 3:5].sum(axis=1).mean()], sources, atol=0.04)
     # A source's total varies as Beta(2 p, 2 (1 − p)) whatever the number of its topics.
     assert drawn[:, :3].sum(axis=1).var() == pytest.approx(sources[0] * (1 - sources[0]) / 3, rel=0.2)
 

@@ -7,7 +7,7 @@ import pytest
 from mixopt.models.build import build_model
 from mixopt.presets import model_spec
 from mixopt.spec import OptimSpec
-from mixopt.train.optim import learning_rate, make_adamw
+from mixopt.train.learner import learning_rate, make_adamw
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

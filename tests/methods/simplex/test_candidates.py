@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt.methods.candidates import Rows, Simplex, abroad, near
-from mixopt.methods.swarm.designs import DesignSettings
+from mixopt.methods.simplex.candidates import Rows, Simplex, abroad, near
+from mixopt.methods.simplex.designs import DesignSettings
 from mixopt.mixture import Mixture
 from mixopt.solve import Bounds
 

@@ -49,11 +49,7 @@ def test_mistakes_are_told_in_a_line(given: list[str], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [
-        ("[a, b]", "expected `domain: path` lines"),
-        ("other: x", "no domain 'other'"),
-        ("ArXiv: 3", "expected `domain"),
-    ],
+    [("[a, b]", "expected `domain: path` lines"), ("other: x", "no domain 'other'"), ("ArXiv: 3", "expected `domain")],
 )
 def test_files_that_hold_something_else_are_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "paths.yaml"

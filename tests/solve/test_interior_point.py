@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mixopt.errors import ConfigError
 from mixopt.solve import Bounds, PowerSum, TransferLaws, solve_simplex, solve_transfer
-from mixopt.solve.projection import project
+from mixopt.solve.bounds import project
 
 AGGREGATES = ("sum", "sum_exp", "max")
 

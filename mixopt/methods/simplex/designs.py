@@ -6,21 +6,19 @@ Symbols: n mixtures, m domains.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from mixopt.arrays import Floats, Indices, Ints
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.sampling import dirichlet_within, uniform_within
+from mixopt.methods.simplex.sampling import dirichlet_within, uniform_within
 from mixopt.mixture import Mixture, total_variation
-from mixopt.solve.bounds import SLACK
-from mixopt.solve.projection import project
+from mixopt.solve.bounds import SLACK, project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from mixopt.arrays import Floats, Indices, Ints
     from mixopt.solve import Bounds
 
 
@@ -131,30 +129,24 @@ _NOTHING = 1e-12  # a source with less than this has no topics to share it
 class DesignSettings:
     """Which mixtures a swarm holds.
 
-    Attributes:
-        kind: `dirichlet`: around the natural shares (RegMix, Liu et al. 2024, section 3.1); `two-level`: the same,
-            first over sources and then over the topics of each (Olmix, Chen et al. 2026); `sobol`: evenly over all
-            that bounds allow; `lattice`: the finest simplex lattice with at most `runs` mixtures.
-        runs: n mixtures; on a lattice at most.
-        strengths: least and greatest sum of a Dirichlet's parameters, 15 in all, evenly in logarithm: small ones
-            give mixtures of a few domains, large ones keep near the shares.
-        temperature: the shares are raised to this power (and normalised) first: 1 for the natural ones, 0 for
-            uniform.
-        groups: for `two-level` the domains of each source; a domain that none names is a source of its own.
-        step: for `lattice` its step, in place of `runs`.
-        seed: of the draws. The first n mixtures are the same whatever number is asked for.
-
     Raises:
         ConfigError: a number outside its range, or settings that do not go together.
     """
 
+    # `dirichlet`: around the natural shares (RegMix, Liu et al. 2024, section 3.1); `two-level`: the same, first over
+    # sources and then over the topics of each (Olmix, Chen et al. 2026); `sobol`: evenly over all that bounds allow;
+    # `lattice`: the finest simplex lattice with at most `runs` mixtures.
     kind: Kind = "dirichlet"
-    runs: int = 64
+    runs: int = 64  # n mixtures; on a lattice at most
+    # least and greatest sum of a Dirichlet's parameters, 15 in all, evenly in logarithm: small ones give mixtures of a
+    # few domains, large ones keep near the shares
     strengths: tuple[float, float] = (0.1, 5.0)
+    # the shares are raised to this power (and normalised) first: 1 for the natural ones, 0 for uniform
     temperature: float = 0.5
+    # for `two-level` the domains of each source; a domain that none names is a source of its own
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    step: float | None = None
-    seed: int = 0
+    step: float | None = None  # for `lattice` its step, in place of `runs`
+    seed: int = 0  # of the draws. The first n mixtures are the same whatever number is asked for.
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -168,9 +160,7 @@ class DesignSettings:
         if not 0 <= self.temperature <= 1:
             raise ConfigError(f"temperature: expected a power from 0 to 1, found {self.temperature:g}")
         if self.kind == "two-level" and not self.groups:
-            raise ConfigError(
-                "design two-level: expected the domains of each source under method.groups, found none"
-            )
+            raise ConfigError("design two-level: expected the domains of each source under method.groups, found none")
         if self.step is not None and self.kind != "lattice":
             raise ConfigError(f"step: only a lattice has one, and the design is {self.kind}; leave one of them out")
 
@@ -185,9 +175,7 @@ def make_design(
     """The mixtures to train on.
 
     Args:
-        settings: which.
         natural: the natural mixture, over the m domains of `bounds`.
-        bounds: floors, and caps by what a run may repeat.
         anchors: mixtures to have in any case, first, as near as bounds allow. They count in `runs`, but come on top
             of a lattice.
         seen: the shares (m,) that a run really sees of weights (m,) asked for; None for the same. A short run

@@ -8,26 +8,22 @@ for the study's) and a number of tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from mixopt.arrays import Bools, Floats, Indices
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.designs import SAME, make_design
-from mixopt.methods.swarm.optimum import Optimum, minimise, search
-from mixopt.methods.swarm.sampling import dirichlet_within
+from mixopt.methods.simplex.designs import SAME, DesignSettings, make_design
+from mixopt.methods.simplex.optimum import Function, Optimum, minimise, search
+from mixopt.methods.simplex.sampling import dirichlet_within
 from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Bounds
-from mixopt.solve.projection import project
+from mixopt.solve.bounds import project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mixopt.arrays import Bools, Floats, Indices
-    from mixopt.methods.swarm.designs import DesignSettings
-    from mixopt.methods.swarm.optimum import Function
-
     Place = tuple[str | None, int]
     Seen = Callable[[Floats], Floats]
     Hopeful = Callable[[Floats], Indices]
@@ -45,17 +41,11 @@ _ALL_OVER, _ABOUT, _ROUNDS = 512, 256, 2
 
 @dataclass(frozen=True, eq=False)
 class Simplex:
-    """All mixtures within bounds, wherever they are run.
+    """All mixtures within bounds, wherever they are run."""
 
-    Attributes:
-        natural: natural shares, about which half of what is drawn lies.
-        bounds: floors and caps of the answer.
-        run_bounds: those of a swarm's runs; None for the same.
-    """
-
-    natural: Mixture
-    bounds: Bounds
-    run_bounds: Bounds | None = None
+    natural: Mixture  # natural shares, about which half of what is drawn lies
+    bounds: Bounds  # floors and caps of the answer
+    run_bounds: Bounds | None = None  # those of a swarm's runs; None for the same
 
     def closest(self, mixture: Mixture, place: Place) -> Floats:
         """(K,) the candidate that stands for a mixture at a place."""
@@ -69,7 +59,7 @@ class Simplex:
     def swarm(
         self, settings: DesignSettings, anchors: Sequence[Mixture], place: Place, seen: Seen | None
     ) -> tuple[Mixture, ...]:
-        """The design of a one-shot search; see `mixopt.methods.swarm.designs.make_design`."""
+        """The design of a one-shot search; see `mixopt.methods.simplex.designs.make_design`."""
         return make_design(settings, self.natural, self.run_bounds or self.bounds, anchors, seen)
 
     def pool(self, ran: Floats, hopeful: Hopeful, rng: np.random.Generator) -> Floats:
@@ -78,7 +68,6 @@ class Simplex:
         Args:
             ran: (R, K) mixtures of runs so far.
             hopeful: which of some mixtures (P', K) look best, as rows.
-            rng: source of randomness.
         """
         bounds, run = self.bounds, np.unique(ran.round(12), axis=0)
         # What a run saw is off its mixture by parts of a sequence, and so may be off the bounds.
@@ -114,21 +103,13 @@ class Simplex:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of a finite table; at each place some of them can be run. Methods are those of `Simplex`.
+    """The rows of a finite table; at each place some of them can be run. Methods are those of `Simplex`."""
 
-    Attributes:
-        domains: K names.
-        weights: (M, K) rows, each sums to 1.
-        available: (M,) which rows can be run, by place.
-        target: the place that the answer is for.
-        seed: of the order in which rows come first: one that all methods share.
-    """
-
-    domains: tuple[str, ...]
-    weights: Floats
-    available: Mapping[Place, Bools]
-    target: Place
-    seed: int = 0
+    domains: tuple[str, ...]  # K names
+    weights: Floats  # (M, K) rows, each sums to 1
+    available: Mapping[Place, Bools]  # (M,) which rows can be run, by place
+    target: Place  # the place that the answer is for
+    seed: int = 0  # of the order in which rows come first: one that all methods share
 
     @property
     def bounds(self) -> Bounds:
@@ -158,9 +139,7 @@ class Rows:
             ConfigError: the design is a lattice.
         """
         if settings.kind == "lattice":
-            raise ConfigError(
-                "design: a lattice is of all mixtures, and only rows of a table can be run; draw some"
-            )
+            raise ConfigError("design: a lattice is of all mixtures, and only rows of a table can be run; draw some")
         rows = self.first(settings.runs, anchors, place, np.random.default_rng(settings.seed))
         return tuple(Mixture.of_array(self.domains, row) for row in rows)
 
@@ -201,9 +180,6 @@ def abroad(natural: Floats, bounds: Bounds, count: int, rng: np.random.Generator
 
     Args:
         natural: (K,) natural shares.
-        bounds: floors and caps.
-        count: how many.
-        rng: source of randomness.
     """
     strengths = np.exp(rng.uniform(*np.log(_ABROAD), size=(count - count // 2, 1)))
     # Square roots of shares, as RegMix draws: small domains get their turn.

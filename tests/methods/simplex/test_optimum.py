@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mixopt.history import History
-from mixopt.methods.swarm.optimum import minimise, search
+from mixopt.methods.simplex.optimum import minimise, search
 from mixopt.methods.swarm.pareto import non_dominated, pareto_front
 from mixopt.methods.swarm.predicted_objective import Pull, Surface
 from mixopt.methods.swarm.regressors.base import Fitted, Replicates

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixopt.methods.swarm.law_choice import Score, folds_of, spearman
 from mixopt.methods.swarm.regressors import LAWS
-from mixopt.methods.swarm.regressors.cross_validation import Score, folds_of, spearman
 from tests.methods.swarm.regressors.worlds import exponential, mixtures
 
 

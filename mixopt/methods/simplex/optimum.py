@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
-from mixopt.methods.swarm.sampling import dirichlet_within
-from mixopt.solve.projection import project
+from mixopt.methods.simplex.sampling import dirichlet_within
+from mixopt.solve.bounds import project
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-    from mixopt.arrays import Floats
     from mixopt.solve import Bounds
 
 # RegMix averages the best 128 of 100,000 drawn mixtures (Liu et al. 2024, section 3.3): about one in 800.
@@ -62,27 +62,18 @@ class Function(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """A minimiser.
+    """A minimiser."""
 
-    Attributes:
-        weights: (K,).
-        value: F there.
-        convex: whether it is the global minimum of a convex programme.
-    """
-
-    weights: Floats
-    value: float
-    convex: bool
+    weights: Floats  # (K,)
+    value: float  # F there
+    convex: bool  # whether it is the global minimum of a convex programme
 
 
 def minimise(surface: Function, bounds: Bounds, prior: Floats, seed: int = 0) -> Optimum:
     """The minimum of one surface.
 
     Args:
-        surface: one, not replicates.
-        bounds: floors and caps.
         prior: (K,) a mixture around which half of a search's first draws are made (the natural one).
-        seed: of the draws.
 
     Raises:
         ConfigError: the convex solver fails.
@@ -112,8 +103,6 @@ def search(
     between jumps (trees), the best draws are averaged, as RegMix does: their least value is the luck of one draw.
 
     Args:
-        surface: B of them.
-        bounds: floors and caps.
         prior: (K,) where half of the first draws centre.
         starts: (S, K) mixtures to try besides, within bounds.
         seed: of the draws, which all surfaces share.
@@ -122,9 +111,7 @@ def search(
         steps: most steps of a descent.
     """
     rng = np.random.default_rng(seed)
-    pool = np.concatenate(
-        [drawn(bounds, prior, draws, rng), project(prior, bounds.floors, bounds.caps)[None], starts]
-    )
+    pool = np.concatenate([drawn(bounds, prior, draws, rng), project(prior, bounds.floors, bounds.caps)[None], starts])
     values = surface.value(pool)  # (B, P)
     order = np.argsort(values, axis=1, kind="stable")
     if surface.slope(np.repeat(pool[None, :1], len(surface), axis=0)) is not None:
@@ -233,7 +220,6 @@ def _backtrack(
     """The first of the steps 1, ½, ¼ … along a direction by which F falls, and F after it; no step where none does.
 
     Args:
-        surface: F.
         weights: (B, P, K) where it stands.
         value: (B, P) F there.
         direction: (B, P, K).

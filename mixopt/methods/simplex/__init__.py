@@ -1,0 +1,1 @@
+"""Searching the simplex: what may be chosen, drawn and minimised."""
