@@ -63,7 +63,7 @@ class Outcome:
     scores: tuple[Score, ...] = ()  # what it measured; empty where it could not be had
     error: str | None = None  # why not, in one line with what to do; None where there are scores
     seconds: float = 0.0  # wall time
-    # the task's, which tells the same task with other shots or another seed apart; `mixopt.evaluate.worker.evaluate`
+    # the task's, which tells the same task with other shots or another seed apart; `mixopt.evaluate.tasks.evaluate`
     # fills it in
     identity: str = ""
 

@@ -129,12 +129,7 @@ class WeightedLoss:
         """The tasks that count, with their prefix."""
         return tuple(name for name, weight in self.weights.to_dict().items() if weight and is_task(name))
 
-    def value(
-        self,
-        losses: Floats,
-        domains: Sequence[str],
-        trained: Sequence[str],  # noqa: ARG002
-    ) -> Floats:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """Weighted loss.
 
         Raises:
@@ -224,12 +219,7 @@ class TaskError:
     name: str  # `task:NAME`
     units: str = UNITS
 
-    def value(
-        self,
-        losses: Floats,
-        domains: Sequence[str],
-        trained: Sequence[str],  # noqa: ARG002
-    ) -> Floats:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """The task's error.
 
         Raises:
@@ -245,12 +235,7 @@ class Downstream:
     name: str = "downstream"
     units: str = UNITS
 
-    def value(
-        self,
-        losses: Floats,
-        domains: Sequence[str],
-        trained: Sequence[str],  # noqa: ARG002
-    ) -> Floats:
+    def value(self, losses: Floats, domains: Sequence[str], trained: Sequence[str]) -> Floats:
         """Mean error.
 
         Raises:

@@ -11,8 +11,8 @@ import pytest
 from mixopt.errors import ConfigError
 from mixopt.history import History
 from mixopt.methods.base import Estimate, Recommendation
+from mixopt.methods.intervals import bounded
 from mixopt.methods.joint.runs import counted
-from mixopt.methods.task_advice import bounded
 from mixopt.mixture import Mixture
 from mixopt.objective import other_objectives, parse_objective, score_noise, tasks_of, weighted
 from mixopt.store.runs_csv import only_needed, read_runs

@@ -21,8 +21,7 @@ from mixopt.units import format_count
 
 if TYPE_CHECKING:
     from mixopt.bench.base import Fidelity, Table
-    from mixopt.methods.base import Proposal
-    from mixopt.methods.search_loop import Run
+    from mixopt.methods.base import Proposal, Run
 
 
 R = TypeVar("R", bound="Run")
@@ -73,7 +72,7 @@ class TableExecutor:
         """One look-up at a time."""
         return 1
 
-    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, Ended]]:  # noqa: ARG002
+    def run(self, jobs: Sequence[R], on_event: Callable[..., None]) -> Generator[tuple[R, Ended]]:
         """Look `jobs` up in order; see `Executor.run`. A look-up has no events."""
         for job in jobs:
             found = self._find(job.run_id)

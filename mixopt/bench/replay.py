@@ -13,7 +13,7 @@ import numpy as np
 from mixopt.arrays import Floats, Indices
 from mixopt.bench.executor import Ledger, TableExecutor, TableRun, TableRuns
 from mixopt.errors import ConfigError
-from mixopt.methods.search_loop import search_loop
+from mixopt.methods.base import search_loop
 from mixopt.methods.swarm.law_choice import spearman
 
 if TYPE_CHECKING:

@@ -46,8 +46,8 @@ def _run(
     plots: Annotated[bool, typer.Option(help="Draw pictures.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
+    from mixopt.methods.intervals import bounded
     from mixopt.methods.registry import method_named
-    from mixopt.methods.task_advice import bounded
     from mixopt.mixture import Mixture
     from mixopt.objective import parse_objective
     from mixopt.report.recommendation import print_recommendation, save_recommendation

@@ -99,7 +99,6 @@ def _run(
     quiet: common.QuietFlag = False,
     as_json: common.AsJson = False,
 ) -> None:
-    from mixopt.cli.search import answer
     from mixopt.study import Study, StudyConfig
 
     flags = {**options, "training.tokens": tokens, **common.study_flags(locals())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from mixopt.evaluation import KIND_OF, EvalTask
 from mixopt.plugins import Registry
 
 if TYPE_CHECKING:
-    from mixopt.evaluation import Evaluator
+    from mixopt.evaluation import EvalRuntime, Evaluator, Outcome
     from mixopt.model_spec import Prediction
 
 
@@ -252,3 +252,35 @@ def _refuse_unknown(one: _Asked) -> None:
     near = difflib.get_close_matches(one.name, [*ours, *lm_eval_tasks()], n=3, cutoff=0.5)
     hint = f"nearest: {', '.join(near)}" if near else "`mixopt eval --tasks list` shows what there is"
     raise ConfigError(f"--tasks: unknown task {one.name!r}; {hint}")
+
+
+def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
+    """Score one model at tasks of any kind.
+
+    Args:
+        checkpoint: a folder that `from_pretrained` reads.
+
+    Returns:
+        The outcome of each task, in their order.
+
+    Raises:
+        DataError: the checkpoint cannot be used for tasks of this kind.
+        ExecutorError: a GPU was asked for and there is none.
+    """
+    shares: dict[Evaluator, list[EvalTask]] = {}
+    for task in tasks:
+        shares.setdefault(_evaluator(task), []).append(task)
+    found: dict[str, Outcome] = {}
+    for score, share in shares.items():
+        for task, outcome in zip(share, score(checkpoint, share, runtime), strict=True):
+            found[task.identity] = replace(outcome, identity=task.identity)
+    return [found[task.identity] for task in tasks]
+
+
+def _evaluator(task: EvalTask) -> Evaluator:
+    suite = suite_of(task.name) if task.kind == "finetune" else None
+    if suite and suite.score:
+        return suite.score
+    from mixopt.evaluate import harness
+
+    return harness.score

@@ -150,7 +150,7 @@ class Watch(Protocol):
 class Quiet:
     """A `Watch` that says nothing."""
 
-    def sweep(self, jobs: Sequence[Job], found: int) -> AbstractContextManager[None]:  # noqa: ARG002
+    def sweep(self, jobs: Sequence[Job], found: int) -> AbstractContextManager[None]:
         """Nothing to show."""
         return contextlib.nullcontext()
 
@@ -171,7 +171,7 @@ def attempt(
 
     Args:
         trainer: what trains; None for the real loop.
-        evaluator: what scores; None for `mixopt.evaluate.worker.evaluate`.
+        evaluator: what scores; None for `mixopt.evaluate.tasks.evaluate`.
         progress: called with the training tokens done so far.
     """
     try:
@@ -212,7 +212,7 @@ def _evaluate(
     evaluator: Evaluator | None, model: Path, tasks: tuple[EvalTask, ...], runtime: EvalRuntime
 ) -> tuple[Outcome, ...]:
     if evaluator is None:
-        from mixopt.evaluate.worker import evaluate as evaluator
+        from mixopt.evaluate.tasks import evaluate as evaluator
     return tuple(evaluator(model, tasks, runtime))
 
 

@@ -112,7 +112,7 @@ class GroupWorker:
         """Training tokens done in the current job; answered while `do` works."""
         return self._tokens
 
-    def receive(self, content: str, files: ShippedFiles) -> None:  # noqa: ARG002 (a job says which)
+    def receive(self, content: str, files: ShippedFiles) -> None:
         """Keep what was shipped through Ray for the processes whose node does not see its folder."""
         self._files = files
 

@@ -105,10 +105,10 @@ class Format:
 
     consumer: str  # the trainer
     reader: str  # the class, function or flag of the trainer that reads the file
-    weight: Literal["probability", "epochs"]  # what the file's numbers are
     meaning: str  # the same in a sentence
-    suffix: str  # of the file
     write: Callable[[Blend], str]  # the file's content
+    suffix: str = ".yaml"  # of the file
+    weight: Literal["probability", "epochs"] = "probability"  # what the file's numbers are
     samples: bool = False  # whether numbers are by samples of any length, so that `Blend.sample_tokens` matters
 
 

@@ -74,7 +74,6 @@ def _metadataset(blend: Blend, kind: str, key: str, numbers: dict[str, float], m
 MEGATRON_LM = Format(
     consumer="Megatron-LM",
     reader="--data-args-path FILE, or --data-path $(cat FILE)",
-    weight="probability",
     meaning=_LM_MEANING,
     suffix=".txt",
     write=_megatron_lm,
@@ -82,7 +81,6 @@ MEGATRON_LM = Format(
 MEGATRON_LM_SPLIT = Format(
     consumer="Megatron-LM",
     reader="--per-split-data-args-path FILE",
-    weight="probability",
     meaning=_LM_MEANING,
     suffix=".json",
     write=_megatron_lm_split,
@@ -90,9 +88,7 @@ MEGATRON_LM_SPLIT = Format(
 ENERGON = Format(
     consumer="Megatron-Energon",
     reader="get_train_dataset(FILE), MetadatasetV2 with `blend`",
-    weight="probability",
     meaning=_BLEND_MEANING,
-    suffix=".yaml",
     write=lambda blend: _metadataset(blend, "blend", "weight", blend.probabilities, _BLEND_MEANING),
     samples=True,
 )
@@ -101,6 +97,5 @@ ENERGON_EPOCHS = Format(
     reader="get_train_dataset(FILE, repeat=False), MetadatasetV2 with `blend_epochized`",
     weight="epochs",
     meaning=_EPOCHS_MEANING,
-    suffix=".yaml",
     write=lambda blend: _metadataset(blend, "blend_epochized", "repetitions", blend.epochs, _EPOCHS_MEANING),
 )

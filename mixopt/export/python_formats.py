@@ -142,7 +142,6 @@ def mixed(load=lambda path: load_dataset(path, split="train", streaming=True), s
 TORCHTITAN = Format(
     consumer="torchtitan",
     reader="InterleavedHuggingFaceTextDataLoader.Config",
-    weight="probability",
     meaning=_TORCHTITAN_MEANING,
     suffix=".py",
     write=lambda blend: _render(_TORCHTITAN, blend, "torchtitan", _TORCHTITAN_MEANING),
@@ -150,7 +149,6 @@ TORCHTITAN = Format(
 LITGPT = Format(
     consumer="LitGPT and LitData",
     reader="litgpt pretrain --data FILE.MixtureData, CombinedStreamingDataset",
-    weight="probability",
     meaning=_LITGPT_MEANING,
     suffix=".py",
     write=lambda blend: _render(_LITGPT, blend, "LitGPT and LitData", _LITGPT_MEANING),
@@ -158,7 +156,6 @@ LITGPT = Format(
 HUGGINGFACE = Format(
     consumer="Hugging Face datasets",
     reader="datasets.interleave_datasets(probabilities=…)",
-    weight="probability",
     meaning=_HUGGINGFACE_MEANING,
     suffix=".py",
     write=lambda blend: _render(_HUGGINGFACE, blend, "Hugging Face datasets", _HUGGINGFACE_MEANING),

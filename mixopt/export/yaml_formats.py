@@ -102,27 +102,15 @@ def _mosaicml(blend: Blend, key: str, numbers: dict[str, float], meaning: str) -
 
 
 OLMO_CORE = Format(
-    consumer="OLMo-core",
-    reader="SourceMixtureList.from_yaml(FILE)",
-    weight="probability",
-    meaning=_OLMO_MEANING,
-    suffix=".yaml",
-    write=_olmo_core,
+    consumer="OLMo-core", reader="SourceMixtureList.from_yaml(FILE)", meaning=_OLMO_MEANING, write=_olmo_core
 )
 LEVANTER = Format(
-    consumer="Levanter",
-    reader="`data` of a training config, LmDataConfig",
-    weight="probability",
-    meaning=_LEVANTER_MEANING,
-    suffix=".yaml",
-    write=_levanter,
+    consumer="Levanter", reader="`data` of a training config, LmDataConfig", meaning=_LEVANTER_MEANING, write=_levanter
 )
 MOSAICML = Format(
     consumer="MosaicML Streaming",
     reader="streaming.Stream(proportion=…)",
-    weight="probability",
     meaning=_PROPORTION_MEANING,
-    suffix=".yaml",
     write=lambda blend: _mosaicml(blend, "proportion", blend.probabilities, _PROPORTION_MEANING),
     samples=True,
 )
@@ -131,6 +119,5 @@ MOSAICML_EPOCHS = Format(
     reader="streaming.Stream(repeat=…)",
     weight="epochs",
     meaning=_REPEAT_MEANING,
-    suffix=".yaml",
     write=lambda blend: _mosaicml(blend, "repeat", blend.epochs, _REPEAT_MEANING),
 )

@@ -149,12 +149,7 @@ class PowerCurves(Curves):
         return self.y - log_eps - np.maximum(d, 0.0) - np.log1p(small), share
 
     def derivatives(
-        self,
-        theta: Floats,  # noqa: ARG002  (s says it all)
-        residual: Floats,
-        known: Floats,
-        huber: float,
-        safety: Floats,
+        self, theta: Floats, residual: Floats, known: Floats, huber: float, safety: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Of log L̂ the gradient is (s, 1 − s, −x·s), the Hessian s(1 − s)·v vᵀ with v = (1, −1, −x)."""
         x, share = self.x, known

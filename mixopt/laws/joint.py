@@ -119,7 +119,7 @@ class Additive:
         log_shifted = np.log(a + self.x)
         return a, b, log_shifted, amplitude * np.exp(-b * log_shifted)
 
-    def some(self, rows: Indices) -> Additive:  # noqa: ARG002
+    def some(self, rows: Indices) -> Additive:
         """The same runs for every problem."""
         return self
 
@@ -127,7 +127,7 @@ class Additive:
         """(n, R)."""
         return self._parts(theta)[3].sum(axis=2)
 
-    def jacobian(self, theta: Floats, curve: Floats) -> Dense:  # noqa: ARG002
+    def jacobian(self, theta: Floats, curve: Floats) -> Dense:
         """(n, R, 3K)."""
         a, b, log_shifted, part = self._parts(theta)
         return Dense(np.concatenate([part, -a * b * part * np.exp(-log_shifted), -b * log_shifted * part], axis=2))
@@ -201,7 +201,7 @@ class PerDomain:
                 starts.append(start)
         return np.stack(starts)
 
-    def some(self, rows: Indices) -> PerDomain:  # noqa: ARG002
+    def some(self, rows: Indices) -> PerDomain:
         """The same runs for every problem."""
         return self
 

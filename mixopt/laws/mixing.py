@@ -124,7 +124,7 @@ class _Curves:
     def curve(self, theta: Floats) -> Floats:
         return self.sign[:, None] * np.exp(np.minimum(theta @ self.weights.T, _LARGEST_EXPONENT))
 
-    def jacobian(self, theta: Floats, curve: Floats) -> _Jacobian:  # noqa: ARG002
+    def jacobian(self, theta: Floats, curve: Floats) -> _Jacobian:
         return _Jacobian(self, curve)
 
     def second_moments(self, share: Floats) -> Floats:

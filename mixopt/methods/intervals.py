@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixopt.arrays import Floats
-from mixopt.methods.base import Estimate
+from mixopt.methods.base import Estimate, Recommendation
 from mixopt.mixture import Mixture, total_variation
+from mixopt.objective import UNITS
+
+if TYPE_CHECKING:
+    from mixopt.history import History
+    from mixopt.objective import Objective
+
 
 # Mixtures nearer than this are the same one, over which nothing is gained.
 _SAME = 1e-9
@@ -73,3 +80,35 @@ def forecast(
         low, high = percentiles(gain, 1 - best.draws / other.draws, error)
         gains[name] = Estimate(gain, low - (optimism / other.value if apart > _SAME else 0.0), high)
     return predicted, gains
+
+
+def bounded(recommendation: Recommendation, objective: Objective, history: History) -> Recommendation:
+    """The advice with predicted errors held where errors can be: from 0, to 1 where all measured ones are.
+
+    Power laws and exponentials of a mixture have no such bounds. A prediction that had to be cut is told in a
+    warning; gains stay as they were computed, those above 100 % cut to that.
+    """
+    if objective.units != UNITS or not len(history):
+        return recommendation
+    values = objective.value(history.losses, history.eval_domains, history.domains)
+    most = 1.0 if values.max() <= 1 else float("inf")
+    outside = [name for name, part in recommendation.predicted.items() if not 0 <= part.value <= most]
+    warnings = recommendation.warnings
+    if outside:
+        warnings += (
+            f"the law predicts an error below 0 or above 1 for {', '.join(outside)}, which was cut there: it is "
+            "far outside of what was measured; --verify measures it",
+        )
+    return replace(
+        recommendation,
+        predicted={name: _cut(part, 0.0, most) for name, part in recommendation.predicted.items()},
+        gains={name: _cut(part, -float("inf"), 1.0) for name, part in recommendation.gains.items()},
+        warnings=warnings,
+    )
+
+
+def _cut(estimate: Estimate, least: float, most: float) -> Estimate:
+    def cut(value: float | None) -> float | None:
+        return None if value is None else min(max(value, least), most)
+
+    return Estimate(min(max(estimate.value, least), most), cut(estimate.low), cut(estimate.high))

@@ -136,15 +136,15 @@ class Method(ABC, Generic[S]):
             ConfigError: settings that do not go together, or a problem that the method cannot search.
         """
 
-    def outlook(self, searcher: Searcher) -> list[str]:  # noqa: ARG002
+    def outlook(self, searcher: Searcher) -> list[str]:
         """What a plan should say before its first runs, a line each: what may follow, what it costs."""
         return []
 
-    def figures(self, answer: Recommendation) -> list[Figure]:  # noqa: ARG002
+    def figures(self, answer: Recommendation) -> list[Figure]:
         """Pictures of what an answer of its rests on."""
         return []
 
-    def tables(self, answer: Recommendation) -> list[Table]:  # noqa: ARG002
+    def tables(self, answer: Recommendation) -> list[Table]:
         """Tables of the same."""
         return []
 

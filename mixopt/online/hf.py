@@ -101,9 +101,6 @@ class StepAverages:
         return values
 
 
-# ruff: noqa: ARG002  (the callbacks' signatures are the trainer's)
-
-
 STATE_FILE = "mixopt_online.json"
 
 

@@ -157,7 +157,7 @@ class Ado(Policy):
             found |= {"lr_warmup": course.lr_warmup, "lr_final": course.lr_final}
         return found
 
-    def weights(self, step: int) -> Floats:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:
         """π, shape (K,): the prior until there is a policy."""
         return self._weights
 

@@ -52,7 +52,7 @@ class Custom(Policy):
             )
         return weights
 
-    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:  # noqa: ARG002
+    def observe(self, step: int, loss_k: Floats, tokens_k: Ints) -> None:
         """Remember the losses of the domains that were drawn."""
         self._losses = np.where((tokens_k > 0) & np.isfinite(loss_k), loss_k, self._losses)
 

@@ -59,16 +59,11 @@ class GroupDro(Policy):
         self.scores = np.zeros(domains)
         self.steps = 0
 
-    def weights(self, step: int) -> Floats:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:
         """s, shape (K,): the mixture that is drawn never changes."""
         return self._sampling
 
-    def loss_weights(
-        self,
-        step: int,  # noqa: ARG002
-        excess_k: Floats,
-        tokens_k: Ints,
-    ) -> Floats:
+    def loss_weights(self, step: int, excess_k: Floats, tokens_k: Ints) -> Floats:
         """Update α with this step's excess losses, and give the weights of its own losses; see `LossWeighting`.
 
         λ_k is replaced where domain k was drawn, else kept; α' = softmax(log α + ηλ); α = (1 − c)α' + c/K;

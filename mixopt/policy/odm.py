@@ -83,7 +83,7 @@ class Odm(Policy):
         """The run's length."""
         return {"total_steps": course.steps}
 
-    def weights(self, step: int) -> Floats:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:
         """π, shape (K,), as the last `observe` left it."""
         return self._weights
 

@@ -89,6 +89,6 @@ class Static(_Unlearning):
     def __init__(self, prior: Mixture) -> None:
         self._weights = prior.array
 
-    def weights(self, step: int) -> Floats:  # noqa: ARG002
+    def weights(self, step: int) -> Floats:
         """The prior."""
         return self._weights

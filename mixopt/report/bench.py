@@ -100,7 +100,7 @@ def regret_figure(bench: Bench) -> Figure:
                  x=costs[known].tolist(), y=mean[known].tolist(), about=outcome.name, **ends)
         )  # fmt: skip
     # Regrets span decades and end at 0: linear below a hundredth of the largest, logarithmic above.
-    most = max(float(np.nanmax(outcome.curve[1])) for outcome in bench.outcomes)
+    most = max((y for line in lines for y in line.y if y is not None), default=0.0)
     y = f"regret of the recommendation ({bench.objective}, nats/token)"
     return Figure(
         name="regret",

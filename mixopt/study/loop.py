@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from mixopt.errors import ConfigError, ExecutorError
 from mixopt.execute.base import Evaluation, Event, Executor, Job, Quiet, Watch
-from mixopt.methods.base import Proposal, Recommendation, Role, Searcher
-from mixopt.methods.search_loop import search_loop
+from mixopt.methods.base import Proposal, Recommendation, Role, Searcher, search_loop
 from mixopt.store import Store
 from mixopt.store.task_errors import by_label
 from mixopt.study.expected import check_prepared

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixopt.errors import ExecutorError
-from mixopt.methods.task_advice import bounded
+from mixopt.methods.intervals import bounded
 from mixopt.objective import Objective, columns, parse_objective, tasks_of
 from mixopt.score import TASK_PREFIX, Score
 from mixopt.store.task_errors import by_label, main_scores

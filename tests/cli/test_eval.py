@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mixopt.cli import app
 from mixopt.errors import ConfigError, DataError, MixoptError, StoreError
-from mixopt.evaluate import harness, tasks_index, worker
+from mixopt.evaluate import harness, tasks, tasks_index
 from mixopt.evaluate.tasks_index import Entry
 from mixopt.evaluation import EvalRuntime, EvalTask, Outcome
 from mixopt.role import Role
@@ -65,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, EvalRuntime]]
         return outcomes
 
     monkeypatch.setattr(harness, "score", score)
-    monkeypatch.setattr(worker, "suite_of", lambda name: replace(SUITE, score=score))
+    monkeypatch.setattr(tasks, "suite_of", lambda name: replace(SUITE, score=score))
     monkeypatch.setattr(tasks_index, "lm_eval_tasks", lambda: KNOWN)
     return calls
 

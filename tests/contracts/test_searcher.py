@@ -19,14 +19,13 @@ from mixopt.history import History, RunTrace, empty_history
 from mixopt.methods.adso.scales import Ladder, Scale
 from mixopt.methods.adso.searcher import Adso, AdsoSettings
 from mixopt.methods.autoscale.searcher import AutoScale
-from mixopt.methods.base import Recommendation, Role
+from mixopt.methods.base import Recommendation, Role, search_loop
 from mixopt.methods.ddo.design import Design
 from mixopt.methods.ddo.joint import JointDdo
 from mixopt.methods.ddo.searcher import Ddo, DdoSettings
 from mixopt.methods.doremi.rounds import DoremiSettings
 from mixopt.methods.doremi.searcher import Doremi
 from mixopt.methods.registry import method_names
-from mixopt.methods.search_loop import search_loop
 from mixopt.methods.simplex.designs import DesignSettings
 from mixopt.methods.swarm.evidence import Extended
 from mixopt.methods.swarm.extension import VIRTUAL, Extension, Frozen

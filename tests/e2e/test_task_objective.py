@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mixopt.evaluate.worker import evaluate
+from mixopt.evaluate.tasks import evaluate
 from mixopt.evaluation import EvalRuntime
 from mixopt.role import Role
 from mixopt.store import Store

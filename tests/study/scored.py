@@ -63,7 +63,7 @@ class Scored:
             return [EvalTask(name=name, kind="harness", settings={"limit": settings["limit"]}) for name in names]
 
         patch.setattr("mixopt.evaluate.tasks.resolve", resolve)
-        patch.setattr("mixopt.evaluate.worker.evaluate", self.evaluate)
+        patch.setattr("mixopt.evaluate.tasks.evaluate", self.evaluate)
         return self
 
     def __call__(self, spec: RunSpec, runtime: Any, progress: Any = None) -> RunResult:

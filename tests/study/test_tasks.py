@@ -215,7 +215,7 @@ def test_an_evaluation_that_breaks_loses_no_training(
     def broken(*_: object) -> None:
         raise MemoryError("no room for the logits")
 
-    monkeypatch.setattr("mixopt.evaluate.worker.evaluate", broken)
+    monkeypatch.setattr("mixopt.evaluate.tasks.evaluate", broken)
     study = small(data_dir, tmp_path)
     with pytest.raises(ExecutorError, match=r"'spelling' .*MemoryError: no room"):
         answer(study, scored)

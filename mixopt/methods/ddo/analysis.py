@@ -13,10 +13,9 @@ import numpy as np
 
 from mixopt.arrays import Floats
 from mixopt.errors import ConfigError
-from mixopt.history import History
+from mixopt.history import History, RunEffects
 from mixopt.methods.base import Noise
 from mixopt.methods.ddo.fit import PRESETS, Fitted, Lines, Preset, Replicates, fit_lines, resample
-from mixopt.methods.run_effects import RunEffects
 from mixopt.objective import Objective, score_noise
 from mixopt.units import format_count
 

@@ -100,7 +100,7 @@ class Ddo(Searcher):
         self._preset: Preset = PRESETS[self.settings.preset]
         self.bounds = make_bounds(domains, self._floor(), self.settings.supply)
 
-    def ask(self, history: History) -> list[Proposal]:  # noqa: ARG002 (a one-shot design)
+    def ask(self, history: History) -> list[Proposal]:
         """The base and the perturbed runs of every seed: the same whatever there is already."""
         return [
             Proposal(mixture=self._asked(cell), tokens=cell.total, seed=seed, role=cell.role)

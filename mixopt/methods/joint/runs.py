@@ -14,7 +14,7 @@ import numpy as np
 
 from mixopt.arrays import Bools, Floats, Indices, Ints
 from mixopt.errors import ConfigError
-from mixopt.methods.run_effects import RunEffects
+from mixopt.history import RunEffects
 from mixopt.objective import (
     Downstream,
     MeanLoss,

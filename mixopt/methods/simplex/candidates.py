@@ -4,8 +4,6 @@ Symbols: K domains, R runs, P candidates, B functions. A *place* is where a run 
 for the study's) and a number of tokens.
 """
 
-# ruff: noqa: ARG002 (what one kind of candidates needs, the other is given too)
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

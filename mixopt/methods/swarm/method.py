@@ -198,7 +198,7 @@ class SwarmMethod(_OneShotMethod):
         """A method that is called as its law is; `auto` for the best of all laws."""
         self.name, self.summary = name, summary
 
-    def law(self, settings: OneShotOptions) -> str | None:  # noqa: ARG002 (the name says it)
+    def law(self, settings: OneShotOptions) -> str | None:
         """The law of its name."""
         return self.name
 

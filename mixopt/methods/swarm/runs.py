@@ -13,8 +13,8 @@ import numpy as np
 
 from mixopt.arrays import Floats, Ints
 from mixopt.errors import ConfigError
+from mixopt.history import RunEffects
 from mixopt.methods.base import Noise
-from mixopt.methods.run_effects import RunEffects
 from mixopt.mixture import total_variation
 from mixopt.units import format_count
 

@@ -36,7 +36,7 @@ class Replicates(ABC):
             weights: (P, K) for the same mixtures in every replicate, or (B, P, K) for each one's own.
         """
 
-    def jacobian(self, weights: Floats) -> Floats | None:  # noqa: ARG002
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(B, P, V, K) derivatives of `predict` by the weights; None where the law is not smooth."""
         return None
 
@@ -56,15 +56,15 @@ class Fitted(ABC):
     def replicates(self, count: int, seed: int) -> Replicates:
         """B laws of resampled runs; the same for the same seed."""
 
-    def sd(self, weights: Floats) -> Floats | None:  # noqa: ARG002
+    def sd(self, weights: Floats) -> Floats | None:
         """(…, V) standard deviations of predictions, without a run's own noise; None for a law that has none."""
         return None
 
-    def jacobian(self, weights: Floats) -> Floats | None:  # noqa: ARG002
+    def jacobian(self, weights: Floats) -> Floats | None:
         """(…, V, K) derivatives of `predict` by the weights; None where the law is not smooth."""
         return None
 
-    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression | None:  # noqa: ARG002
+    def convex(self, weights: cp.Variable, losses: Indices) -> cp.Expression | None:
         """Predicted losses as a convex cvxpy expression of shape (len(losses),).
 
         Args:

@@ -44,7 +44,7 @@ class AdditiveRegressor(Regressor):
         """One a domain besides a base, as in DDO's own design."""
         return max(5, domains + 1)
 
-    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> AdditiveFit:  # noqa: ARG002
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> AdditiveFit:
         """Fit all losses at once; nothing is random."""
         self.check(weights, losses)
         form, unit = Additive.of(weights), losses.mean(axis=0)
@@ -52,14 +52,7 @@ class AdditiveRegressor(Regressor):
         law, noise = _fit(form, y[None], np.ones((1, len(y))))
         return AdditiveFit(form, unit, y, law, noise[0])
 
-    def left_out(
-        self,
-        weights: Floats,
-        losses: Floats,
-        folds: Bools,
-        *,
-        seed: int,  # noqa: ARG002
-    ) -> Floats:
+    def left_out(self, weights: Floats, losses: Floats, folds: Bools, *, seed: int) -> Floats:
         """(G, R, V) predictions by laws that have not seen a fold, all folds and losses in one batch."""
         for held in folds:
             self.check(weights[~held], losses[~held])

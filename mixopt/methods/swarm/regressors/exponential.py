@@ -34,20 +34,13 @@ class ExponentialRegressor(Regressor):
         """A slope a domain and the floor, and one run more to see that they err."""
         return domains + 2
 
-    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> ExponentialFit:  # noqa: ARG002
+    def fit(self, weights: Floats, losses: Floats, *, seed: int) -> ExponentialFit:
         """Fit all losses at once; nothing is random."""
         self.check(weights, losses)
         law = fit_mixing_law(weights, losses.T, negative=self.negative, robust=self.robust)
         return ExponentialFit(weights, losses, law, self.robust)
 
-    def left_out(
-        self,
-        weights: Floats,
-        losses: Floats,
-        folds: Bools,
-        *,
-        seed: int,  # noqa: ARG002
-    ) -> Floats:
+    def left_out(self, weights: Floats, losses: Floats, folds: Bools, *, seed: int) -> Floats:
         """(G, R, V) predictions by laws that have not seen a fold, all folds and losses in one batch."""
         for held in folds:
             self.check(weights[~held], losses[~held])

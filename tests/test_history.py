@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixopt.methods.run_effects import RunEffects
+from mixopt.history import RunEffects
 
 
 def balanced(cells: int, seeds: int):
