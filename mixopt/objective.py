@@ -15,7 +15,6 @@ from mixopt.mixture import Mixture
 from mixopt.score import TASK_PREFIX
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
     from mixopt.history import History
 
 

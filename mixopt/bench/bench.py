@@ -26,9 +26,7 @@ from mixopt.history import empty_history
 from mixopt.methods.base import Estimate
 
 if TYPE_CHECKING:
-    from mixopt.arrays import Floats
     from mixopt.bench.base import Table
-    from mixopt.bench.replay import Replay
     from mixopt.methods.base import Searcher
 
 

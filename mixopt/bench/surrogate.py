@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from mixopt.errors import ConfigError
 from mixopt.plugins import is_path, load
 from mixopt.units import parse_count
 
-if TYPE_CHECKING:
-    Surrogate = Callable[[Floats, int, int], Any]
+Surrogate = Callable[[Floats, int, int], Any]
 
 _POOL_SEED = 0
 

@@ -30,7 +30,11 @@ _ROUNDS = 24
 
 
 class Permutation:
-    """A permutation of `range(size)`, determined by `key`.
+    """A permutation of `range(size)`, determined by `key`: computed, never stored.
+
+    A generalised Feistel network on Z_a × Z_b with a·b ≥ n, walked along its cycles back into range (J. Black and
+    P. Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). With a = ⌈√n⌉ and b = ⌈n/a⌉ fewer than a values
+    lie out of range, so a walk rarely takes a second step.
 
     Args:
         size: n, at least 1.

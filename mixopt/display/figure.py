@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mixopt.display.colours import INK, Look
 
-if TYPE_CHECKING:
-    Numbers = Sequence[float | None]
+Numbers = Sequence[float | None]
 
 
 @dataclass(frozen=True, kw_only=True)

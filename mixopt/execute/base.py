@@ -20,7 +20,6 @@ from mixopt.result import Ended, RunResult
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from mixopt.evaluation import Evaluator
     from mixopt.role import Role
     from mixopt.spec import RunSpec
     from mixopt.train.device import Runtime

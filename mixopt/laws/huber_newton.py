@@ -32,7 +32,7 @@ _LEAST_FLOOR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class LawBounds:
-    """Bounds of (log β, log ε, α), hard or penalised."""
+    """Bounds of θ = (log β, log ε, α), β the reducible loss at `reference` samples; hard or penalised."""
 
     low: Floats  # (3,) or (K, 3), −inf for none
     high: Floats  # (3,) or (K, 3), inf for none

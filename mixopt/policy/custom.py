@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,7 @@ from mixopt.mixture import SUM_TOLERANCE, Mixture
 from mixopt.plugins import is_path, load
 from mixopt.policy.base import Policy
 
-if TYPE_CHECKING:
-    Function = Callable[[int, Floats], Floats]
+Function = Callable[[int, Floats], Floats]
 
 
 class Custom(Policy):

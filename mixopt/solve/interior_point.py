@@ -17,7 +17,9 @@ Aggregate = Literal["sum", "sum_exp", "max"]
 
 @dataclass(frozen=True, eq=False)
 class TransferLaws:
-    """F(w): Σ_v u_v l_v(w), Σ_v u_v exp(l_v(w)), or the greatest l_v(w) of those with u_v > 0.
+    """F(w): Σ_v u_v l_v(w), Σ_v u_v exp(l_v(w)), or the greatest l_v(w) where u_v > 0.
+
+    l_v(w) = e_v + s_v (Σ_k t_vk w_k)^(−a_v).
 
     Raises:
         ConfigError: a number is not finite or outside its range, or no law counts.

@@ -1,4 +1,7 @@
-"""Minimise a sum of powers by bisection on the multiplier of Σw = 1, for a whole batch at once."""
+"""Minimise F(w) = Σ_j s_j (a_j + u_j w_j)^(−b_j) by bisection on the multiplier of Σw = 1, a whole batch at once.
+
+Symbols: m domains, w the mixture; F is convex for s, a, b ≥ 0 and u > 0. Leading axes are a batch, written (…, m).
+"""
 
 from __future__ import annotations
 

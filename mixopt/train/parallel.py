@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def shard(model: PreTrainedModel, group: Group, device: Device, *, compile_blocks: bool) -> None:
-    """Split `model`, on the CPU so far, over the group, block by block; its parameters become DTensors.
+    """Split `model`, on the CPU so far, over the group, block by block (FSDP2); its parameters become DTensors.
+
+    Zhao et al. 2023, by torch's `fully_shard`: a block's parameters are gathered before it works, dropped after.
 
     Args:
         model: every process has the same one; in float32, as the optimiser's copy stays.

@@ -26,7 +26,8 @@ CHOICES = 4
 def shared_answers(problems: Sequence[tuple[str, str]], rng: random.Random, **more: Any) -> Iterator[dict[str, Any]]:
     """An item for each of four problems: `context`, `endings` (all four answers) and `gold` (the place of its own).
 
-    The right answer stands at each place once in a group.
+    The right answer stands at each place once in a group, and each answer is right once: whoever ignores the contexts
+    scores exactly one in four, as an answer's length or likelihood gives nothing away.
 
     Args:
         problems: contexts with their answers; the answers are distinct.

@@ -1,6 +1,6 @@
 """Which run next: the most information about the target for its cost, and no endless run of cheap ones.
 
-Symbols: Q options (mixtures at scales), P candidate mixtures at the target. Costs are in target runs.
+Symbols: Q options (mixtures at scales), P candidate mixtures at the target, V losses. Costs are in target runs.
 """
 
 from __future__ import annotations

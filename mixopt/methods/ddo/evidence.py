@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from mixopt.display.figure import Axis, Figure, Panel, Rule
 from mixopt.display.table import Column, Table, interval, named, number, runs_cell, table, word
 from mixopt.methods.base import Evidence, Recommendation, record
 from mixopt.methods.joint.evidence import JointLaw, OwnLoss
-
-if TYPE_CHECKING:
-    Array = Floats
 
 
 @record
@@ -39,7 +36,7 @@ class Curve:
     high: tuple[float, ...]  # (P,) upper ends
 
     @classmethod
-    def of(cls, x: Array, y: Array, low: Array, high: Array) -> Curve:
+    def of(cls, x: Floats, y: Floats, low: Floats, high: Floats) -> Curve:
         """From (P,) arrays; the band is made to hold the law."""
         arrays = {"x": x, "y": y, "low": np.minimum(low, y), "high": np.maximum(high, y)}
         return cls(**{name: tuple(array.tolist()) for name, array in arrays.items()})

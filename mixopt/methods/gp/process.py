@@ -1,6 +1,7 @@
 """Exact Gaussian-process regression: a few hundred points, several outputs at once, analytic gradients.
 
-Symbols: n points, D features, V outputs that share hyperparameters, m points to predict at, p hyperparameters.
+Symbols: n points, D features, V outputs that share hyperparameters, m points to predict at, p hyperparameters: one
+vector θ, most of them logarithms, each with a normal prior, so that a fit from few points stays sensible.
 Source: Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1 and Eq. 5.9.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,10 +21,9 @@ from mixopt.mixture import Mixture, total_variation
 from mixopt.solve import Bounds
 from mixopt.solve.bounds import project
 
-if TYPE_CHECKING:
-    Place = tuple[str | None, int]
-    Seen = Callable[[Floats], Floats]
-    Hopeful = Callable[[Floats], Indices]
+Place = tuple[str | None, int]
+Seen = Callable[[Floats], Floats]
+Hopeful = Callable[[Floats], Indices]
 
 # How far the next mixture to be confirmed is from those that were run: nearer ones would tell the same.
 _APART = 0.05

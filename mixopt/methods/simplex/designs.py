@@ -51,7 +51,7 @@ def lattice_size(parts: int, bounds: Bounds) -> int:
 
 
 def lattice(parts: int, bounds: Bounds) -> Floats:
-    """The lattice's mixtures (n, m), in lexicographic order.
+    """The simplex lattice (Scheffé 1958) between bounds: mixtures (n, m) of multiples of 1/S, in lexicographic order.
 
     Raises:
         ConfigError: there are none, or more than anybody would train.

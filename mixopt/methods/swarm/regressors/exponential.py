@@ -171,14 +171,14 @@ class ExponentialReplicates(Replicates):
 
 
 class LogLinear(ExponentialRegressor):
-    """Least squares from four starts; the published recipe takes Huber's loss and 300 starts of L-BFGS."""
+    """exp(c_v) + exp(t_v·w) (Olmix 2026), least squares from four starts (published: Huber's loss, 300 starts)."""
 
     name = "loglinear"
     title = "log-linear law"
 
 
 class MixingLawRegressor(ExponentialRegressor):
-    """The log-linear law where k_v > 0; a loss may also flatten as it rises (k_v < 0), and outliers count less."""
+    """c_v + k_v exp(t_v·w) (Ye et al. 2024, M4): k_v < 0, a loss that flattens as it rises, too; by Huber's loss."""
 
     name = "mixing-law"
     title = "Data Mixing Laws' exponential law"
