@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(checkpoint: Path, tasks: Sequence[EvalTask], runtime: EvalRuntime) -> list[Outcome]:
-    """`mixopt_finetune.score`, which documents it."""
+    """`mixopt_finetune.suite.score`, which documents it."""
     config = _masked_config(checkpoint)
     outcomes = []
     with use_device(runtime) as device, _quiet():
