@@ -65,7 +65,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, EvalRuntime]]
         return outcomes
 
     monkeypatch.setattr(harness, "score", score)
-    monkeypatch.setattr(tasks, "suite_of", lambda name: replace(SUITE, score=score))
+    known = tasks.suite_of
+    monkeypatch.setattr(tasks, "suite_of", lambda name: known(name) and replace(SUITE, score=score))
     monkeypatch.setattr(tasks_index, "lm_eval_tasks", lambda: KNOWN)
     return calls
 
