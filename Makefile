@@ -21,7 +21,8 @@ demo: setup
 
 quick: setup
 	@# What neither trains nor starts Ray nor opens a browser nor takes long: for after every edit.
-	$(BIN)/python -m pytest --quick -n 2 --dist worksteal
+	@# Two processes of one thread each: numpy's own threads would only get in their way.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n 2 --dist worksteal
 
 test: setup
 	@# Tests of Ray look at what it leaves in the machine, and use all of it: one after the other.

@@ -20,6 +20,7 @@ def spec(request: pytest.FixtureRequest) -> ModelSpec:
     return min((model_spec(name, 300) for name in names), key=lambda spec: spec.parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", presets())
 def test_parameters_of_every_preset_are_as_computed(name: str) -> None:
     spec = model_spec(name, 1000)

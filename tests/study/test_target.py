@@ -68,6 +68,7 @@ def test_limits_of_distinct_tokens_are_for_proxies(data_dir: Path, tmp_path: Pat
     assert limited.distinct(proxy)["chant"] == 500
 
 
+@pytest.mark.slow
 def test_targets_can_be_planned_before_they_are_trained(data_dir: Path, tmp_path: Path) -> None:
     study = make_study(data_dir, tmp_path)
     planned = plan_targets(study, {"natural": study.natural}, 2_000, seeds=(0, 1))
